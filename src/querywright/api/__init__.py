@@ -1,0 +1,1 @@
+"""What a target API is: definition, schema, call and its canonical form, grammar, executors."""

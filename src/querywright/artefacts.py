@@ -1,0 +1,135 @@
+"""Files that stages hand to each other: written whole or not at all, a manifest last.
+
+A stage writes its files under temporary names and renames them; `manifest.json` is written last, so its existence
+means that the stage is done. A stage that is run again compares the resolved config and the inputs' hashes with the
+manifest and skips what it covers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from querywright import __version__
+from querywright.errors import QuerywrightError
+
+MANIFEST = "manifest.json"
+
+
+def data_dir() -> Path:
+    """The folder of shipped data: inside the installed package, or `data/` of the checkout."""
+    packaged = Path(__file__).parent / "_data"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "data"
+
+
+def repo_dir() -> Path:
+    """The folder that holds `grammars/`, `ft_configs/` and `eval_configs/` (beside `data/`)."""
+    return data_dir().parent if data_dir().name == "data" else data_dir()
+
+
+@contextmanager
+def replacing(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path`; it takes the name of `path` only if the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(fd, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as out:
+            yield out
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise QuerywrightError(
+            f"could not write {path}: {error.strerror or error}", hint="free some space or choose another folder"
+        ) from error
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` to `path` atomically."""
+    with replacing(path) as out:
+        out.write(text)
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n")
+
+
+def write_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> int:
+    """Write rows as JSON lines, atomically; returns how many."""
+    n = 0
+    with replacing(path) as out:
+        for row in rows:
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            n += 1
+    return n
+
+
+def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
+    """Read JSON lines.
+
+    Raises:
+        QuerywrightError: the file is missing, or a line is no JSON object (its number is named).
+    """
+    rows = []
+    try:
+        with open(path, encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise QuerywrightError(
+                        f"{path}:{number}: not a JSON line ({error.msg})", hint="one JSON object a line"
+                    ) from error
+                if not isinstance(row, dict):
+                    raise QuerywrightError(f"{path}:{number}: not a JSON object", hint="one JSON object a line")
+                rows.append(row)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise QuerywrightError(f"could not read {path}: {reason}", hint="check the path") from error
+    return rows
+
+
+def sha256(path: Path | str) -> str:
+    """Hex digest of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def content_id(text: str, n: int = 12) -> str:
+    """A short, stable id of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:n]
+
+
+def write_manifest(folder: Path | str, config: dict[str, Any], files: Iterable[str], **facts: Any) -> None:
+    """Say that a stage is done: its resolved config, its files with their hashes, and facts such as row counts."""
+    folder = Path(folder)
+    hashes = {name: sha256(folder / name) for name in files}
+    write_json(folder / MANIFEST, {"version": __version__, "config": config, "files": hashes, **facts})
+
+
+def is_done(folder: Path | str, config: dict[str, Any]) -> bool:
+    """Whether a manifest covers `config` and every file that it names is there, unchanged."""
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if manifest.get("config") != json.loads(json.dumps(config)):
+        return False
+    return all((folder / n).is_file() and sha256(folder / n) == h for n, h in manifest.get("files", {}).items())

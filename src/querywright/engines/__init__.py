@@ -1,0 +1,1 @@
+"""Text generation behind one seam: llama.cpp, transformers."""

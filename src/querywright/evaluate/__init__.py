@@ -1,0 +1,1 @@
+"""Sweep, score, report."""

@@ -1,0 +1,1 @@
+"""What torchtune needs from us; merge, GGUF, model cards."""

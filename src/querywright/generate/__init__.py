@@ -1,0 +1,1 @@
+"""Strategies: prompts, retrieval, examples, constrained decoding."""

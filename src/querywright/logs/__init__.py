@@ -1,0 +1,1 @@
+"""Access logs to kept calls: read, filter, sign, sample, validate."""

@@ -1,0 +1,1 @@
+"""Instruction/query pairs: write, verify, split, export."""

@@ -1,0 +1,39 @@
+"""What people see while they wait: a bar with an ETA on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+LOG_EVERY_S = 15.0
+
+
+def say(text: str) -> None:
+    """One line to standard error: what was derived, inherited or made. Standard output stays for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Yield `items` and show how far we are and how long it will still take."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)  # type: ignore[arg-type]
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, TextColumn("ETA"), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+            yield from bar.track(items, total=total, description=what)
+        return
+    start = last = time.monotonic()
+    for n, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - last >= LOG_EVERY_S:
+            last = now
+            eta = f", ETA {(now - start) / n * (total - n):.0f} s" if total else ""
+            say(f"{what}: {n}{f'/{total}' if total else ''}, {now - start:.0f} s{eta}")

@@ -1,0 +1,1 @@
+"""Schemas: import and annotate."""
