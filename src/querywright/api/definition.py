@@ -1,0 +1,206 @@
+"""An API's definition: endpoints, parameters, vocabularies (`api.yaml`) and fields (`fields.csv`)."""
+
+from __future__ import annotations
+
+import csv
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from querywright.artefacts import data_dir
+from querywright.errors import QuerywrightError, did_you_mean
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", ignored_types=(cached_property,))
+
+
+class SchemaField(_Strict):
+    """One field of the API's records. `analysis` decides letter case and whether a phrase has order."""
+
+    name: str
+    type: Literal["keyword", "text", "integer", "long", "float", "double", "byte", "boolean", "date", "object"]
+    indexed: bool = True
+    default_search: bool = False
+    analysis: Literal["exact", "lower", "text", "number", "object"] = "lower"
+    description: str = ""
+    synonyms: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    shape: str = ""
+    weight: float = 1.0
+
+
+class Param(_Strict):
+    """One parameter: its kind, its other names, its default (left out of the canonical form) and its bounds."""
+
+    kind: Literal["query", "vocabulary", "fields", "sort", "integer", "boolean", "text"]
+    aliases: tuple[str, ...] = ()
+    default: Any = None
+    min: int | None = None
+    max: int | None = None
+    vocabulary: str = ""
+    numeric: bool = False
+    all: str = ""
+    indexed: bool = False
+    field: str = ""
+    in_query: tuple[str, ...] = ()
+
+
+class Endpoint(_Strict):
+    """One path; `{id}` in it stands for a record's id."""
+
+    path: str
+    params: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+
+
+class Intervals(_Strict):
+    """Which object field an interval such as `hg19.chr1:1-1000` searches, by assembly."""
+
+    model_config = ConfigDict(extra="allow")
+    default: str
+    default_species: str = ""
+
+    def field(self, assembly: str | None) -> str | None:
+        """The object field with `.chr`, `.start` and `.end` for an assembly, or None if there is none."""
+        return self.default if assembly is None else (self.model_extra or {}).get(assembly)
+
+
+class API(_Strict):
+    """A target API. Immutable after loading; see `load`."""
+
+    name: str
+    title: str
+    about: str = ""
+    base_url: str
+    query_language: Literal["lucene"] = "lucene"
+    noun: str = "record"
+    default_operator: Literal["AND", "OR"] = "AND"
+    meta_fields: tuple[str, ...] = ()
+    field_aliases: dict[str, str] = Field(default_factory=dict)
+    value_prefixes: dict[str, str] = Field(default_factory=dict)
+    intervals: Intervals | None = None
+    vocabularies: dict[str, dict[str, int | str]] = Field(default_factory=dict)
+    version_prefixes: tuple[str, ...] = ("",)
+    endpoints: dict[str, Endpoint]
+    params: dict[str, Param]
+    ignored_params: tuple[str, ...] = ()
+    fields: dict[str, SchemaField] = Field(default_factory=dict)
+
+    def __hash__(self) -> int:  # a definition is loaded once and compared by identity, so that it can key caches
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    @cached_property
+    def param_names(self) -> dict[str, str]:
+        """Every spelling of a parameter, to its canonical name."""
+        return {spelling: name for name, p in self.params.items() for spelling in (name, *p.aliases)}
+
+    @cached_property
+    def _field_names(self) -> dict[str, str]:
+        known = {name.lower(): name for name in reversed((*self.fields, *self.meta_fields))}
+        known.update({name.lower(): name for name in self.meta_fields})
+        return {**{a.lower(): t for a, t in self.field_aliases.items()}, **known}
+
+    @cached_property
+    def _children(self) -> dict[str, tuple[str, ...]]:
+        parents: dict[str, list[str]] = {}
+        for name, field in self.fields.items():
+            if field.type != "object":
+                parts = name.split(".")
+                for i in range(1, len(parts)):
+                    parents.setdefault(".".join(parts[:i]), []).append(name)
+        return {parent: tuple(leaves) for parent, leaves in parents.items()}
+
+    def resolve(self, name: str) -> str | None:
+        """The canonical spelling of a field name (letter case and old names aside), or None if it is unknown."""
+        return name if name in self.fields else self._field_names.get(name.lower())
+
+    def leaves(self, name: str, indexed: bool = True) -> tuple[str, ...]:
+        """The leaf fields that searching `name` means: itself, or what lies below an object."""
+        if name in self.meta_fields:
+            return (name,)
+        field = self.fields.get(name)
+        own = (name,) if field is not None and field.type != "object" else ()
+        leaves = own + self._children.get(name, ())
+        return tuple(f for f in leaves if self.fields[f].indexed) if indexed else leaves
+
+    def analysis(self, name: str | None) -> str:
+        """How the values of a field are compared: exact, lower, text or number. None is a search of all fields."""
+        if name is None:
+            return "text"
+        field = self.fields.get(name)
+        if field is None:
+            return "lower"
+        if field.type != "object":
+            return field.analysis
+        kinds = {self.fields[leaf].analysis for leaf in self.leaves(name)}
+        return "exact" if "exact" in kinds else "text" if "text" in kinds else "lower"
+
+    def unknown_field(self, name: str) -> str:
+        """A reason that a person understands."""
+        return f"unknown field {name!r}{did_you_mean(name, [*self.fields, *self.field_aliases])}"
+
+
+def shipped() -> list[str]:
+    """Names of the APIs whose definitions come with this package."""
+    return sorted(p.parent.name for p in (data_dir() / "apis").glob("*/api.yaml"))
+
+
+def _split(cell: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in cell.split("|") if part.strip())
+
+
+def read_fields(path: Path) -> dict[str, SchemaField]:
+    """Read `fields.csv`; cells of synonyms and examples hold several values with `|` between them."""
+    fields: dict[str, SchemaField] = {}
+    with open(path, encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file), 2):
+            values: dict[str, Any] = {k: v for k, v in row.items() if v}
+            for many in ("synonyms", "examples"):
+                values[many] = _split(row.get(many) or "")
+            try:
+                field = SchemaField.model_validate(values)
+            except ValidationError as error:
+                raise QuerywrightError(f"{path}:{number}: {_first(error)}", hint="correct this row") from error
+            fields[field.name] = field
+    return fields
+
+
+def _first(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+
+
+@lru_cache(maxsize=16)
+def load(name_or_path: str) -> API:
+    """Load a shipped API by name, or a definition file (`api.yaml` with `fields.csv` beside it).
+
+    Raises:
+        QuerywrightError: no such definition, or one with unknown keys or wrong values (all of them are named).
+    """
+    path = Path(name_or_path)
+    if not (path.suffix in {".yaml", ".yml"} or path.exists()):
+        path = data_dir() / "apis" / name_or_path / "api.yaml"
+    if path.is_dir():
+        path = path / "api.yaml"
+    if not path.is_file():
+        raise QuerywrightError(
+            f"no API {name_or_path!r}{did_you_mean(name_or_path, shipped())}",
+            hint=f"--api takes one of {', '.join(shipped())}, or a definition file (api.yaml)",
+        )
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        api = API.model_validate({**raw, "fields": {}})
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise QuerywrightError(f"{path} is no YAML definition: {error}", hint="see data/apis/mygene/api.yaml") from error
+    except ValidationError as error:
+        raise QuerywrightError(f"{path}: {_first(error)}", hint="see data/apis/mygene/api.yaml") from error
+    table = path.with_name("fields.csv")
+    if not table.is_file():
+        raise QuerywrightError(f"{table} is missing", hint="querywright schema import SOURCE writes it")
+    return api.model_copy(update={"fields": read_fields(table)})

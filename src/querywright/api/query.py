@@ -1,0 +1,364 @@
+"""Lucene query strings as a tree: read with the grammar, simplified, printed.
+
+Source of the semantics: Apache Lucene's classic query parser (occur flags, not precedence) as Elasticsearch's
+`query_string` uses it, with AND as the default operator.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from lark import Lark, Token, Transformer, UnexpectedInput
+from lark.exceptions import VisitError
+
+
+@dataclass(frozen=True)
+class Everything:
+    """Matches every record (`*`, `__all__`)."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One literal. `field` None searches the default fields; `kind`: word, phrase, wildcard or fuzzy."""
+
+    field: str | None
+    value: str
+    kind: str = "word"
+    tail: str = ""  # ~slop and ^boost, as written
+
+
+@dataclass(frozen=True)
+class Range:
+    """Values between `low` and `high` (`*` is open), each end inclusive or not."""
+
+    field: str
+    low: str
+    high: str
+    include_low: bool = True
+    include_high: bool = True
+
+
+@dataclass(frozen=True)
+class Exists:
+    """Records that have a value in `field`."""
+
+    field: str
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A stretch of a chromosome; positions in base pairs, both ends included."""
+
+    assembly: str | None
+    chromosome: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Bool:
+    """Lucene's clause list: all of `must`, none of `must_not`, and, where `must` is empty, one of `should`."""
+
+    must: tuple[Node, ...] = ()
+    should: tuple[Node, ...] = ()
+    must_not: tuple[Node, ...] = ()
+
+
+Node = Everything | Term | Range | Exists | Interval | Bool
+
+
+class QueryError(ValueError):
+    """A query string that is no query; the message is a reason for people."""
+
+
+# --- the text layer: what stands in a URL as %XX, also stands so in the grammar -----------------------------------
+_ESCAPES = {"%": "%25", "&": "%26", "#": "%23", "+": "%2B"}
+
+
+def escape(text: str) -> str:
+    """Write the four characters that a URL would take for itself as %XX."""
+    return re.sub(r"[%&#+]", lambda m: _ESCAPES[m[0]], text)
+
+
+def unescape(text: str) -> str:
+    """The opposite of `escape`; any %XX of an ASCII character is taken."""
+    return re.sub(r"%([0-7][0-9A-F])", lambda m: chr(int(m[1], 16)), text)
+
+
+_SPLIT = re.compile(r'("(?:\\.|[^"\\])*")', re.S)
+
+
+def _tidy(text: str) -> str:
+    """Fold white space outside of phrases; put spaces where two clauses touch."""
+    parts = _SPLIT.split(text.strip())
+    if any('"' in re.sub(r"\\.", "", p) for p in parts[::2]):
+        raise QueryError("a quotation mark is not closed")
+    for i in range(0, len(parts), 2):
+        p = re.sub(r"\s+", " ", parts[i])
+        p = re.sub(r"(?<!\\)\( ", "(", p)
+        p = re.sub(r" \)", ")", p)
+        p = re.sub(r"(?<=[^\\]\))(?=[^\s)^~])", " ", p)
+        p = re.sub(r"(?<=[\w*?])\((?=\w)", " (", p)
+        p = re.sub(r"(?<=[^\\\s]:) (?=\S)", "", p)
+        p = re.sub(r" NOT$| (AND|OR)$", "", p) if i == len(parts) - 1 else p
+        parts[i] = p
+    for i in range(1, len(parts), 2):
+        parts[i] = re.sub(r"\s+", " ", parts[i])
+        if i + 1 < len(parts) and parts[i + 1][:1] not in ("", " ", ")", "~", "^"):
+            parts[i] += " "
+        if parts[i - 1][-1:] not in ("", " ", "(", ":", "-", "+", "!"):
+            parts[i] = " " + parts[i]
+    return "".join(parts).strip()
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+def _unquote(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def _split_tail(text: str) -> tuple[str, str]:
+    match = re.search(r"(?<!\\)((?:~[\d.]*)?(?:\^[\d.]+)?)$", text)
+    tail = match[1] if match else ""
+    return (text[: len(text) - len(tail)], tail) if tail else (text, "")
+
+
+def _has_wildcard(text: str) -> bool:
+    return bool(re.search(r"(?<!\\)[*?]", text))
+
+
+class _Build(Transformer[Token, Any]):
+    """Turns the parse tree into nodes; `resolve` maps a written field name to the schema's, or raises QueryError."""
+
+    def __init__(self, resolve: Callable[[str], str]) -> None:
+        super().__init__()
+        self.resolve = resolve
+
+    def value(self, items: list[Token]) -> Node:
+        body, tail = _split_tail(str(items[0]))
+        if items[0].type == "PHRASE":
+            return Term(None, _unquote(unescape(body[1:-1])), "phrase", tail)
+        text = unescape(body)
+        if text == "*" or text == "__all__":
+            return Everything()
+        if _has_wildcard(text):
+            return Term(None, text, "wildcard", tail)
+        return Term(None, _unquote(text), "fuzzy" if tail.startswith("~") else "word", tail)
+
+    def modifier(self, items: list[Token]) -> str:
+        return {"PLUS": "+"}.get(items[0].type, "-")
+
+    def interval(self, items: list[Token]) -> Node:
+        match = re.fullmatch(r"(?:(\w+)\.)?chr(\w+):([\d,]+)-([\d,]+)", str(items[0]))
+        assert match is not None, items[0]
+        start, end = (int(match[i].replace(",", "")) for i in (3, 4))
+        return Interval(match[1].lower() if match[1] else None, match[2], start, end)
+
+    def exists(self, items: list[Token]) -> Node:
+        return Exists(self.resolve(unescape(str(items[1]))))
+
+    def fielded(self, items: list[Any]) -> Node:
+        field = self.resolve(unescape(str(items[0])[:-1]))
+        item = items[1]
+        if isinstance(item, Token):
+            text = _split_tail(unescape(str(item)))[0]
+            if item.type == "COMPARE":
+                operator = text[: 2 if text[1:2] == "=" else 1]
+                bound = text[len(operator) :]
+                if operator[0] == ">":
+                    return Range(field, bound, "*", len(operator) == 2, True)
+                return Range(field, "*", bound, True, len(operator) == 2)
+            low, high = (part.strip().strip('"') for part in text[1:-1].split(" TO ", 1))
+            return Range(field, low, high, text[0] == "[", text[-1] == "]")
+        return _with_field(item, field)
+
+    def group(self, items: list[Any]) -> Node:
+        node: Node = items[0]
+        return node
+
+    def clause(self, items: list[Any]) -> tuple[str, Node]:
+        return (items[0] if len(items) == 2 else "", items[-1])
+
+    def query(self, items: list[Any]) -> Node:
+        """Lucene's classic rule: AND makes both neighbours required, OR makes both optional."""
+        occurs: list[list[Any]] = []
+        conj = ""
+        for item in items:
+            if isinstance(item, Token):
+                conj = item.type
+                continue
+            mod, node = item
+            if occurs and conj == "AND" and occurs[-1][0] != "-":
+                occurs[-1][0] = "+"
+            if occurs and conj == "OR" and occurs[-1][0] == "+" and not occurs[-1][2]:
+                occurs[-1][0] = "?"
+            occurs.append([mod or ("?" if conj == "OR" else "+"), node, bool(mod)])
+        pick = {sign: tuple(n for o, n, _ in occurs if o == sign) for sign in "+?-"}
+        return simplify(Bool(pick["+"], pick["?"], pick["-"]))
+
+
+def _with_field(node: Node, field: str) -> Node:
+    if isinstance(node, Term):
+        return node if node.field else replace(node, field=field)
+    if isinstance(node, Everything):
+        return Exists(field)
+    if isinstance(node, Bool):
+        return Bool(*(tuple(_with_field(n, field) for n in part) for part in (node.must, node.should, node.must_not)))
+    return node
+
+
+def _unique(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    return tuple(dict.fromkeys(nodes))
+
+
+def simplify(node: Node) -> Node:
+    """Flatten nested lists of one kind, drop repeats and what `*` makes idle. Meaning is kept."""
+    if not isinstance(node, Bool):
+        return node
+    must: list[Node] = []
+    must_not: list[Node] = []
+    for child in map(simplify, node.must):
+        if isinstance(child, Bool) and not child.should:
+            must += child.must
+            must_not += child.must_not
+        else:
+            must.append(child)
+    should: list[Node] = []
+    for child in map(simplify, node.should):
+        if isinstance(child, Bool) and not child.must and not child.must_not:
+            should += child.should
+        else:
+            should.append(child)
+    for child in map(simplify, node.must_not):
+        if isinstance(child, Bool) and not child.must and child.should and not child.must_not:
+            must_not += child.should  # NOT (a OR b) = NOT a AND NOT b
+        elif isinstance(child, Bool) and not child.must and not child.should and len(child.must_not) == 1:
+            must.append(child.must_not[0])  # NOT NOT a = a
+        else:
+            must_not.append(child)
+    if len(should) == 1 and not must:
+        must, should = should, []
+        return simplify(Bool(tuple(must), (), tuple(must_not)))
+    real = [n for n in must if not isinstance(n, Everything)]
+    if must and not real and should and not must_not:
+        return Bool((Everything(),), _unique(should), ())
+    if real or not must:
+        must = real
+    elif must and must_not:
+        must = []
+    result = Bool(_unique(must), _unique(should), _unique(must_not))
+    if len(result.must) == 1 and not result.should and not result.must_not:
+        return result.must[0]
+    return result if result != Bool() else Everything()
+
+
+FIELD_PATTERN = r"(?:[A-Za-z_@](?:[\w.\-@]|%2B)*)"
+NAME_CHARS = r"[\w.\-@]|%2B"
+
+
+@lru_cache(maxsize=4)
+def _parser() -> Lark:
+    from querywright.api.grammar import skeleton
+
+    source = skeleton(field=f"/{FIELD_PATTERN}:/", name=f"/{FIELD_PATTERN}/")
+    return Lark(source, parser="lalr", start="query", lexer="contextual", maybe_placeholders=False)
+
+
+def parse_query(text: str, resolve: Callable[[str], str] = lambda name: name) -> Node:
+    """Parse a decoded `q` value.
+
+    Raises:
+        QueryError: the text is no query; the message says where and why.
+    """
+    tidy = _tidy(text)
+    if not tidy:
+        raise QueryError("the query is empty")
+    if len(tidy) > 20_000 or tidy.count("(") > 200:
+        raise QueryError("the query is too long or too deeply nested")
+    escaped = escape(tidy)
+    try:
+        return _Build(resolve).transform(_parser().parse(escaped))
+    except VisitError as error:
+        if isinstance(error.orig_exc, QueryError):
+            raise error.orig_exc from None
+        raise
+    except UnexpectedInput as error:
+        raise QueryError(_reason(escaped, error, resolve)) from None
+
+
+def _reason(text: str, error: UnexpectedInput, resolve: Callable[[str], str]) -> str:
+    for name in re.findall(rf"(?<![\w\\:.])({FIELD_PATTERN}):", re.sub(r'"[^"]*"', "", text)):
+        try:
+            resolve(unescape(name))
+        except QueryError as unknown:
+            return str(unknown)
+    if text.count("(") != text.count(")"):
+        return "the parentheses do not match"
+    at = getattr(error, "pos_in_stream", None)
+    rest = unescape(text[at:]) if isinstance(at, int) and 0 <= at < len(text) else ""
+    if rest.startswith(":"):
+        return f"a colon in a value has to be quoted or escaped, near {rest[:20]!r}"
+    return f"not a query, near {rest[:20]!r}" if rest else "the query ends too early"
+
+
+# --- printing ------------------------------------------------------------------------------------------------------
+def _word(term: Term) -> str:
+    if term.kind == "phrase" or (term.kind == "word" and (term.value in {"AND", "OR", "NOT", ""} or " " in term.value)):
+        return '"' + re.sub(r'(["\\])', r"\\\1", term.value) + '"'
+    if term.kind == "wildcard":
+        return term.value
+    return re.sub(r'[\\:()\[\]{}"^~<>*?]|^[-!/|+]', lambda m: "\\" + m[0], term.value)
+
+
+def _plain(node: Node) -> bool:
+    return isinstance(node, Term) and node.field is None and node.kind == "word" and not node.tail
+
+
+def print_query(node: Node, nested: bool = False) -> str:
+    """Write a tree as a query string that parses back to it."""
+    if isinstance(node, Everything):
+        return "*"
+    if isinstance(node, Term):
+        return (f"{node.field}:" if node.field else "") + _word(node) + node.tail
+    if isinstance(node, Range):
+        left, right = "[" if node.include_low else "{", "]" if node.include_high else "}"
+        return f"{node.field}:{left}{_bound(node.low)} TO {_bound(node.high)}{right}"
+    if isinstance(node, Exists):
+        return f"_exists_:{node.field}"
+    if isinstance(node, Interval):
+        return f"{node.assembly + '.' if node.assembly else ''}chr{node.chromosome}:{node.start}-{node.end}"
+    negative = [f"NOT {print_query(n, True)}" for n in node.must_not]
+    if node.should and not node.must:
+        any_of = " OR ".join(print_query(n, True) for n in node.should)
+        text = f"({any_of}) AND {' AND '.join(negative)}" if negative else any_of
+    elif node.should:  # some required, some only for rank: needs the signs
+        signed = [f"+{print_query(n, True)}" for n in node.must] + [f"-{print_query(n, True)}" for n in node.must_not]
+        text = " OR ".join([*(print_query(n, True) for n in node.should), " ".join(signed)])
+    elif not negative and all(map(_plain, node.must)):
+        text = " ".join(print_query(n) for n in node.must)
+    else:
+        text = " AND ".join([print_query(n, True) for n in node.must] + negative)
+    return f"({text})" if nested else text
+
+
+def _bound(text: str) -> str:
+    return text if re.fullmatch(r"[\w.*:/-]+", text) else f'"{text}"'
+
+
+def walk(node: Node) -> Iterable[Node]:
+    """The node and everything below it."""
+    yield node
+    if isinstance(node, Bool):
+        for child in (*node.must, *node.should, *node.must_not):
+            yield from walk(child)
+
+
+def rewrite(node: Node, change: Callable[[Node], Node]) -> Node:
+    """Apply `change` to every leaf and simplify."""
+    if isinstance(node, Bool):
+        parts = (tuple(rewrite(n, change) for n in part) for part in (node.must, node.should, node.must_not))
+        return simplify(Bool(*parts))
+    return change(node)
