@@ -1,0 +1,94 @@
+"""The `querywright` command. Each sub-command is a module of its own, imported only when it is asked for."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+
+import click
+
+from querywright.errors import QuerywrightError, did_you_mean
+
+# name: (module in this package, one line of help shown without importing it)
+COMMANDS = {
+    "logs": "access logs to kept calls, with a report of what was dropped and why",
+    "schema": "fields of an API: import, annotate",
+    "call": "read calls: parse, same",
+    "api": "serve an API over local records",
+    "grammar": "compile an API's grammar",
+    "pairs": "instruction/query pairs: make, verify, split, export, report",
+    "finetune": "check a training config's keys, then train",
+    "export": "merge, GGUF, Modelfile, model card",
+    "eval": "a sweep: responses, scores, report",
+    "ask": "one sentence, or a file of them, to calls",
+    "serve": "the query assistant in the browser, with REST",
+    "feedback": "corrections that people made",
+}
+
+
+class _Lazy(click.Group):
+    """A group that knows its commands' names and imports a command's module when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name in COMMANDS if _exists(name)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS or not _exists(cmd_name):
+            return None
+        import typer
+
+        module = importlib.import_module(f"querywright.cli.{cmd_name}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]):  # type: ignore[no-untyped-def]
+        if args and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+def _exists(name: str) -> bool:
+    return os.path.exists(os.path.join(os.path.dirname(__file__), f"{name}.py"))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="querywright")
+def cli() -> None:
+    """From an API's request logs and schema to a local assistant that writes valid calls."""
+
+
+def main() -> None:
+    """Entry point. A user's mistake ends with a message and exit code 2, never with a traceback; Ctrl-C with 130."""
+    try:
+        sys.exit(cli(standalone_mode=False) or 0)
+    except QuerywrightError as error:
+        _fail(str(error), error.hint)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOENT, errno.EISDIR):
+            raise
+        _fail(f"{error.strerror}: {error.filename or ''}".rstrip(": "), "check the path, its rights and the free space")
+
+
+def _fail(message: str, hint: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"  try: {hint}", file=sys.stderr)
+    sys.exit(2)
