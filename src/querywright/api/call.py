@@ -297,6 +297,8 @@ def normalise(call: Call) -> Call:
             value = _without_children(value)
         values[name] = value
         default = set(param.default) if isinstance(param.default, list) else param.default
+        if param.kind == "fields" and param.all and "q" not in api.endpoints[call.endpoint].params:
+            default = {param.all}  # one record by its id comes whole unless fields are asked for
         if (set(value) if isinstance(value, tuple) else value) == default or value == ():
             values.pop(name)
     if values.get("scroll_id"):  # the service ignores everything else

@@ -69,6 +69,13 @@ class Intervals(_Strict):
         return self.default if assembly is None else (self.model_extra or {}).get(assembly)
 
 
+class Ranking(_Strict):
+    """What the embedded service puts first: weights of fields in un-fielded searches, of records by a field's value."""
+
+    fields: dict[str, float] = Field(default_factory=dict)
+    records: dict[str, dict[int | str, float]] = Field(default_factory=dict)
+
+
 class API(_Strict):
     """A target API. Immutable after loading; see `load`."""
 
@@ -83,6 +90,9 @@ class API(_Strict):
     field_aliases: dict[str, str] = Field(default_factory=dict)
     value_prefixes: dict[str, str] = Field(default_factory=dict)
     intervals: Intervals | None = None
+    leading_wildcard: bool = True
+    ranking: Ranking = Field(default_factory=Ranking)
+    records: str = ""
     vocabularies: dict[str, dict[str, int | str]] = Field(default_factory=dict)
     version_prefixes: tuple[str, ...] = ("",)
     endpoints: dict[str, Endpoint]
