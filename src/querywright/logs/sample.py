@@ -1,0 +1,118 @@
+"""Calls by signature: which of a frequent kind are kept, so that the rare kinds survive; the rows they become."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from querywright.api.call import Call
+from querywright.api.query import Exists, Range, Term, walk
+from querywright.logs.validate import Result
+from querywright.progress import track
+
+TRIES = 3
+"""Up to so many times `per_signature` calls are run to find `per_signature` that have hits."""
+
+
+@dataclass
+class Seen:
+    """How often one URL, or one call, stands in the logs."""
+
+    count: int = 0
+    clients: set[int] = field(default_factory=set)
+    first: str = ""
+
+    def add(self, other: Seen) -> None:
+        self.count += other.count
+        self.clients |= other.clients
+
+
+@dataclass
+class Known:
+    """A distinct call, with how often its URLs stand in the logs."""
+
+    call: Call
+    seen: Seen
+    result: Result | None = None
+    uncovered: tuple[str, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """Whether it was chosen and, where calls are run, has hits."""
+        return self.result is not None and "error" not in self.result and self.result.get("total", 1) > 0
+
+
+def groups(known: list[Known], seed: int) -> dict[str, list[Known]]:
+    """Calls by signature, most frequent signature first; within one in a random order that only the seed decides."""
+    by_signature: dict[str, list[Known]] = defaultdict(list)
+    for item in track(known, "sign"):
+        by_signature[item.call.signature].append(item)
+    for signature, items in by_signature.items():
+        random.Random(f"{seed}:{signature}").shuffle(items)
+    total = {s: sum(k.seen.count for k in items) for s, items in by_signature.items()}
+    return {s: by_signature[s] for s in sorted(by_signature, key=lambda s: (-total[s], s))}
+
+
+def sample(
+    by_signature: dict[str, list[Known]], per_signature: int, run: Callable[[list[Call], str], list[Result]] | None
+) -> None:
+    """Give up to `per_signature` calls of each signature a result with hits; the rare signatures keep all they have.
+
+    Calls without hits make room for further ones of their signature, up to `TRIES` times the number wanted.
+    """
+    tried = dict.fromkeys(by_signature, 0)
+    for turn in range(TRIES):
+        batch: list[Known] = []
+        for signature, items in by_signature.items():
+            kept = sum(k.good for k in items)
+            more = items[tried[signature] : tried[signature] + per_signature - kept]
+            tried[signature] += len(more)
+            batch += more
+        if not batch:
+            break
+        results = run([k.call for k in batch], f"run, turn {turn + 1}") if run else [Result() for _ in batch]
+        for item, result in zip(batch, results, strict=True):
+            item.result = result
+
+
+def mark_uncovered(items: list[Known], run: Callable[[list[Call], str], list[Result]]) -> None:
+    """Say of calls without hits which of their fields no record has: there the records are at fault, not the call."""
+    empty = [k for k in items if k.result is not None and k.result.get("total") == 0 and k.call.query is not None]
+    fields = {id(k): searched(k.call) for k in empty}
+    names = sorted({name for found in fields.values() for name in found})
+    example = {name: next(k.call for k in empty if name in fields[id(k)]) for name in names}
+    asked = [replace(example[name], query=Exists(name), params=()) for name in names]
+    found = dict(zip(names, run(asked, "look for fields"), strict=True)) if asked else {}
+    for item in empty:
+        item.uncovered = tuple(n for n in fields[id(item)] if found[n].get("total") == 0)
+
+
+def searched(call: Call) -> list[str]:
+    """The fields that a call's query names, sorted."""
+    nodes = walk(call.query) if call.query is not None else ()
+    return sorted({n.field for n in nodes if isinstance(n, Term | Range | Exists) and n.field})
+
+
+def row(item: Known, signature: str, weight: float) -> dict[str, Any]:
+    """One line of `calls.jsonl` or `candidates.jsonl`; `hits` is None where nothing was run."""
+    result = item.result or Result()
+    out = {"path": item.call.text, "canonical": item.call.canonical, "signature": signature, "count": item.seen.count,
+           "weight": round(weight, 4), "clients": len(item.seen.clients), "hits": result.get("total")}  # fmt: skip
+    if "error" in result:
+        out["error"] = result["error"]
+    return {**out, "uncovered": list(item.uncovered)} if item.uncovered else out
+
+
+def rows(by_signature: dict[str, list[Known]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(kept, candidates). A kept call stands for its share of the signature's traffic: that is its weight."""
+    kept: list[dict[str, Any]] = []
+    candidates: list[dict[str, Any]] = []
+    for signature, items in by_signature.items():
+        run = sorted((k for k in items if k.result is not None), key=lambda k: (-k.seen.count, k.call.canonical))
+        weight = sum(k.seen.count for k in items) / max(1, sum(k.good for k in run))
+        kept += [row(k, signature, weight) for k in run if k.good]
+        candidates += [row(k, signature, 0.0) for k in run if not k.good]
+    return kept, candidates

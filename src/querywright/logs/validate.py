@@ -1,0 +1,129 @@
+"""Run calls and remember what they found, so that an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from querywright.api.call import Call
+from querywright.errors import QuerywrightError
+from querywright.progress import track
+
+CACHE = ".validated.jsonl"
+BATCH = 64
+SHOWN_ONLY = {"fields", "from", "dotfield", "fetch_all"}
+"""Parameters that change what of the hits is shown, not which records match."""
+
+
+class Runs(Protocol):
+    """The part of an executor that is used here: a call's result, with `total` hits."""
+
+    def run(self, call: Call) -> Any: ...
+
+
+class Result(dict[str, Any]):
+    """`{"total": n}` or `{"error": reason}`."""
+
+
+def probe(call: Call) -> Call:
+    """The cheapest call with the same hit count: one row, no choice of fields. Calls that share it run once."""
+    spec, params = call.api.endpoints[call.endpoint].params, dict(call.params)
+    for name in SHOWN_ONLY & params.keys():
+        del params[name]
+    if "size" in spec and call.query is not None:
+        params["size"] = 1
+    return replace(call, params=tuple((n, params[n]) for n in spec if n in params))
+
+
+class Cache:
+    """Results by canonical probe, one JSON line each, appended as they come. The first line names the executor."""
+
+    def __init__(self, path: Path, executor: str) -> None:
+        self.path, self.executor = path, executor
+        self.known: dict[str, Result] = {}
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return
+        if not lines or _loads(lines[0]).get("executor") != executor:
+            return  # another service's answers: start again
+        for line in lines[1:]:
+            row = _loads(line)  # the last line may be cut: it is run again
+            if isinstance(row.get("call"), str) and ("total" in row or "error" in row):
+                self.known[row["call"]] = Result({k: v for k, v in row.items() if k != "call"})
+
+    @contextmanager
+    def adding(self) -> Iterator[Any]:
+        """A function that records a result, on disk before it returns."""
+        try:
+            file = open(self.path, "w", encoding="utf-8")  # noqa: SIM115 - rewritten without cut lines
+            with file:
+                _write(file, {"executor": self.executor})
+                for key, result in self.known.items():
+                    _write(file, {"call": key, **result})
+                file.flush()
+
+                def add(key: str, result: Result) -> None:
+                    self.known[key] = result
+                    _write(file, {"call": key, **result})
+                    file.flush()
+
+                yield add
+        except OSError as error:
+            raise QuerywrightError(f"could not write {self.path}: {error.strerror}", hint="free some space") from error
+
+
+def _loads(line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _write(file: Any, row: dict[str, Any]) -> None:
+    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def run_one(executor: Runs, call: Call) -> Result:
+    """The hit count of a call, or why the service refused it.
+
+    Raises:
+        QuerywrightError: the service can't be reached (retryable): nothing is learned about the call.
+    """
+    try:
+        return Result(total=int(executor.run(call).total))
+    except QuerywrightError as error:
+        if error.retryable:
+            raise
+        return Result(error=str(error)[:200])
+
+
+def validate(calls: Sequence[Call], executor: Runs, cache: Cache, what: str = "run", workers: int = 1) -> list[Result]:
+    """The result of each call, in order; what `cache` knows is not run again."""
+    keys = [(probe(call).canonical, call) for call in calls]
+    todo = list({key: probe(call) for key, call in keys if key not in cache.known}.items())
+    if todo:
+        with cache.adding() as add, ThreadPoolExecutor(max_workers=workers) as pool:
+            for key, result in track(_results(executor, todo, pool, workers), what, total=len(todo)):
+                add(key, result)
+    return [cache.known[key] for key, _ in keys]
+
+
+def _results(
+    executor: Runs, todo: list[tuple[str, Call]], pool: ThreadPoolExecutor, workers: int
+) -> Iterator[tuple[str, Result]]:
+    for start in range(0, len(todo), BATCH):  # in batches, so that Ctrl-C waits for few
+        batch = todo[start : start + BATCH]
+        calls = (call for _, call in batch)
+        found = (
+            map(run_one, [executor] * len(batch), calls)
+            if workers == 1
+            else pool.map(lambda call: run_one(executor, call), calls)
+        )
+        yield from zip((key for key, _ in batch), found, strict=True)
