@@ -1,0 +1,180 @@
+"""Ask every model the same sentences under every strategy and decoding; keep each answer as soon as it is there.
+
+One append-only JSONL file a cell, under `<out>/cells/`. Its first line is the resolved config of the cell; a file whose
+first line differs from what is asked for starts anew. So a sweep that was stopped goes on at the next sentence, and
+one whose `limit` grew asks only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from querywright import __version__
+from querywright.artefacts import sha256, write_jsonl
+from querywright.evaluate import safe_pickle
+from querywright.evaluate.config import Config
+from querywright.evaluate.suite import Pair
+from querywright.progress import say, track
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of the sweep, asked for the first `limit` pairs (all where None)."""
+
+    model: str
+    strategy: str
+    decoding: str
+    limit: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Also the name of its file."""
+        return f"{self.model}.{self.strategy}.{self.decoding}"
+
+
+# One answer: `response` (the raw text), `path`, `ok`, `reason`, `prompt`, `tokens_in`, `tokens_out`, `ms`, `finish`,
+# `logprob`. Plain values only.
+Answer = dict[str, Any]
+Asker = Callable[[Cell, str, int], Answer]  # cell, sentence, seed
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that can be asked. `open` loads it; `identity` is all that its answers depend on, for the header."""
+
+    open: Callable[[], AbstractContextManager[Asker]]
+    identity: dict[str, Any]
+
+
+def cells(config: Config) -> list[Cell]:
+    """Every combination, those of one model side by side, so that it is loaded once."""
+    found = []
+    for name, model in config.models.items():
+        for strategy in model.strategies or config.strategies:
+            for decoding in model.decodings or config.decodings:
+                limits = [config.limit if model.limit is None else model.limit]
+                limits += [config.limits.get(strategy), config.limits.get(decoding)]
+                found.append(Cell(name, strategy, decoding, min((n for n in limits if n is not None), default=None)))
+    return found
+
+
+def fingerprint(path: Path | str) -> str:
+    """A digest of a file, or of all files of a folder; what makes two models the same model."""
+    path = Path(path)
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and p.name[:1] != ".")
+    lines = [f"{p.name if p == path else p.relative_to(path)} {sha256(p)}" for p in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def run(config: Config, pairs: list[Pair], sources: dict[str, Source]) -> list[dict[str, Any]]:
+    """Ask what has not been asked yet, then write `responses_<name>.jsonl` and `.pkl` in `config.out`.
+
+    Args:
+        pairs: in the order of the suite; a cell takes its first `limit`.
+        sources: model name to what answers for it; a model is loaded only if something is left to ask.
+
+    Returns:
+        One row for each cell and pair, in that order: the pair, the cell, the answer.
+    """
+    out = Path(config.out)
+    plan = cells(config)
+    rows: list[dict[str, Any]] = []
+    with ExitStack() as loaded:
+        current, ask = "", None
+        for number, cell in enumerate(plan, 1):
+            mine = pairs[: cell.limit]
+            header = _header(config, cell, sources[cell.model].identity)
+            path = out / "cells" / f"{cell.name}.jsonl"
+            answers = _read(path, header)
+            left = list({p.key: p for p in mine if p.key not in answers}.values())
+            if left:
+                if current != cell.model or ask is None:
+                    loaded.close()
+                    say(f"loading {cell.model}: {config.models[cell.model].path}")
+                    ask = loaded.enter_context(sources[cell.model].open())
+                    current = cell.model
+                kept = f" ({len(mine) - len(left)} kept)" if len(left) < len(mine) else ""
+                what = f"[{number}/{len(plan)}] {cell.model} {cell.strategy} {cell.decoding}{kept}"
+                for key, answer in _ask(ask, cell, left, path, header, what, config.seed):
+                    answers[key] = answer
+            rows += [_row(cell, pair, answers[pair.key]) for pair in mine]
+    write_jsonl(out / f"responses_{config.name}.jsonl", rows)
+    safe_pickle.dump(rows, out / f"responses_{config.name}.pkl")
+    return rows
+
+
+def _ask(
+    ask: Asker, cell: Cell, pairs: list[Pair], path: Path, header: dict[str, Any], what: str, seed: int
+) -> Iterator[tuple[str, Answer]]:
+    with _append(path, header) as file:
+        for pair in track(pairs, what):
+            # the seed hangs on the sentence, not on its place: the order and a restart change nothing
+            answer = ask(cell, pair.instruction, (seed + int(pair.key[:8], 16)) % 2**31)
+            file.write(json.dumps({"key": pair.key, **answer}, ensure_ascii=False) + "\n")
+            file.flush()
+            yield pair.key, answer
+
+
+def _row(cell: Cell, pair: Pair, answer: Answer) -> dict[str, Any]:
+    where = {"model": cell.model, "strategy": cell.strategy, "decoding": cell.decoding}
+    return {**asdict(pair), **where, **{k: v for k, v in answer.items() if k != "key"}}
+
+
+def _header(config: Config, cell: Cell, identity: dict[str, Any]) -> dict[str, Any]:
+    header = {
+        "version": __version__, "api": config.api, "model": cell.model, "strategy": cell.strategy,
+        "decoding": cell.decoding, "n": config.n, "max_tokens": config.max_tokens, "seed": config.seed, **identity,
+    }  # fmt: skip
+    plain: dict[str, Any] = json.loads(json.dumps(header))
+    return plain
+
+
+def _read(path: Path, header: dict[str, Any]) -> dict[str, Answer]:
+    """The answers that a cell's file holds; a file for other settings is set aside, a torn last line is cut off."""
+    if not path.is_file():
+        return {}
+    answers: dict[str, Answer] = {}
+    whole = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file):
+            row = _json(line)
+            if row is None or (number > 0 and "key" not in row):
+                break  # the process died in the middle of this line
+            if number == 0:
+                changed = sorted(k for k in {*header, *row} if row.get(k) != header.get(k))
+                if changed:
+                    say(f"{path.stem}: {', '.join(changed)} changed; asking anew (answers so far: {path.name}.old)")
+                    os.replace(path, path.with_name(path.name + ".old"))
+                    return {}
+            else:
+                answers[row["key"]] = row
+            whole += len(line)
+    if whole < path.stat().st_size:
+        os.truncate(path, whole)
+    return answers
+
+
+def _json(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _append(path: Path, header: dict[str, Any]) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (the caller closes it)
+    if file.tell() == 0:
+        file.write(json.dumps(header, ensure_ascii=False) + "\n")
+        file.flush()
+    return file
