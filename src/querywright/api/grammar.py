@@ -8,6 +8,7 @@ string of the grammar is a valid call.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from querywright.api.definition import API, Param
@@ -15,26 +16,50 @@ from querywright.artefacts import repo_dir
 
 # Characters of a bare word: no white space, nothing that the query language or a URL takes for itself.
 _CHAR = r"""[^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f]"""
-_FIRST = r"""([^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f\-!\/|,;=]|%2[356]|\\([^\s%&#+A-Za-z0-9]|%2[356B]))"""
-_REST = rf"({_CHAR}|%2[356B]|\\([^\s%&#+A-Za-z0-9]|%2[356B]))"
-_BOUND = r"""(\*|-?[0-9A-Za-z_.:*\-]+|"[^"\\&#%+\n]+")"""
+_FIRST = r"""[^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f\-!\/|,;=]"""
+# What differs between reading people's queries and writing: a model writes one spelling of each thing.
+READ = {
+    "MINUS": "[-!]",
+    "AND": "(AND|%26%26)",
+    "OR": r"(OR|\|\|)",
+    "INTERVAL": r"([A-Za-z]+[0-9]+\.)?chr[0-9A-Za-z_]+:[0-9][0-9,]*-[0-9][0-9,]*",
+    "BOUND": r"""(\*|-?[0-9A-Za-z_.:*\-]+|"[^"\\&#%+\n]+")""",
+    "NUMBER": r"-?[0-9A-Za-z_.:-]+",
+    "FIRST": rf"({_FIRST}|%2[356]|\\([^\s%&#+A-Za-z0-9]|%2[356B]))",
+    "REST": rf"({_CHAR}|%2[356B]|\\([^\s%&#+A-Za-z0-9]|%2[356B]))",
+    "QUOTED": r"""\\["\\*?]""",
+    "DISTANCE": r"[0-9.]*",
+}
+_BOUND = r"-?[0-9A-Za-z_.]([0-9A-Za-z_.:\-]*[0-9A-Za-z_.])?"
+WRITE = {
+    "MINUS": "-",
+    "AND": "AND",
+    "OR": "OR",
+    "INTERVAL": r"([a-z]{2}[0-9]{1,2}\.)?chr[0-9A-Za-z_]+:[0-9]+-[0-9]+",
+    "BOUND": rf"(\*|{_BOUND})",
+    "NUMBER": _BOUND,
+    "FIRST": rf"({_FIRST}|%2[356]|\\([:()\[\]{{}}^~<>*?\-!\/|,;=]|%2B))",
+    "REST": rf"({_CHAR}|%2[356B]|\\[:()\[\]{{}}^~<>*?])",
+    "QUOTED": r"\\[*?]",
+    "DISTANCE": r"(0\.[0-9]|[0-9])?",
+}
 
 
-def skeleton(field: str, name: str) -> str:
-    """The query language with its terminals FIELD (a name and a colon) and NAME filled in."""
+def skeleton(field: str, name: str, form: Mapping[str, str] = READ) -> str:
+    """The query language, to read or to write, with its terminals FIELD (a name and a colon) and NAME filled in."""
     text = (repo_dir() / "grammars" / "lucene.lark").read_text(encoding="utf-8")
-    for key, value in (("FIELD", field), ("NAME", name), ("FIRST", _FIRST), ("REST", _REST), ("BOUND", _BOUND)):
+    for key, value in {"FIELD": field, "NAME": name, **form}.items():
         text = text.replace(f"@{key}@", value)
     return text
 
 
-def _alternatives(words: list[str]) -> str:
+def _alternatives(words: Iterable[str]) -> str:
     """A regular expression of exactly these words; longest first, so that a lexer takes the whole word."""
     ordered = sorted(set(words), key=lambda w: (-len(w), w))
     return "(" + "|".join(re.sub(r"([.+*?()\[\]{}|^$/\\-])", r"\\\1", w) for w in ordered) + ")"
 
 
-def _escaped(words: list[str]) -> list[str]:
+def _escaped(words: Iterable[str]) -> list[str]:
     return [w.replace("+", "%2B") for w in words]
 
 
@@ -43,63 +68,46 @@ def searchable(api: API) -> list[str]:
     return [name for name in api.fields if api.leaves(name)]
 
 
-def _value_rule(api: API, name: str, param: Param) -> tuple[str, list[str]]:
-    """The right-hand side of a parameter's value, and the terminals that it needs."""
-    terminal = "P_" + name.upper()
-    if param.kind == "query":
-        return "query", []
+def _value_rule(api: API, param: Param) -> tuple[str, dict[str, str]]:
+    """The right-hand side of a parameter's value, and the terminals that it needs, by name."""
     if param.kind == "vocabulary":
-        words = [*api.vocabularies[param.vocabulary]]
-        number = "|[1-9][0-9]{0,7}" if param.numeric else ""
-        return f'{terminal} ("," {terminal})*', [f"{terminal}.4: /({_alternatives(words)}{number})/"]
+        name = f"P_{param.vocabulary.upper()}"
+        words = _alternatives(api.vocabularies[param.vocabulary])
+        return f'{name} ("," {name})*', {name: f"({words}|[1-9][0-9]{{0,7}})" if param.numeric else words}
     if param.kind == "fields":
-        rule = 'SEARCHED ("," SEARCHED)*' if param.indexed else 'RETURNED ("," RETURNED)*'
-        return (f'"{param.all}" | {rule}' if param.all else rule), []
+        name = "NAME" if param.indexed else "RETURNED"
+        return (f'"{param.all}" | ' if param.all else "") + f'{name} ("," {name})*', {}
     if param.kind == "sort":
-        return 'SORTED ("," SORTED)*', []
+        return 'SORTED ("," SORTED)*', {}
     if param.kind == "integer":
-        digits = len(str(param.max)) - 1 if param.max else 9
-        top = f"|{param.max}" if param.max else ""
-        low = "0|" if (param.min or 0) == 0 else ""
-        return terminal, [f"{terminal}.4: /({low}[1-9][0-9]{{0,{digits - 1}}}{top})/"]
-    if param.kind == "boolean":
-        return '"true" | "false"', []
-    return terminal, [f"{terminal}.4: /[0-9A-Za-z_.=\\-]+/"]
+        name = f"P_{param.min or 0}_{param.max or ''}"
+        return name, {name: _integer(param.min or 0, param.max)}
+    if param.kind == "boolean":  # a default is left out of a call, so only the other value is worth writing
+        return {False: '"true"', True: '"false"'}.get(param.default, '"true" | "false"'), {}
+    return "P_TEXT", {"P_TEXT": r"[0-9A-Za-z_.=\-]+"}
 
 
-def build(api: API) -> str:
-    """Compile the `.lark` grammar of an API's calls; its start rule is `call`."""
-    calls: list[str] = []
-    rules: list[str] = []
-    terminals: list[str] = []
-    for endpoint_name, endpoint in api.endpoints.items():
-        path = endpoint.path.split("{id}")
-        parts = [f'"{path[0]}"'] + (["ID"] if len(path) == 2 else [])
-        optional = [p for p in endpoint.params if p not in _NOT_WRITTEN and p != "q"]
-        if "q" in endpoint.params:
-            parts = [f'"{path[0]}?q="', "query", *(f"and_{p}?" for p in optional)]
-        elif optional:
-            # the first parameter has a question mark, the others an ampersand
-            heads = [f"(has_{p} {' '.join(f'and_{q}?' for q in optional[i + 1 :])})".replace(" )", ")")
-                     for i, p in enumerate(optional)]
-            parts.append(f"({' | '.join(heads)})?")
-            rules += [f'has_{p}: "?{p}=" v_{p}' for p in optional]
-        calls.append(f"{endpoint_name}_call")
-        rules.append(f"{endpoint_name}_call: {' '.join(parts)}")
-        rules += [f'and_{p}: "&{p}=" v_{p}' for p in optional]
-        for p in optional:
-            value, needed = _value_rule(api, p, api.params[p])
-            rules.append(f"v_{p}: {value}")
-            terminals += needed
-    returned = _alternatives(_escaped([*api.fields, *api.meta_fields]))
-    searched = _alternatives(_escaped(searchable(api)))
-    ordered = _alternatives(_escaped([f for f in api.fields if api.leaves(f) == (f,)] + [*api.meta_fields]))
-    terminals += [f"RETURNED.4: /{returned}/", f"SEARCHED.4: /{searched}/", f"SORTED.4: /-?{ordered}/",
-                  "ID.4: /[0-9A-Za-z][0-9A-Za-z_.\\-]*/"]
-    head = f"// {api.title}: written by `querywright grammar build --api {api.name}`; do not edit.\n"
-    top = "\n".join([f"start: call\ncall: {' | '.join(calls)}", *dict.fromkeys(rules), "", *dict.fromkeys(terminals)])
-    language = skeleton(field=f"/{_alternatives([f + ':' for f in _escaped(searchable(api))])}/", name=f"/{searched}/")
-    return head + top + "\n\n" + language
+def _integer(low: int, high: int | None) -> str:
+    """Whole numbers from `low` (0 or 1) to `high`, a power of ten; the longest alternative first."""
+    digits = len(str(high)) - 1 if high else 9
+    return f"({f'{high}|' if high else ''}{'0|' if low == 0 else ''}[1-9][0-9]{{0,{digits - 1}}})"
+
+
+def _tail(endpoint: str, params: list[str], has_query: bool) -> list[str]:
+    """Rules for optional parameters in their order, each at most once; the first without `q` takes the question mark.
+
+    One rule a parameter, `this, then perhaps a later one | a later one`: writing `a? b? c?` would make LALR expand
+    every combination.
+    """
+    rules = []
+    for i, name in enumerate(params):
+        last = i + 1 == len(params)
+        rest = f"{endpoint}_and_{params[i + 1]}" if not last else ""
+        rules.append(f'{endpoint}_and_{name}: "&{name}=" v_{name}' + (f" {rest}? | {rest}" if rest else ""))
+        if not has_query:
+            other = f" | {endpoint}_has_{params[i + 1]}" if not last else ""
+            rules.append(f'{endpoint}_has_{name}: "?{name}=" v_{name}' + (f" {rest}?" if rest else "") + other)
+    return rules if has_query else [r for r in rules if not r.startswith(f"{endpoint}_and_{params[0]}:")]
 
 
 # Parameters that are read but folded into others or never worth writing; see `call.normalise`.
@@ -107,6 +115,52 @@ _NOT_WRITTEN = {"scopes", "exists", "missing", "scroll_id", "userfilter", "userq
 
 
 @lru_cache(maxsize=8)
-def mask_source(api: API) -> str:
-    """The same grammar as llguidance reads it: it has no terminal priorities, it lexes by the longest match."""
-    return re.sub(r"(?m)^([A-Z_]+)\.\d+:", r"\1:", build(api))
+def build(api: API) -> str:
+    """Compile the `.lark` grammar of an API's calls; its start rule is `call`."""
+    calls: list[str] = []
+    rules: list[str] = []
+    terminals: dict[str, str] = {}
+    for name, endpoint in api.endpoints.items():
+        before, has_id, _ = endpoint.path.partition("{id}")
+        optional = [p for p in endpoint.params if p not in _NOT_WRITTEN and p != "q"]
+        has_query = "q" in endpoint.params
+        parts = [f'"{before}?q=" query' if has_query else f'"{before}"'] + (["ID"] if has_id else [])
+        if optional:
+            parts.append(f"{name}_{'and' if has_query else 'has'}_{optional[0]}?")
+        calls.append(f"{name}_call")
+        rules.append(f"{name}_call: {' '.join(parts)}")
+        if optional:
+            rules += _tail(name, optional, has_query)
+        for p in optional:
+            value, needed = _value_rule(api, api.params[p])
+            rules.append(f"v_{p}: {value}")
+            terminals |= needed
+    terminals["RETURNED"] = _alternatives(_escaped([*api.fields, *api.meta_fields]))
+    ordered = [f for f in api.fields if api.leaves(f) == (f,)]
+    terminals["SORTED"] = "-?" + _alternatives(_escaped([*ordered, *api.meta_fields]))
+    terminals["ID"] = r"[0-9A-Za-z][0-9A-Za-z_.\-]*"
+    head = f"// {api.title}: written by `querywright grammar build --api {api.name}`; do not edit.\n"
+    top = "\n".join([f"start: call\ncall: {' | '.join(calls)}", *dict.fromkeys(rules), ""])
+    top += "\n".join(["", *(f"{name}.4: /{regex}/" for name, regex in terminals.items())])
+    names = searchable(api)
+    field = _alternatives(f + ":" for f in _escaped(names))
+    return head + top + "\n\n" + skeleton(f"/{field}/", f"/{_alternatives(_escaped(names))}/", WRITE)
+
+
+def mask_source(api: API, terminals: Mapping[str, str] | None = None) -> str:
+    """The same grammar as llguidance reads it: it has no terminal priorities, it lexes by the longest match.
+
+    Args:
+        terminals: regular expressions that take the place of terminals, by name (see `generate.ground`). Each has to
+            be within the language of the terminal that it replaces.
+    """
+    source = _without_priorities(api)
+    for name, regex in (terminals or {}).items():
+        source, found = re.subn(rf"(?m)^{name}: .*$", lambda m, n=name, r=regex: f"{n}: /{r}/", source)  # type: ignore[misc]
+        assert found == 1, f"the grammar of {api.name} has no terminal {name}"
+    return source
+
+
+@lru_cache(maxsize=8)
+def _without_priorities(api: API) -> str:
+    return re.sub(r"(?m)^([A-Z_0-9]+)\.\d+:", r"\1:", build(api))

@@ -89,7 +89,7 @@ def unescape(text: str) -> str:
     return re.sub(r"%([0-7][0-9A-F])", lambda m: chr(int(m[1], 16)), text)
 
 
-_SPLIT = re.compile(r'("(?:\\.|[^"\\])*")', re.S)
+_SPLIT = re.compile(r'((?<!\\)"(?:\\.|[^"\\])*")', re.S)
 
 
 def _tidy(text: str) -> str:
@@ -249,6 +249,8 @@ def simplify(node: Node) -> Node:
         must = real
     elif must and must_not:
         must = []
+    if len(should) > 1 and must_not and not must:  # (a OR b) AND NOT c has one form, which a list around it can take in
+        must, should = [Bool((), _unique(should), ())], []
     result = Bool(_unique(must), _unique(should), _unique(must_not))
     if len(result.must) == 1 and not result.should and not result.must_not:
         return result.must[0]
@@ -310,7 +312,7 @@ def _word(term: Term) -> str:
         return '"' + re.sub(r'(["\\])', r"\\\1", term.value) + '"'
     if term.kind == "wildcard":
         return term.value
-    return re.sub(r'[\\:()\[\]{}"^~<>*?]|^[-!/|+]', lambda m: "\\" + m[0], term.value)
+    return re.sub(r'[\\:()\[\]{}"^~<>*?]|^[-!/|+,;=]', lambda m: "\\" + m[0], term.value)
 
 
 def _plain(node: Node) -> bool:
