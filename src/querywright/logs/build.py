@@ -36,8 +36,9 @@ Note = Callable[[dict[str, Any]], None]
 def numbered(sources: list[str]) -> Iterator[tuple[str, bytes | None]]:
     """(file:line, raw line) of all sources."""
     for source in sources:
+        name = Path(source).name
         for number, raw in enumerate(raw_lines(source), 1):
-            yield f"{Path(source).name}:{number}", raw
+            yield f"{name}:{number}", raw
 
 
 def count_lines(sources: list[str]) -> int | None:
