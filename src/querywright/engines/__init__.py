@@ -1,1 +1,1 @@
-"""Text generation behind one seam: llama.cpp, transformers."""
+"""Text generation behind one seam: `base.Engine`. `open.open_engine` turns a path or an address into one."""

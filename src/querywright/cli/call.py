@@ -1,0 +1,43 @@
+"""`querywright call`: read calls and compare them by meaning."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Read calls to an API and compare them by meaning.", no_args_is_help=True)
+Api = Annotated[str, typer.Option("--api", help="a shipped API's name or a definition file")]
+
+
+@app.command("parse")
+def parse(api: Api) -> None:
+    """Read paths, one a line, from standard input; write one JSON object a line: path, ok, canonical, reason."""
+    from querywright.api.definition import load
+    from querywright.api.read import verdict
+
+    definition = load(api)
+    for line in sys.stdin.buffer:
+        print(json.dumps(verdict(definition, line.rstrip(b"\r\n"))), flush=sys.stdout.isatty())
+
+
+@app.command("same")
+def same(
+    api: Api,
+    x: Annotated[str, typer.Argument(help="a path or URL")],
+    y: Annotated[str, typer.Argument(help="another")],
+) -> None:
+    """Exit with 0 where two calls mean the same, 1 where they do not, 2 where one is no call."""
+    from querywright.api.call import parse as read
+    from querywright.api.call import same as equal
+    from querywright.api.definition import load
+
+    definition = load(api)
+    first, second = read(definition, x), read(definition, y)
+    if equal(first, second):
+        print(f"same: {first.canonical}")
+        return
+    print(f"not the same:\n  {first.canonical}\n  {second.canonical}")
+    raise typer.Exit(1)

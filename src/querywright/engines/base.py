@@ -1,0 +1,93 @@
+"""The seam behind which text is generated, and what goes in and out of it.
+
+An engine is anything with these three methods. A grammar is a promise: an engine that can't keep to it raises
+`MaskError` and the request fails; it never goes on without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from querywright.errors import QuerywrightError
+
+Message = dict[str, str]  # role (system, user, assistant) and content
+Finish = Literal["stop", "length"]
+MAX_TOKENS = 256
+
+
+class EngineError(QuerywrightError):
+    """An engine that could not be opened or failed to answer."""
+
+
+class MaskError(EngineError):
+    """The grammar could not be enforced, so there is no answer."""
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """What the text has to match, as a whole: a lark grammar (start rule `start`), or GBNF (`root`) for llama.cpp."""
+
+    text: str
+    kind: Literal["lark", "gbnf"] = "lark"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One generated text.
+
+    Attributes:
+        tokens_in: tokens of the prompt, the part that was kept from an earlier request included.
+        tokens_out: tokens of the text, those that the grammar forced included.
+        ms: wall-clock milliseconds, prompt and text.
+        finish: `stop` where the model ended its text, `length` where the tokens ran out: then it is a fragment.
+        logprob: natural log of the text's probability under the model before the mask; None where it is not known.
+    """
+
+    text: str
+    tokens_in: int
+    tokens_out: int
+    ms: float
+    finish: Finish
+    logprob: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+class Engine(Protocol):
+    """Generates text. One request at a time; `generate` may be called from any thread, but not from two at once."""
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        grammar: Grammar | None = None,
+        max_tokens: int = MAX_TOKENS,
+        temperature: float = 0.0,
+        seed: int = 0,
+        n: int = 1,
+    ) -> list[Completion]:
+        """Answer a chat `n` times; at temperature 0 all of them are the most likely text.
+
+        Raises:
+            MaskError: the grammar is not valid or could not be kept.
+            EngineError: the model failed, or the prompt does not fit it.
+        """
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What the answers depend on: kind, model, and so on. Plain values."""
+        ...
+
+    def close(self) -> None:
+        """Give memory and processes back. Idempotent."""
+        ...
+
+
+def chatml(messages: Sequence[Message]) -> str:
+    """Render a chat as SmolLM2 (and the tuned model) knows it, ready for the assistant's words."""
+    turns = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages)
+    return turns + "<|im_start|>assistant\n"

@@ -1,0 +1,216 @@
+"""llama.cpp in this process: a GGUF file, llguidance's mask or llama.cpp's own GBNF, the prompt's prefix kept.
+
+It decodes step by step itself: tokens that the grammar forces are put in without asking the model, many at once; and
+what a request shares with the one before stays in the KV cache, so constant parts of a prompt belong at its start.
+(llama-cpp-python's cache on disk, which unpickles what it finds, is never switched on.)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from querywright.engines.base import MAX_TOKENS, Completion, EngineError, Finish, Grammar, MaskError, Message
+from querywright.engines.choose import pick
+from querywright.engines.gbnf import GbnfMask
+from querywright.engines.mask import Compiler, Mask
+from querywright.errors import need
+from querywright.progress import say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CONTEXT = 4096
+
+
+def default_threads() -> int:
+    """Half of the usable cores, at most 8: llama.cpp's threads spin, and a busy core stalls all of them."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    return max(1, min(8, usable // 2))
+
+
+class LlamaEngine:
+    """A GGUF model on llama.cpp. See `base.Engine`."""
+
+    def __init__(self, path: Path | str, *, threads: int | None = None, context: int = CONTEXT) -> None:
+        """Load the model and decode one token, so that a build that does not fit this CPU fails here.
+
+        Raises:
+            EngineError: the file is missing or no GGUF model that llama.cpp can run.
+            QuerywrightError: llama-cpp-python is not installed.
+        """
+        self._cpp: Any = need("llama_cpp", extra="llama")
+        self.path = Path(path)
+        self.threads = threads or default_threads()
+        if not self.path.is_file():
+            raise EngineError(f"no model file {self.path}", hint="querywright export writes one, or give --model PATH")
+        if self.path.open("rb").read(4) != b"GGUF":
+            raise EngineError(f"{self.path} is no GGUF file", hint="querywright export writes one")
+        try:
+            self._llama: Any = self._cpp.Llama(
+                str(self.path), n_ctx=context, n_threads=self.threads, n_threads_batch=self.threads, verbose=False
+            )
+            self._context = min(context, self._llama.n_ctx())
+            self._llama.eval([max(self._llama.token_bos(), 0)])
+            pick(self._logits(), None, 0.0, _random(0))
+        except (ValueError, RuntimeError, OSError, AssertionError) as error:
+            raise EngineError(f"llama.cpp could not run {self.path}: {error}", hint="export the model again") from error
+        self._vocab = self._llama._model.vocab
+        self._compiler: Compiler | None = None
+        self._cached: list[int] = []  # the tokens that the KV cache holds
+        say(f"engine: llama.cpp, {self.path.name}, {self.threads} thread{'s' * (self.threads > 1)}, context {context}")
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        grammar: Grammar | None = None,
+        max_tokens: int = MAX_TOKENS,
+        temperature: float = 0.0,
+        seed: int = 0,
+        n: int = 1,
+    ) -> list[Completion]:
+        """See `base.Engine.generate`."""
+        start = time.perf_counter()
+        prompt = self._prompt(messages)
+        if len(prompt) + max_tokens > self._context:
+            raise EngineError(
+                f"the prompt has {len(prompt)} tokens, and {max_tokens} may follow; the context holds {self._context}",
+                hint="fewer examples or fields in the prompt, or a smaller --max-tokens",
+            )
+        rng = _random(seed)
+        completions = []
+        first: np.ndarray | None = None
+        for _ in range(n if temperature > 0 else 1):
+            masks = self._mask(grammar)
+            if first is None:
+                self._see(prompt)
+                first = self._logits().copy()
+            else:
+                self._see(prompt, at_least=0)
+            tokens, logprob, finish = self._decode(prompt, first, masks, max_tokens, temperature, rng)
+            ms = (time.perf_counter() - start) * 1000
+            start = time.perf_counter()
+            text = self._llama.detokenize(tokens).decode("utf-8", errors="replace")
+            completions.append(Completion(text, len(prompt), len(tokens), ms, finish, logprob))
+        return completions * (n if temperature == 0 else 1)
+
+    def describe(self) -> dict[str, Any]:
+        """See `base.Engine.describe`."""
+        return {"engine": "llama.cpp", "model": self.path.name, "threads": self.threads, "version": self._cpp.__version__}
+
+    def close(self) -> None:
+        """Free the model."""
+        self._llama.close()
+
+    def _decode(
+        self, prompt: list[int], logits: np.ndarray, mask: Mask | GbnfMask | None, max_tokens: int,
+        temperature: float, rng: np.random.Generator,
+    ) -> tuple[list[int], float, Finish]:  # fmt: skip
+        tokens: list[int] = []
+        logprob = 0.0
+        while len(tokens) < max_tokens:
+            forced = mask.forced() if mask is not None else []
+            if forced:
+                tokens += self._force(forced[: max_tokens - len(tokens)], mask)
+                continue
+            if mask is not None and mask.must_end:
+                return tokens, logprob, "stop"
+            if tokens:
+                self._see(prompt + tokens)
+                logits = self._logits()
+            try:
+                if isinstance(mask, GbnfMask):
+                    token, step = mask.pick(logits, temperature, rng)
+                else:
+                    token, step = pick(logits, None if mask is None else mask.bits(), temperature, rng)
+            except ValueError as error:
+                raise (EngineError if mask is None else MaskError)(str(error), hint="please report the sentence") from error
+            logprob += step
+            if self._cpp.llama_vocab_is_eog(self._vocab, token):
+                if mask is not None and not mask.may_end:
+                    raise MaskError("the text ended before the grammar allowed it", hint="please report the sentence")
+                return tokens, logprob, "stop"
+            if mask is not None:
+                mask.take(token)
+            tokens.append(token)
+        return tokens, logprob, "stop" if mask is not None and mask.must_end else "length"
+
+    @staticmethod
+    def _force(tokens: list[int], mask: Mask | GbnfMask | None) -> list[int]:
+        for token in tokens:
+            assert mask is not None
+            mask.take(token)
+        return tokens
+
+    def _mask(self, grammar: Grammar | None) -> Mask | GbnfMask | None:
+        if grammar is None:
+            return None
+        if grammar.kind == "gbnf":
+            return GbnfMask(self._cpp, self._vocab, grammar.text)
+        if self._compiler is None:
+            need("llguidance", extra="llama")
+            from llguidance.llamacpp import lltokenizer_from_vocab
+
+            self._compiler = Compiler(lltokenizer_from_vocab(self._vocab))
+        return self._compiler.start(grammar)
+
+    def _see(self, tokens: list[int], at_least: int = 1) -> None:
+        """Bring the KV cache to exactly `tokens`, computing only what it does not hold (at least the last token)."""
+        shared = 0
+        for old, new in zip(self._cached, tokens[: len(tokens) - at_least], strict=False):
+            if old != new:
+                break
+            shared += 1
+        self._llama.n_tokens = shared
+        self._cached = self._cached[:shared]
+        if tokens[shared:]:
+            try:
+                self._llama.eval(tokens[shared:])
+            except RuntimeError as error:
+                raise EngineError(f"llama.cpp failed: {error}", hint="try again", retryable=True) from error
+        else:
+            self._llama._ctx.kv_cache_seq_rm(-1, shared, -1)
+        self._cached = list(tokens)
+
+    def _logits(self) -> np.ndarray:
+        """The last token's logits, a view that the next decoding step overwrites."""
+        import numpy as np
+
+        row = self._cpp.llama_get_logits_ith(self._llama._ctx.ctx, -1)
+        return np.ctypeslib.as_array(ctypes.cast(row, ctypes.POINTER(ctypes.c_float)), shape=(self._llama.n_vocab(),))
+
+    def _prompt(self, messages: Sequence[Message]) -> list[int]:
+        """A chat's tokens. What people wrote never becomes a control token."""
+        mark, end = (self._tokens(piece, special=True) for piece in ("<|im_start|>", "<|im_end|>"))
+        if len(mark) != 1 or len(end) != 1:
+            return self._templated(messages)
+        prompt: list[int] = []
+        for message in messages:
+            prompt += mark + self._tokens(f"{message['role']}\n{message['content']}") + end + self._tokens("\n")
+        return prompt + mark + self._tokens("assistant\n")
+
+    def _templated(self, messages: Sequence[Message]) -> list[int]:
+        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+        template = self._llama.metadata.get("tokenizer.chat_template")
+        if not template:
+            raise EngineError(f"{self.path.name} has no chat template", hint="use an instruction-tuned model")
+        names = [self._llama._model.token_get_text(t) if t >= 0 else "" for t in
+                 (self._llama.token_eos(), self._llama.token_bos())]  # fmt: skip
+        render = Jinja2ChatFormatter(template=template, eos_token=names[0], bos_token=names[1])
+        return self._tokens(render(messages=list(messages)).prompt, special=True)
+
+    def _tokens(self, text: str, *, special: bool = False) -> list[int]:
+        tokens: list[int] = self._llama.tokenize(text.encode(), add_bos=False, special=special)
+        return tokens
+
+
+def _random(seed: int) -> np.random.Generator:
+    import numpy as np
+
+    return np.random.default_rng(seed)
