@@ -269,6 +269,17 @@ def _parser() -> Lark:
     return Lark(source, parser="lalr", start="query", lexer="contextual", maybe_placeholders=False)
 
 
+_MAX_DEPTH = 40  # groups inside groups; what walks the tree does so by recursion
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for mark in re.findall(r"[()]", text):
+        depth += 1 if mark == "(" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def parse_query(text: str, resolve: Callable[[str], str] = lambda name: name) -> Node:
     """Parse a decoded `q` value.
 
@@ -278,7 +289,7 @@ def parse_query(text: str, resolve: Callable[[str], str] = lambda name: name) ->
     tidy = _tidy(text)
     if not tidy:
         raise QueryError("the query is empty")
-    if len(tidy) > 20_000 or tidy.count("(") > 200:
+    if len(tidy) > 20_000 or _depth(tidy) > _MAX_DEPTH:
         raise QueryError("the query is too long or too deeply nested")
     escaped = escape(tidy)
     try:

@@ -40,4 +40,4 @@ def same(
         print(f"same: {first.canonical}")
         return
     print(f"not the same:\n  {first.canonical}\n  {second.canonical}")
-    raise typer.Exit(1)
+    sys.exit(1)
