@@ -1,0 +1,100 @@
+"""One process: REST, the page and the store; and the running of it on one socket."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from querywright.errors import QuerywrightError, need
+from server.assistant import Assistant
+from server.settings import Limits
+from server.store import Store
+
+
+def environment() -> None:
+    """What Gradio reads from the environment, before it is imported: nothing leaves this machine, no shared folder."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_SHARE"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ["GRADIO_SSR_MODE"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(Path(tempfile.gettempdir()) / f"querywright-page-{os.getpid()}")
+
+
+def build(assistants: Mapping[str, Assistant], store: Store, *, host: str = "127.0.0.1", limits: Limits | None = None) -> Any:
+    """The ASGI application: REST with the page of the first assistant mounted at `/`."""
+    need("fastapi", extra="serve")
+    environment()
+    need("gradio", extra="serve")
+    import gradio as gr
+
+    from server import guard, page, rest
+
+    limits = limits or Limits()
+    app = rest.build(assistants, store)
+    app.add_middleware(guard.Guard, hosts=guard.LOOPBACK if is_loopback(host) else None, body_bytes=limits.body_bytes)
+    blocks = page.build(next(iter(assistants.values())), store)
+    return gr.mount_gradio_app(
+        app, blocks, path="/", allowed_paths=[], ssr_mode=False, mcp_server=False, footer_links=[], run_history=False,
+        enable_monitoring=False, max_file_size=1, show_error=False, theme=page.theme(), css_paths=[page.CSS],
+    )  # fmt: skip
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the port before anything slow is loaded; it answers once `run` listens.
+
+    Raises:
+        QuerywrightError: the port is in use or not allowed, or the host is not one of this machine.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, proto)
+        try:
+            if os.name == "posix":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            return sock
+        except OSError:
+            sock.close()
+            raise
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            free = f"--port {port + 1}" if port < 65535 else "--port 7860"
+            raise QuerywrightError(f"port {port} of {host} is in use", hint=f"querywright serve {free}") from error
+        if error.errno == errno.EACCES:
+            raise QuerywrightError(f"port {port} needs more rights", hint="choose a port above 1023") from error
+        raise QuerywrightError(
+            f"could not listen at {host}:{port}: {error.strerror or error}", hint="querywright serve --host 127.0.0.1"
+        ) from error
+
+
+def url(sock: socket.socket, host: str) -> str:
+    """Where a browser on this machine finds the server."""
+    shown = "127.0.0.1" if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{sock.getsockname()[1]}"
+
+
+def run(app: Any, sock: socket.socket) -> None:
+    """Serve until Ctrl-C; running requests may end first. A second Ctrl-C ends at once."""
+    import uvicorn
+
+    try:
+        sock.listen(128)  # the port was free when it was taken; another server may have listened first
+    except OSError as error:
+        raise QuerywrightError("another server took this port meanwhile", hint="choose another --port") from error
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, ws="none")
+    uvicorn.Server(config).run(sockets=[sock])
