@@ -390,6 +390,10 @@ def _fold_id(text: str | None) -> str | None:
 
 
 def _fold_leaf(api: API, leaf: Node) -> Node:
+    if isinstance(leaf, Term | Range) and leaf.field is not None and leaf.field not in api.meta_fields:
+        leaves = api.leaves(leaf.field)
+        if len(leaves) == 1:  # searching an object is searching its leaves; with one leaf the two are the same
+            leaf = replace(leaf, field=leaves[0])
     if isinstance(leaf, Term) and (leaf.kind == "wildcard" or api.analysis(leaf.field) in ("lower", "text")):
         if api.analysis(leaf.field) != "exact":
             return replace(leaf, value=leaf.value.lower())

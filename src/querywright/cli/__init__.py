@@ -70,14 +70,6 @@ def main() -> None:
         sys.exit(cli(standalone_mode=False) or 0)
     except QuerywrightError as error:
         _fail(str(error), error.hint)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
@@ -85,6 +77,17 @@ def main() -> None:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOENT, errno.EISDIR):
             raise
         _fail(f"{error.strerror}: {error.filename or ''}".rstrip(": "), "check the path, its rights and the free space")
+    except BaseException as error:  # typer carries click under a name of its own: known by what they are called
+        kind = type(error).__name__
+        if kind in ("KeyboardInterrupt", "Abort"):
+            print("interrupted; run the same command again to go on", file=sys.stderr)
+            sys.exit(130)
+        if kind == "Exit":
+            sys.exit(getattr(error, "exit_code", 0))
+        if not hasattr(error, "format_message"):
+            raise
+        error.show()  # type: ignore[attr-defined]
+        sys.exit(2)
 
 
 def _fail(message: str, hint: str) -> None:

@@ -1,0 +1,251 @@
+"""Valid calls that nobody has logged yet: drawn from the schema, so that every field, operator and parameter occurs."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+
+from querywright.api.call import Call, normalise
+from querywright.api.definition import API
+from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term, parse_query, simplify
+from querywright.pairs.values import Values
+
+_NUMBERS = {"integer", "long", "float", "double", "byte", "date"}
+
+
+class Drawer:
+    """Draws calls. Its shapes follow what query services are asked: one clause mostly, three at most."""
+
+    def __init__(self, api: API, rng: random.Random, records: list[dict[str, Any]]) -> None:
+        self.api, self.rng = api, rng
+        self.values = Values(api, rng, records)
+        self.searched = [f for f in api.fields if api.leaves(f)]
+        self.search_weights = [self._weight(f) for f in self.searched]
+        self.returned = list(api.fields)
+        self.return_weights = [api.fields[f].weight ** 2.2 for f in self.returned]
+        self.numeric = [f for f in self.searched if api.fields[f].type in _NUMBERS]
+        self.query_endpoint = next(n for n, e in api.endpoints.items() if "q" in e.params)
+        self.item_endpoint = next((n for n, e in api.endpoints.items() if "{id}" in e.path and "fields" in e.params), None)
+
+    def _listed(self, what: str) -> list[str]:
+        """Field names that the lexicon gives for a purpose."""
+        return [f for f in self.values.words.get("draw", {}).get(what, []) if f in self.api.fields]
+
+    def _weight(self, name: str) -> float:
+        field = self.api.fields[name]
+        if field.type == "object" and not field.examples:  # positions and the like: no value of their own
+            return 0.0
+        return float(field.weight) ** 2.2
+
+    # --- clauses ---
+    def field(self) -> str:
+        """A field to search, the much-asked ones more often."""
+        return self.rng.choices(self.searched, self.search_weights)[0]
+
+    def term(self, name: str | None = None, record: dict[str, Any] | None = None) -> Node:
+        """One clause `field:value`."""
+        rng, api = self.rng, self.api
+        name = name or self.field()
+        field = api.fields[name]
+        value = self.values.draw(name, record)
+        if field.type in _NUMBERS and field.type != "object" and rng.random() < 0.25:
+            return self.range(name)
+        if api.analysis(name) == "text" and " " in value and rng.random() < 0.35:
+            value = max((w for w in re.findall(r"[\w-]+", value) if len(w) > 3), key=len, default=value)
+        if re.search(r"\s", value):
+            return Term(name, value, "phrase")
+        roll = rng.random()
+        if field.type != "object" and re.fullmatch(r"[A-Za-z][\w-]{3,}", value) and roll < 0.16:
+            return self.wildcard(name, value)
+        if rng.random() < 0.08 and api.analysis(name) in ("lower", "text"):
+            value = value.lower()
+        return Term(name, value)
+
+    def wildcard(self, name: str | None, value: str) -> Term:
+        """A pattern made from a value: a prefix mostly, sometimes a gap or one unknown character."""
+        roll = self.rng.random()
+        if roll < 0.65:
+            return Term(name, value[: self.rng.randint(2, max(2, len(value) - 1))] + "*", "wildcard")
+        if roll < 0.85:
+            return Term(name, value[:-1] + "?", "wildcard")
+        return Term(name, value[: self.rng.randint(2, 3)] + "*" + value[-1], "wildcard")
+
+    def free(self) -> Node:
+        """Words without a field: a symbol, an id of some database, or a topic."""
+        rng = self.rng
+        roll = rng.random()
+        if roll < 0.45:
+            value = self.values.draw(rng.choice(self._listed("names") or [self.field()]))
+        elif roll < 0.65:
+            shaped = [f for f in self.searched if self.api.fields[f].shape and self.api.fields[f].weight >= 2
+                      and self.api.fields[f].default_search]
+            value = self.values.draw(rng.choice(shaped)) if shaped else self.values.topic()
+        else:
+            value = self.values.topic()
+        if " " not in value and re.fullmatch(r"[A-Za-z][\w-]{2,}", value):
+            if rng.random() < 0.2:
+                return self.wildcard(None, value)
+            if rng.random() < 0.12:
+                value = value.lower()
+        if " " in value:
+            return Term(None, value, "phrase") if rng.random() < 0.5 else parse_query(_plain_words(value))
+        return Term(None, value)
+
+    def range(self, name: str | None = None) -> Node:
+        """A range over a numeric field; open at one end in one of three."""
+        rng = self.rng
+        if name is None:
+            weights = [self.api.fields[f].weight for f in self.numeric]
+            name = rng.choices(self.numeric, weights)[0]
+        example = next((e for e in self.api.fields[name].examples if re.fullmatch(r"-?\d+", e)), "100")
+        top = max(10, int(example.lstrip("-")) * 2)
+        low, high = sorted(rng.randint(1, top) for _ in range(2))
+        if rng.random() < 0.4 and high > 10_000:
+            low, high = (max(1, round(v, -len(str(v)) + 2)) for v in (low, high))
+        roll = rng.random()
+        if roll < 0.18:
+            return Range(name, str(low), "*", rng.random() < 0.5)
+        if roll < 0.36:
+            return Range(name, "*", str(high), True, rng.random() < 0.5)
+        return Range(name, str(low), str(high))
+
+    def interval(self) -> Node:
+        """A stretch of a chromosome, sometimes with its assembly."""
+        rng = self.rng
+        chromosome = rng.choice([*map(str, range(1, 23)), "X", "Y", "MT"])
+        start = rng.randint(1, 2 * 10 ** rng.randint(5, 8))
+        end = start + rng.choice([rng.randint(500, 10**6), 10 ** rng.randint(3, 6)])
+        if rng.random() < 0.3:
+            start, end = round(start, -3) + 1000, round(end, -3) + 1000
+        named = [a for a in (self.api.intervals.model_extra or {}) if a != "hg38"] if self.api.intervals else []
+        return Interval(rng.choice(named) if named and rng.random() < 0.3 else None, chromosome, start, end)
+
+    def clause(self, record: dict[str, Any] | None = None) -> Node:
+        """One clause of any kind."""
+        roll = self.rng.random()
+        if roll < 0.62:
+            return self.term(None, record)
+        if roll < 0.80:
+            return self.free()
+        if roll < 0.90:
+            return Exists(self.field())
+        return self.range() if self.numeric else self.term()
+
+    def query(self) -> Node:
+        """A query of one to three clauses."""
+        rng = self.rng
+        roll = rng.random()
+        if roll < 0.33:
+            return self.term()
+        if roll < 0.52:
+            return self.free()
+        if roll < 0.58:
+            return Exists(self.field())
+        if roll < 0.615 and self.numeric:
+            return self.range()
+        if roll < 0.67 and self.api.intervals:
+            return self.interval()
+        if roll < 0.70:
+            return Everything()
+        if roll < 0.81:
+            return simplify(Bool(must=(self.clause(), self.clause())))
+        if roll < 0.88:
+            return self._either()
+        if roll < 0.94:
+            return simplify(Bool(must=(self.clause(),), must_not=(self.clause(),)))
+        if roll < 0.96:
+            return simplify(Bool(must=(self.clause(), self.clause(), self.clause())))
+        return simplify(Bool(must=(self._either(), self.clause())))
+
+    def _either(self) -> Node:
+        if self.rng.random() < 0.7:
+            name = self.rng.choice([None, self.field()])
+            n = 2 if self.rng.random() < 0.75 else 3
+            options: list[Node] = []
+            while len(options) < n:
+                node = self.free() if name is None else Term(name, v := self.values.draw(name), "phrase" if " " in v else "word")
+                if isinstance(node, Term):
+                    options.append(node)
+            return simplify(Bool(should=tuple(options)))
+        return simplify(Bool(should=(self.clause(), self.clause())))
+
+    # --- parameters ---
+    def species(self, name: str) -> tuple[str, ...]:
+        """One value of a vocabulary mostly, sometimes several or a bare number."""
+        known = list(self.api.vocabularies[self.api.params[name].vocabulary])
+        weights = [30 / (i + 1) + 3 for i in range(len(known))]
+        if self.rng.random() < 0.13:
+            other = self.values.words.get("other_values", {}).get(name)
+            if other:
+                return (str(self.rng.choice(other)),)
+        n = self.rng.choices([1, 2, 3], [0.86, 0.09, 0.05])[0]
+        return tuple(dict.fromkeys(self.rng.choices(known, weights, k=n)))
+
+    def fields(self, n: int | None = None) -> tuple[str, ...]:
+        """Fields to return: one to five, much-asked ones more often."""
+        n = n or self.rng.choices([1, 2, 3, 4, 5], [0.36, 0.28, 0.2, 0.1, 0.06])[0]
+        return tuple(dict.fromkeys(self.rng.choices(self.returned, self.return_weights, k=n)))
+
+    def params(self, endpoint: str, query: Node | None) -> dict[str, Any]:
+        """Parameters, each with a chance of its own; at most three."""
+        rng, known = self.rng, self.api.endpoints[endpoint].params
+        chance = {"species": 0.34, "fields": 0.34, "size": 0.17, "from": 0.04, "sort": 0.07, "facets": 0.07,
+                  "entrezonly": 0.02, "ensemblonly": 0.02, "dotfield": 0.02, "fetch_all": 0.03}
+        if query is None:
+            chance = {"fields": 0.72, "species": 0.05, "dotfield": 0.03}
+        values: dict[str, Any] = {}
+        if rng.random() < 0.22:
+            return values
+        for name in rng.sample(list(chance), len(chance)):
+            if name not in known or rng.random() >= chance[name] or len(values) >= 3:
+                continue
+            param = self.api.params[name]
+            if param.kind == "vocabulary":
+                values[name] = self.species(name)
+            elif name == "facets":
+                options = [*self._listed("facets"), self.field()]
+                values[name] = tuple(dict.fromkeys(rng.choices(options, k=1 if rng.random() < 0.8 else 2)))
+                if rng.random() < 0.25 and "facet_size" in known:
+                    values["facet_size"] = rng.choice([3, 5, 20, 25, 50, 100])
+                if "species_facet_filter" in known and "taxid" in values[name] and rng.random() < 0.2:
+                    values["species_facet_filter"] = self.species("species_facet_filter")[:1]
+                if rng.random() < 0.3:
+                    values["size"] = rng.choice([0, 1])
+            elif param.kind == "fields":
+                values[name] = (param.all,) if rng.random() < 0.06 else self.fields()
+            elif name == "size":
+                values.setdefault(name, rng.choice([1, 2, 3, 4, 5, 5, 6, 7, 8, 15, 20, 20, 25, 30, 50, 50, 100, 100, 200, 500, 1000]))
+            elif name == "from":
+                values[name] = rng.choice([5, 10, 20, 20, 30, 40, 50, 60, 100, 200, 500])
+            elif name == "sort":
+                chosen = rng.choice(self._listed("sorts") or self.numeric or self.returned)
+                values[name] = (rng.choice(["", "", "-"]) + chosen,)
+            else:
+                values[name] = True
+        if values.get("fetch_all"):
+            for idle in ("size", "from", "sort", "facets", "facet_size", "species_facet_filter"):
+                values.pop(idle, None)
+        if "from" in values and "size" not in values and rng.random() < 0.6:
+            values["size"] = rng.choice([10, 20, 50, 100])
+        return values
+
+    def call(self) -> Call:
+        """One call to any endpoint that people ask for."""
+        rng, api = self.rng, self.api
+        roll = rng.random()
+        if roll < 0.015 and "metadata" in api.endpoints:
+            return normalise(Call(api, rng.choice(["metadata", "metadata_fields"])))
+        if roll < 0.13 and self.item_endpoint:
+            identifier = self.values.draw(rng.choice(self._listed("ids") or [self.field()]))
+            values = self.params(self.item_endpoint, None)
+            return normalise(Call(api, self.item_endpoint, identifier, None, tuple(values.items())))
+        query = self.query()
+        values = self.params(self.query_endpoint, query)
+        if isinstance(query, Everything) and not values:
+            values["species"] = self.species("species")
+        return normalise(Call(api, self.query_endpoint, None, query, tuple(values.items())))
+
+
+def _plain_words(text: str) -> str:
+    return " ".join(re.findall(r"[A-Za-z][\w-]{2,}", text)) or text.split()[0]

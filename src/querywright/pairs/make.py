@@ -1,0 +1,165 @@
+"""Calls to pairs: kept calls from a log, and calls drawn from the schema, each said by a teacher."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from querywright.api.call import Call, CallError, parse
+from querywright.api.definition import API
+from querywright.api.query import Exists, Interval, Range, Term, walk
+from querywright.artefacts import content_id, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
+from querywright.pairs.draw import Drawer
+from querywright.pairs.say import Speaker, Unsayable
+from querywright.progress import say, track
+
+Row = dict[str, Any]
+
+
+class Teacher(Protocol):
+    """Writes instructions for calls: templates, a local LLM, or a server."""
+
+    def instructions(self, call: Call, n: int) -> list[str]:
+        """Up to `n` different sentences that ask for `call`; none where the teacher has no words for it."""
+
+
+class TemplateTeacher:
+    """The teacher without an LLM: see `say.Speaker`."""
+
+    def __init__(self, api: API, rng: random.Random) -> None:
+        self.speaker = Speaker(api, rng)
+
+    def instructions(self, call: Call, n: int) -> list[str]:
+        """Up to `n` different sentences."""
+        found: dict[str, None] = {}
+        for _ in range(3 * n):
+            try:
+                found[self.speaker.say(call)] = None
+            except Unsayable:
+                return list(found)
+            if len(found) == n:
+                break
+        return list(found)
+
+
+def row(call: Call, instruction: str, source: str, weight: float = 1.0) -> Row:
+    """One pair as it is stored."""
+    return {
+        "id": content_id(call.canonical + "\n" + instruction),
+        "api": call.api.name,
+        "instruction": instruction,
+        "path": call.text,
+        "canonical": call.canonical,
+        "signature": call.signature,
+        "source": source,
+        "weight": weight,
+    }
+
+
+def kept_calls(api: API, path: Path) -> list[tuple[Call, float]]:
+    """Read `calls.jsonl` of the logs stage; each call with the weight of its traffic."""
+    return [(parse(api, r["path"]), float(r.get("weight", 1.0))) for r in read_jsonl(path)]
+
+
+def pairs(
+    api: API, teacher: Teacher, kept: Sequence[tuple[Call, float]], drawn: Iterable[Call], n_drawn: int, per_call: int
+) -> Iterator[Row]:
+    """Yield pairs: `per_call` sentences for each kept call, one for each of `n_drawn` drawn calls; no sentence twice."""
+    seen: set[str] = set()
+    for call, weight in kept:
+        for sentence in teacher.instructions(call, per_call):
+            if sentence.lower() not in seen:
+                seen.add(sentence.lower())
+                yield row(call, sentence, "log", weight)
+    made = 0
+    for call in drawn:
+        if made >= n_drawn:
+            return
+        for sentence in teacher.instructions(call, 1):
+            if sentence.lower() not in seen:
+                seen.add(sentence.lower())
+                made += 1
+                yield row(call, sentence, "drawn")
+
+
+def make(
+    api: API,
+    out: Path,
+    *,
+    calls: Path | None,
+    draw: int,
+    per_call: int,
+    seed: int,
+    records: list[dict[str, Any]],
+) -> int:
+    """Write `pairs.jsonl` into `out`; returns the number of pairs. What a whole manifest covers is not made again."""
+    config = {"stage": "pairs make", "api": api.name, "calls": sha256(calls) if calls else None, "draw": draw,
+              "per_call": per_call, "seed": seed, "records": len(records)}
+    if is_done(out, config):
+        say(f"pairs: {out} is whole, nothing to do")
+        return len(read_jsonl(out / "pairs.jsonl"))
+    rng = random.Random(seed)
+    kept = kept_calls(api, calls) if calls else []
+    drawer = Drawer(api, rng, records)
+    rows = pairs(api, TemplateTeacher(api, rng), kept, iter(drawer.call, None), draw, per_call)
+    done = list(track(rows, "writing pairs", total=len(kept) * per_call + draw))
+    n = write_jsonl(out / "pairs.jsonl", done)
+    facts = report(api, done)
+    write_json(out / "report.json", facts)
+    write_manifest(out, config, ["pairs.jsonl", "report.json"], rows=n)
+    say(f"pairs: {n} ({facts['sources']}) for {facts['calls']} calls and {facts['signatures']} signatures; "
+        f"fields covered: {facts['fields_searched']} searched, {facts['fields_returned']} returned of {facts['fields_all']}")
+    return n
+
+
+def report(api: API, rows: Sequence[Row]) -> dict[str, Any]:
+    """What the pairs cover: calls, signatures, fields (searched, returned), parameters, sources."""
+    searched: Counter[str] = Counter()
+    returned: Counter[str] = Counter()
+    params: Counter[str] = Counter()
+    for r in rows:
+        call = parse(api, r["path"])
+        params.update(name for name, _ in call.params)
+        returned.update(call.get("fields", ()))
+        if call.query is not None:
+            searched.update(n.field for n in walk(call.query) if isinstance(n, Term | Range | Exists) and n.field)
+            searched.update(["(interval)"] * sum(isinstance(n, Interval) for n in walk(call.query)))
+    return {
+        "pairs": len(rows),
+        "calls": len({r["canonical"] for r in rows}),
+        "signatures": len({r["signature"] for r in rows}),
+        "sources": dict(Counter(r["source"] for r in rows)),
+        "fields_all": len(api.fields),
+        "fields_searched": len(set(searched) & set(api.fields)),
+        "fields_returned": len(set(returned) & set(api.fields)),
+        "never_searched": sorted(f for f in api.fields if api.leaves(f) and f not in searched),
+        "never_returned": sorted(set(api.fields) - set(returned)),
+        "parameters": dict(params.most_common()),
+    }
+
+
+def problem(api: API, r: Row) -> str:
+    """Why a row is no true pair (the reason code), or the empty string.
+
+    A literal of the call has to stand in the sentence: letter case, thousands separators, an id's prefix and the star
+    of a pattern aside. A call that does not parse, or whose stored canonical form is another, is no pair either.
+    """
+    try:
+        call = parse(api, r["path"])
+    except CallError as error:
+        return error.code
+    if r.get("canonical", call.canonical) != call.canonical:
+        return "canonical_differs"
+    sentence = r["instruction"].lower().replace(",", "")
+    for node in walk(call.query) if call.query else ():
+        literals = [node.value] if isinstance(node, Term) else []
+        literals += [b for b in (node.low, node.high) if b != "*"] if isinstance(node, Range) else []
+        literals += [str(node.start), str(node.end)] if isinstance(node, Interval) else []
+        for literal in literals:
+            for piece in literal.lower().replace("\\", "").replace(",", "").replace("?", "*").split("*"):
+                if piece not in sentence:
+                    return "literal_missing"
+    return "" if not call.id or call.id.lower() in sentence else "literal_missing"
