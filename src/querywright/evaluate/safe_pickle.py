@@ -56,7 +56,9 @@ def dump(value: Any, path: Path | str) -> None:
     """
     _check(value, "value")
     with replacing(path, "wb") as out:
-        pickle.dump(value, out, protocol=4)
+        pickler = pickle.Pickler(out, protocol=4)
+        pickler.fast = True  # no memo: equal values give equal bytes, whichever of them are one object
+        pickler.dump(value)
 
 
 def _check(value: Any, where: str) -> None:

@@ -96,7 +96,7 @@ def score_row(
         run: executes a call; None leaves the scores of hits out.
 
     Returns:
-        Every one of METRICS as 0 to 1, or None where it cannot be told: hits where nothing is expected to be found.
+        Every one of METRICS as 0 to 1, or None where it cannot be told: hits where the expected call finds nothing.
         `problems`: the kinds of error (see `diagnose`), `confused`: fields taken for others, `reason`.
     """
     text = str(row.get("path") or row.get("response") or "").strip()
@@ -130,7 +130,8 @@ def score_row(
 def _hits(
     want: Call | None, given: Call | None, run: Callable[[Call], tuple[int, frozenset[str]] | None] | None
 ) -> dict[str, float | None]:
-    expected = run(want) if run is not None and want is not None else None
+    records = want is not None and (want.query is not None or want.id is not None)  # metadata has none
+    expected = run(want) if run is not None and want is not None and records else None
     if run is None or expected is None or expected[0] == 0:  # "nothing found" is equal for too many reasons
         return {"hits_same": None, "jaccard": None}
     got = run(given) if given is not None else None

@@ -1,0 +1,129 @@
+"""What people look at after a sweep: a table on the terminal, `scores.json`, examples of each kind of error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from querywright.artefacts import write_json, write_manifest
+from querywright.evaluate import chart, page
+from querywright.evaluate.config import Config
+from querywright.evaluate.score import finite
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EXAMPLES = 10
+
+
+def write(config: Config, scores: dict[str, Any]) -> list[Path]:
+    """Write `scores.json`, the chart and the page to `config.out`, then the manifest.
+
+    Args:
+        scores: as `score.score` returns them.
+
+    Returns:
+        The files, the first to look at first.
+    """
+    out = Path(config.out)
+    resolved = config.model_dump(mode="json")
+    found = {"config": resolved, "cells": scores["cells"], "paired": scores["paired"], "errors": errors(scores["rows"])}
+    write_json(out / "scores.json", finite(found))
+    drawn = chart.draw(scores["cells"], out / "scores", title=f"{config.api}: {config.name}")
+    page.write(found, out / "report.html", picture=out / "scores.svg")
+    responses = [f"responses_{config.name}.{kind}" for kind in ("jsonl", "pkl")]
+    files = ["report.html", "scores.json", *(p.name for p in drawn), *responses]
+    write_manifest(out, resolved, files, rows=len(scores["rows"]))
+    return [out / name for name in files]
+
+
+def errors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each kind of error in each cell, the most frequent first, with up to EXAMPLES responses that show it."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        for problem in row["problems"]:
+            groups.setdefault((cell_name(row), problem), []).append(row)
+    order = list(dict.fromkeys(cell_name(row) for row in rows))
+    ranked = sorted(groups.items(), key=lambda group: (order.index(group[0][0]), -len(group[1]), group[0][1]))
+    return [
+        {"cell": cell, "problem": problem, "n": len(found), "examples": [_example(row) for row in found[:EXAMPLES]]}
+        for (cell, problem), found in ranked
+    ]
+
+
+def _example(row: dict[str, Any]) -> dict[str, Any]:
+    given = str(row.get("path") or row.get("response") or "")[:500]
+    return {"instruction": row["instruction"], "expected": row["expected"], "given": given, "reason": row["reason"]}
+
+
+def cell_name(row: dict[str, Any]) -> str:
+    """The name of a row's cell, as people read it."""
+    return f"{row['model']} · {row['strategy']} · {row['decoding']}"
+
+
+def share(metric: dict[str, float] | None, interval: bool = False) -> str:
+    """A share as per cent, with its interval where asked."""
+    if metric is None:
+        return "–"
+    text = f"{100 * metric['mean']:.0f}"
+    return f"{text} [{100 * metric['low']:.0f}, {100 * metric['high']:.0f}]" if interval else text
+
+
+def table(scores: dict[str, Any], title: str = "") -> Table:
+    """The scores of each cell as a table for the terminal."""
+    from rich.table import Table
+
+    grid = Table(title=title, title_justify="left", caption=caption(scores), caption_justify="left")
+    for heading in ("model", "strategy", "decoding"):
+        grid.add_column(heading, no_wrap=True)
+    numbers = ("n", "valid", "same [95 %]", "hits [95 %]", "fields F1", "AST", "p50 ms", "p95 ms", "tokens in/out")
+    for heading in numbers:
+        grid.add_column(heading, justify="right", no_wrap=heading != "tokens in/out")
+    best = max((_mean(cell, "same") for cell in scores["cells"]), default=0.0)
+    for cell in scores["cells"]:
+        metrics, style = cell["metrics"], "bold" if _mean(cell, "same") == best else ""
+        grid.add_row(
+            cell["model"], cell["strategy"], cell["decoding"], str(cell["n"]),
+            share(metrics.get("valid")), share(metrics.get("same"), True), share(metrics.get("hits_same"), True),
+            share(metrics.get("fields_f1")), share(metrics.get("ast_match")),
+            number(cell["ms"]["p50"]), number(cell["ms"]["p95"]),
+            f"{number(cell['tokens']['in'])}/{number(cell['tokens']['out'])}", style=style,
+        )  # fmt: skip
+    return grid
+
+
+def number(value: float | None) -> str:
+    """A count or a time, rounded; a dash for what was not measured."""
+    return "–" if value is None or value != value else f"{value:,.0f}"
+
+
+def _mean(cell: dict[str, Any], metric: str) -> float:
+    found = cell["metrics"].get(metric)
+    return float(found["mean"]) if found else 0.0
+
+
+def caption(scores: dict[str, Any]) -> str:
+    """What the columns mean, and the comparison of the two best cells."""
+    text = "Per cent. same: means the same as the expected call; hits: finds the same records when run."
+    near = min(scores["paired"], key=lambda p: p["difference"], default=None)
+    if near is not None:
+        text += f"\nBest {near['best']}; next {near['other']}: {100 * near['difference']:+.0f} points "
+        text += f"[{100 * near['low']:+.0f}, {100 * near['high']:+.0f}], p = {near['p_holm']:.2g} (n = {near['n']})."
+    return text
+
+
+def problems(scores: dict[str, Any]) -> Table:
+    """The kinds of error of the best cell, with one example each."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    best = max(scores["cells"], key=lambda cell: _mean(cell, "same"))
+    grid = Table(title=f"What is wrong in {cell_name(best)}", title_justify="left")
+    for heading, side in (("error", "left"), ("n", "right"), ("for example", "left")):
+        grid.add_column(heading, justify=side)  # type: ignore[arg-type]
+    for line in errors(scores["rows"]):
+        if line["cell"] == cell_name(best):
+            one = line["examples"][0]
+            text = f"{one['instruction']}\n  meant {one['expected']}\n  got   {one['given'] or one['reason']}"
+            grid.add_row(line["problem"], str(line["n"]), escape(text))
+    return grid
