@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +120,7 @@ class HttpExecutor:
         def worth_it(error: Exception) -> bool:
             return isinstance(error, httpx.TransportError | _Busy)
 
+        logging.getLogger("stamina").setLevel(logging.ERROR)  # the last error is told, the first two need not be
         @stamina.retry(on=worth_it, attempts=ATTEMPTS, wait_initial=0.2, wait_max=3.0)
         def once() -> Any:
             response = self.client.get(url)

@@ -151,7 +151,8 @@ class Matcher:
         name = column(leaf)
         low, high = (None if b == "*" else strip_prefix(self.api, leaf, b) for b in (node.low, node.high))
         if kind in ("integer", "float"):
-            low_bound, high_bound = (None if b is None else _bound(b, kind, b is high) for b in (low, high))
+            low_bound = None if low is None else _bound(low, kind, up=False)
+            high_bound = None if high is None else _bound(high, kind, up=True)
         elif kind == "date":
             # an excluded day is excluded whole
             low_bound = None if low is None else moment(low, end=not node.include_low)

@@ -21,6 +21,7 @@ from querywright.errors import QuerywrightError
 PAGE = 1000
 SCROLL_SECONDS = 60.0
 MAX_SCROLLS = 200
+_INDEX_ORDER = ("_seq_no", "_version")  # sorting by these leaves the records as they came
 Hit = tuple[float | None, Any]  # score, address
 
 
@@ -118,6 +119,10 @@ def _sort_column(api: API, name: str) -> str:
 def _sorted_hits(index: Index, query: Query, keys: tuple[str, ...], size: int, start: int) -> tuple[int, list[Hit]]:
     """Hits by several keys; records without a value come last, ties keep the index's order."""
     orders = [(k.lstrip("-"), tantivy.Order.Desc if k.startswith("-") else tantivy.Order.Asc) for k in keys]
+    orders = [(name, order) for name, order in orders if name not in _INDEX_ORDER]
+    if not orders:
+        total, found = _find(index, Query.const_score_query(query, 1.0), size, start)
+        return total, [(None, address) for _, address in found]
     if len(orders) == 1 and orders[0][0] != "_score":
         name, order = orders[0]
         total, found = _find(index, query, size, start, order_by_field=_sort_column(index.api, name), order=order)
@@ -237,7 +242,8 @@ def query(index: Index, call: Call, scrolls: Scrolls | None = None) -> dict[str,
 
 
 # --- the other endpoints --------------------------------------------------------------------------------------------
-def _scopes(api: API) -> tuple[str, ...]:
+def default_scopes(api: API) -> tuple[str, ...]:
+    """The fields that an id is looked up in, unless a batch names its own."""
     param = api.params.get("scopes")
     return tuple(param.default) if param and param.default else ("_id",)
 
@@ -246,7 +252,8 @@ def lookup(index: Index, call: Call, text: str) -> list[dict[str, Any]]:
     """Records with this id: their own, or the id of another source that the definition's `scopes` name."""
     scope, colon, rest = text.partition(":")
     known = index.api.resolve(scope) if colon else None
-    terms = [Term(known, rest)] if known else [Term(s, text) for s in dict.fromkeys(("_id", *_scopes(index.api)))]
+    scopes = dict.fromkeys(("_id", *default_scopes(index.api)))
+    terms = [Term(known, rest)] if known else [Term(name, text) for name in scopes]
     matcher = Matcher(index)
     wanted = _narrow(matcher, matcher.compile(Bool(should=tuple(terms))), filters(call))
     _, hits = _find(index, wanted, PAGE, weight_by_field="_rank")
@@ -305,7 +312,10 @@ def answer(index: Index, call: Call, scrolls: Scrolls | None = None) -> Any:
     """
     endpoint = call.api.endpoints[call.endpoint]
     if "q" in endpoint.params:
-        return query(index, call, scrolls)
+        try:
+            return query(index, call, scrolls)
+        except ValueError as error:  # tantivy's word for what it cannot run, such as a pattern that grows too large
+            raise ServiceError(400, f"this query cannot be run: {error}") from error
     if call.id is not None and call.endpoint in call.api.vocabularies:
         return _vocabulary(index, call)
     if call.id is not None:
