@@ -56,7 +56,7 @@ def test_every_mistake_is_named_with_the_nearest_word(tmp_path: Path) -> None:
     for expected in (
         "models.a.limt: unknown key; did you mean 'limit'",
         "strategys: unknown key; did you mean 'strategies'",
-        "'gramar' is none of free, grammar; did you mean 'grammar'",
+        "'gramar' is none of free, grammar, grounded, gbnf; did you mean 'grammar'",
         "limit:",
         "did you mean 'rag'",
     ):
@@ -84,7 +84,10 @@ def test_an_override_that_is_none_is_an_error_of_ours(tmp_path: Path, text: str)
 
 def test_flags_narrow_the_sweep(tmp_path: Path) -> None:
     config = load(write(tmp_path, GOOD))
-    assert [c.name for c in cells(select(config, model="tuned", decoding="free"))] == ["tuned.tuned.free"]
+    narrowed = select(config, model="tuned", decoding="free")
+    assert [c.name for c in cells(narrowed)] == ["tuned.tuned.free"]
+    assert narrowed.out == config.out + "-tuned-free", "it leaves the whole sweep's files alone"
+    assert select(config) == config
     assert [c.name for c in cells(select(config, model="base", strategy="icl", decoding="free"))] == ["base.icl.free"]
     other = tmp_path / "mine.gguf"
     other.write_bytes(b"")

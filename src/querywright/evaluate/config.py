@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from querywright.errors import QuerywrightError, did_you_mean
 
 Strategy = Literal["zero_shot", "icl", "icl_nearest", "rag", "tuned"]
-Decoding = Literal["free", "grammar"]
+Decoding = Literal["free", "grammar", "grounded", "gbnf"]
 
 
 class _Strict(BaseModel):
@@ -41,7 +41,11 @@ class Config(_Strict):
         name: of the outputs (`responses_<name>.jsonl`); the config file's name unless given.
         limit: pairs for each cell, drawn with `seed`; a smaller limit is a part of a larger one. None takes all.
         limits: a smaller number for the cells of a strategy or decoding, such as `{rag: 10}`.
-        n: answers sampled for each sentence; 1 takes the most likely one.
+        decodings: `free` text; under the API's `grammar`; `grounded`: besides, values only from the sentence; `gbnf`:
+            llama.cpp's own grammars.
+        examples: pairs that the strategies `icl` and `icl_nearest` show; never those that are asked.
+        n: answers for each sentence, sampled at `temperature`, of which a vote by meaning takes one; 1 takes the most
+            likely answer.
         records: what the embedded executor searches: a records file, or empty for the definition's own.
         execute: whether calls are run, for the score of equal hits.
         out: folder of everything written, `work/<api>/eval/<name>` unless given.
@@ -57,6 +61,7 @@ class Config(_Strict):
     limit: int | None = Field(default=None, ge=1)
     limits: dict[str, int] = Field(default_factory=dict)
     n: int = Field(default=1, ge=1, le=32)
+    temperature: float = Field(default=0.7, gt=0, le=2)
     max_tokens: int = Field(default=160, ge=8, le=2048)
     threads: int | None = Field(default=None, ge=1)
     records: str = ""
@@ -90,7 +95,8 @@ class Config(_Strict):
     @classmethod
     def _defaults(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("api"), str):
-            work = f"work/{Path(data['api']).stem}"
+            path = Path(data["api"])
+            work = f"work/{path.parent.name if path.stem == 'api' else path.stem}"
             data = {**data}
             data["pairs"] = data.get("pairs") or f"{work}/pairs/test.jsonl"
             data["examples"] = data.get("examples") or f"{work}/pairs/train.jsonl"
@@ -170,14 +176,22 @@ def _reason(item: Any) -> str:
     if item["type"] == "literal_error":
         known = list(get_args(Strategy if "strategies" in loc else Decoding))
         return f"{key}: {item['input']!r} is none of {', '.join(known)}{did_you_mean(str(item['input']), known)}"
-    return f"{key}: {item['msg'].removeprefix('Value error, ')}, not {str(item['input'])[:60]!r}"
+    if item["type"] == "value_error":
+        return f"{key}: {item['msg'].removeprefix('Value error, ')}"
+    return f"{key}: {item['msg']}, not {str(item['input'])[:60]!r}"
 
 
 def select(
     raw: Config, *, model: str | None = None, strategy: str | None = None, decoding: str | None = None
 ) -> Config:
-    """Narrow a sweep to one model (a name of it, or the path of another), strategy or decoding."""
+    """Narrow a sweep to one model (a name of it, or the path of another), strategy or decoding.
+
+    What is narrowed is a sweep of its own, written beside the whole one.
+    """
     data = raw.model_dump(exclude_none=True)
+    chosen = [Path(model).stem if model else "", strategy or "", decoding or ""]
+    for key in ("name", "out"):
+        data[key] = "-".join([data[key], *filter(None, chosen)])
     if model is not None:
         known = data["models"]
         if model not in known and not Path(model).exists() and model != "base":

@@ -130,7 +130,8 @@ def _row(cell: Cell, pair: Pair, answer: Answer) -> dict[str, Any]:
 def _header(config: Config, cell: Cell, identity: dict[str, Any]) -> dict[str, Any]:
     header = {
         "version": __version__, "api": config.api, "model": cell.model, "strategy": cell.strategy,
-        "decoding": cell.decoding, "n": config.n, "max_tokens": config.max_tokens, "seed": config.seed, **identity,
+        "decoding": cell.decoding, "n": config.n, "max_tokens": config.max_tokens, "seed": config.seed,
+        **({"temperature": config.temperature} if config.n > 1 else {}), **identity,
     }  # fmt: skip
     plain: dict[str, Any] = json.loads(json.dumps(header))
     return plain
@@ -153,7 +154,7 @@ def _read(path: Path, header: dict[str, Any]) -> dict[str, Answer]:
                     say(f"{path.stem}: {', '.join(changed)} changed; asking anew (answers so far: {path.name}.old)")
                     os.replace(path, path.with_name(path.name + ".old"))
                     return {}
-            else:
+            elif row.get("finish") != "error":  # a request that failed is made again
                 answers[row["key"]] = row
             whole += len(line)
     if whole < path.stat().st_size:
