@@ -23,6 +23,7 @@ from urllib.parse import quote, quote_plus
 from mygene_shapes import SHAPES
 from mygene_values import Genes, Params, Request, field_list
 
+SEED = 20260302
 START = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 7
 BROWSERS = (
@@ -281,7 +282,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("mygene_access.log.gz"))
     parser.add_argument("--lines", type=int, default=40_000)
-    parser.add_argument("--seed", type=int, default=20260302)
+    parser.add_argument("--seed", type=int, default=SEED)
     args = parser.parse_args()
     text, packed = make(args.lines, args.seed), io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as f:

@@ -130,13 +130,16 @@ def test_calls_without_hits_make_room_for_others(tmp_path) -> None:
 def test_calls_on_fields_that_no_record_has_are_marked(tmp_path) -> None:
     class NoPdb(Fake):
         def run(self, call: Call) -> SimpleNamespace:
-            return SimpleNamespace(total=0 if "pdb" in call.text or "zz" in call.text else 3)
+            return SimpleNamespace(total=0 if any(x in call.text for x in ("pdb", "zz", "hg19", "ensembl")) else 3)
 
-    paths = ["/v3/query?q=pdb:1AQ1", "/v3/query?q=symbol:zz", "/v3/query?q=symbol:CDK2"]
+    paths = ["/v3/query?q=pdb:1AQ1", "/v3/query?q=symbol:zz", "/v3/query?q=symbol:CDK2", "/v3/query?q=hg19.chr1:1-9"]
+    paths.append("/v3/query?q=symbol:CDK2&ensemblonly=true")
     report = build(API, [write(tmp_path, paths)], tmp_path / "out", executor=NoPdb(), executor_id="fake")
     candidates = rows(tmp_path / "out", "candidates.jsonl")
-    assert {r["path"]: r.get("uncovered") for r in candidates} == {paths[0]: ["pdb"], paths[1]: None}
-    assert (report["no_hits"], report["uncovered"], report["kept"]) == (2, 1, 1)
+    assert {r["path"]: r.get("uncovered") for r in candidates} == {
+        paths[0]: ["pdb"], paths[1]: None, paths[3]: ["genomic_pos_hg19.start"], paths[4]: ["ensembl.gene"],
+    }  # fmt: skip
+    assert (report["no_hits"], report["uncovered"], report["kept"]) == (4, 3, 1)
 
 
 def test_same_seed_same_bytes_another_seed_another_sample(tmp_path) -> None:

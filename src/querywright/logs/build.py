@@ -159,8 +159,13 @@ def build(
     if "-" not in files and (rejects is None or rejects.is_file()) and is_done(out, config):
         say(f"{out} already holds this; delete {out}/manifest.json to make it again")
         return read_report(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "manifest.json").unlink(missing_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "manifest.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise QuerywrightError(
+            f"could not write {out}: {error.strerror}", hint="choose another folder for --out"
+        ) from error
 
     rejected, codes = Counter(dict.fromkeys(REASONS, 0)), Counter[str]()
     with replacing(rejects) if rejects else nullcontext() as file:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from querywright.api.call import Call
-from querywright.api.query import Exists, Range, Term, walk
+from querywright.api.query import Exists, Interval, Range, Term, walk
 from querywright.logs.validate import Result
 from querywright.progress import track
 
@@ -91,9 +91,14 @@ def mark_uncovered(items: list[Known], run: Callable[[list[Call], str], list[Res
 
 
 def searched(call: Call) -> list[str]:
-    """The fields that a call's query names, sorted."""
-    nodes = walk(call.query) if call.query is not None else ()
-    return sorted({n.field for n in nodes if isinstance(n, Term | Range | Exists) and n.field})
+    """The fields that must have values for a call to find something, sorted: in `q`, by interval, by parameter."""
+    nodes = list(walk(call.query)) if call.query is not None else []
+    names = {n.field for n in nodes if isinstance(n, Term | Range | Exists) and n.field}
+    if call.api.intervals:
+        places = {call.api.intervals.field(n.assembly) for n in nodes if isinstance(n, Interval)}
+        names |= {f"{place}.start" for place in places if place}
+    names |= {call.api.params[p].field for p, value in call.params if value is True and call.api.params[p].field}
+    return sorted(names)
 
 
 def row(item: Known, signature: str, weight: float) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from querywright.api.call import Call
+from querywright.api.definition import API
+from querywright.artefacts import content_id
 from querywright.errors import QuerywrightError
 from querywright.progress import track
 
@@ -24,6 +26,23 @@ class Runs(Protocol):
     """The part of an executor that is used here: a call's result, with `total` hits."""
 
     def run(self, call: Call) -> Any: ...
+
+
+def executor_for(api: API, server: str | None = None, records: Path | None = None) -> tuple[Runs, str]:
+    """What runs the calls, with a name for what it answers from: a service's address and metadata, or a file's hash.
+
+    Raises:
+        QuerywrightError: the service does not answer, or there are no records.
+    """
+    from querywright.api import records as sources
+    from querywright.api.executors import EmbeddedExecutor, HttpExecutor
+
+    if server is None:
+        source = sources.source_of(api, records)
+        return EmbeddedExecutor(api, records), f"records {sources.digest(source)}"
+    service = HttpExecutor(api, server)
+    about = service.run(Call(api, "metadata")).rows if "metadata" in api.endpoints else []
+    return service, f"{service.base_url} {content_id(json.dumps(about, sort_keys=True))}"
 
 
 class Result(dict[str, Any]):

@@ -1,0 +1,100 @@
+"""`querywright logs`: access logs to kept calls."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Access logs to kept calls.")
+
+
+@app.callback()
+def group() -> None:
+    """Access logs to kept calls."""
+
+
+@app.command("build")
+def build(
+    logs: Annotated[
+        list[str], typer.Argument(metavar="LOG...", help="Log files or patterns, gzipped or not; - is standard input.")
+    ],
+    api: Annotated[str, typer.Option("--api", help="A shipped API's name, or a definition file.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for calls.jsonl, candidates.jsonl, dropped.json.")],
+    server: Annotated[str | None, typer.Option("--server", help="Run the calls over HTTP at this base URL.")] = None,
+    records: Annotated[
+        Path | None, typer.Option("--records", help="Run the calls on an index of these records.")
+    ] = None,
+    validate: Annotated[
+        bool, typer.Option("--validate/--no-validate", help="Run the calls; keep those with hits.")
+    ] = True,
+    rejects: Annotated[
+        Path | None, typer.Option("--rejects", help="Write one JSON line for each rejected line.")
+    ] = None,
+    per_signature: Annotated[int, typer.Option("--per-signature", min=1, help="Calls kept of one signature.")] = 30,
+    seed: Annotated[int, typer.Option("--seed", help="Decides which calls of a frequent signature are kept.")] = 0,
+    path_key: Annotated[str, typer.Option("--path-key", help="JSON lines: the key that holds the request.")] = "path",
+    where: Annotated[list[str] | None, typer.Option("--where", help="JSON lines: only those with key=value.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=32, help="Requests at once, with --server.")] = 2,
+    json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Read logs, drop what is no call, sample per kind of request, run the sample, keep what has hits.
+
+    The lines read equal the lines accepted plus the lines rejected, by reason. Interrupted, the same command goes on.
+    """
+    from querywright.api.definition import load
+    from querywright.errors import QuerywrightError
+    from querywright.logs import build as stage
+    from querywright.logs.read import Options
+    from querywright.logs.validate import Runs, executor_for
+
+    pairs = tuple((k, v) for k, _, v in (w.partition("=") for w in where or []))
+    if any(not k or not v for k, v in pairs):
+        raise QuerywrightError("--where takes key=value", hint="--where api=mygene")
+    if server and records:
+        raise QuerywrightError("--server and --records exclude each other", hint="leave one of them out")
+    definition = load(api)
+    executor: Runs | None = None
+    name = "none"
+    if validate:
+        executor, name = executor_for(definition, server, records)
+    report = stage.build(
+        definition, logs, out, executor=executor, executor_id=name, options=Options(path_key, pairs),
+        per_signature=per_signature, seed=seed, rejects=rejects, workers=workers if server else 1,
+    )  # fmt: skip
+    if json_report:
+        print(json.dumps(report))
+    else:
+        show(report)
+
+
+def show(report: dict[str, Any]) -> None:
+    """The report as a table on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from querywright.logs.filter import REASONS
+
+    table = Table(title="What became of the lines", title_justify="left")
+    for column, side in (("", "left"), ("lines", "right"), ("why", "left")):
+        table.add_column(column, justify=side)  # type: ignore[arg-type]
+    table.add_row("read", f"{report['lines']:,}", "")
+    for reason, why in REASONS.items():
+        if report["rejected"][reason]:
+            codes = ", ".join(f"{n} {code}" for code, n in report["bad_call"].items()) if reason == "bad_call" else ""
+            table.add_row(f"- {reason}", f"{report['rejected'][reason]:,}", f"{why}{f' ({codes})' if codes else ''}")
+    table.add_row("accepted", f"{report['accepted']:,}", f"{report['urls']:,} distinct URLs")
+    calls = Table(title="What became of the calls", title_justify="left")
+    for column, side in (("", "left"), ("calls", "right"), ("", "left")):
+        calls.add_column(column, justify=side)  # type: ignore[arg-type]
+    calls.add_row("distinct", f"{report['calls']:,}", f"{report['signatures']:,} signatures")
+    calls.add_row("- not sampled", f"{report['not_sampled']:,}", f"beyond {report['per_signature']} of one signature")
+    why = f"in candidates.jsonl; {report['uncovered']:,} search fields that no record has"
+    calls.add_row("- no hits", f"{report['no_hits']:,}", why if report["uncovered"] else "in candidates.jsonl")
+    calls.add_row("- failed", f"{report['failed']:,}", "refused when run; in candidates.jsonl")
+    calls.add_row("kept", f"{report['kept']:,}", f"{report['kept_signatures']:,} signatures; in calls.jsonl")
+    console = Console()
+    console.print(table)
+    console.print(calls)
