@@ -1,0 +1,42 @@
+# Querywright. `make demo` runs the whole main job, `make test` everything that needs no service and no GPU.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+API ?= mygene
+WORK ?= work/$(API)
+FULL ?=
+PORT ?= 7860
+QW := .venv/bin/querywright
+
+# llama.cpp's AMX kernels crash on quantised models: on such a CPU it is built for AVX-512 without them.
+LLAMA_FLAGS := $(shell grep -qw amx_tile /proc/cpuinfo 2>/dev/null && echo "-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON -DGGML_AVX512=ON -DGGML_AVX512_VBMI=ON -DGGML_AVX512_VNNI=ON -DGGML_AVX512_BF16=ON")
+
+.PHONY: setup test lint demo serve clean
+
+setup: .venv/.done  ## an environment of its own in .venv, from the locked versions
+
+.venv/.done: pyproject.toml constraints.txt
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	echo "installing (about 10 minutes from an empty cache: llama.cpp is compiled) ..."
+	start=$$SECONDS
+	CMAKE_ARGS="$(LLAMA_FLAGS)" .venv/bin/pip install -q -c constraints.txt -e '.[all,dev]'
+	echo "installed in $$((SECONDS - start)) s"
+	touch $@
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+test: setup lint  ## set-up, linters and the whole suite
+	OMP_NUM_THREADS=2 .venv/bin/python -m pytest
+
+demo: setup  ## the whole main job on embedded defaults; FULL=1 trains on everything
+	WORK=$(WORK) FULL=$(FULL) PATH="$(CURDIR)/.venv/bin:$$PATH" bash benchmarks/demo.sh
+
+serve: setup  ## the query assistant in the browser
+	$(QW) serve --port $(PORT)
+
+clean:  ## remove what the demo made (not the environment)
+	rm -rf work

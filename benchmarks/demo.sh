@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# The main job, end to end: a log turns into a small model and a table that says how often it is right.
+# Run by `make demo`. Every stage skips what is whole, so that a demo that was interrupted goes on.
+# WORK: folder of the artefacts. FULL=1: trains on everything (hours on two cores), else a quick run.
+set -euo pipefail
+WORK=${WORK:-work/mygene}
+FULL=${FULL:-}
+export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+
+if [ -n "$FULL" ]; then
+  most=7000 draw=17000 valid=0.01 test=0.02 train=ft_configs/smollm2_135m_lora_cpu_full.yaml sweep=eval_configs/mygene_full.yaml
+else
+  most=700 draw=3500 valid=0.02 test=0.04 train=ft_configs/smollm2_135m_lora_cpu.yaml sweep=eval_configs/mygene_quick.yaml
+fi
+
+times=()
+stage() { # stage NAME COMMAND...: say what starts, and how long it took
+  local name=$1 began=$SECONDS
+  shift
+  printf '\n\033[1m== %s\033[0m   %s\n' "$name" "$*" >&2
+  "$@"
+  times+=("$(printf '%6d s  %s' $((SECONDS - began)) "$name")")
+}
+
+port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+server=
+cleanup() { if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; fi; }
+trap cleanup EXIT
+
+start_service() {
+  mkdir -p "$WORK"
+  querywright api serve --api mygene --port "$port" >"$WORK/service.log" 2>&1 &
+  server=$!
+  for _ in $(seq 240); do
+    if curl -sf "http://127.0.0.1:$port/v3/metadata" >/dev/null 2>&1 ||
+      python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:$port/v3/metadata', timeout=2)" 2>/dev/null; then
+      return 0
+    fi
+    kill -0 "$server" 2>/dev/null || { cat "$WORK/service.log" >&2; return 1; }
+    sleep 1
+  done
+  echo "the service did not come up; see $WORK/service.log" >&2
+  return 1
+}
+
+stage "a real service on loopback" start_service
+stage "logs to calls" querywright logs build --api mygene data/samples/mygene_access.log.gz \
+  --server "http://127.0.0.1:$port" --out "$WORK/calls"
+cleanup
+server=
+stage "calls to pairs" querywright pairs make --api mygene --calls "$WORK/calls/calls.jsonl" \
+  --most $most --draw $draw --per-call 1 --out "$WORK/made"
+stage "verify" querywright pairs verify "$WORK/made/pairs.jsonl" --api mygene \
+  --out "$WORK/made/verified.jsonl" --rejects "$WORK/made/rejects.jsonl"
+stage "split" querywright pairs split "$WORK/made/verified.jsonl" --valid $valid --test $test --out "$WORK/pairs"
+stage "fine-tune" querywright finetune "$train"
+stage "export" querywright export "$train"
+stage "evaluate" querywright eval "$sweep"
+
+question="which human genes have a symbol starting with CDK? give me symbol and name, at most 5"
+printf '\n\033[1m== one request\033[0m   %s\n' "$question" >&2
+querywright ask --api mygene --model "$WORK/model/model-q8_0.gguf" --hits "$question"
+printf '\nTimes of the stages:\n' >&2
+printf '%s\n' "${times[@]}" >&2
+printf '\nOpen the query assistant:  .venv/bin/querywright serve --model %s --port 7860\n' "$WORK/model/model-q8_0.gguf" >&2
