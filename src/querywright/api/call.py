@@ -196,10 +196,9 @@ def _split(api: API, tail: str) -> list[tuple[str, str]]:
             name, _, value = part.partition(":")  # the documentation itself writes &species:human
         if name or value:
             pairs.append((_decode(name.replace("+", " ")).strip(), _decode(value.replace("+", " "))))
-    known = "|".join(map(re.escape, sorted(api.param_names, key=len, reverse=True)))
     for i, (name, value) in enumerate(pairs):
         # an ampersand that was encoded once too often; not inside a quotation
-        found = re.search(rf'&({known})[=:]([^&"]*)$', value)
+        found = api.late_param.search(value) if "&" in value else None
         if found and value[: found.start()].count('"') % 2 == 0:
             pairs[i : i + 1] = [(name, value[: found.start()]), (found[1], found[2])]
     return pairs

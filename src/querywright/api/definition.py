@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -110,6 +111,12 @@ class API(_Strict):
     def param_names(self) -> dict[str, str]:
         """Every spelling of a parameter, to its canonical name."""
         return {spelling: name for name, p in self.params.items() for spelling in (name, *p.aliases)}
+
+    @cached_property
+    def late_param(self) -> re.Pattern[str]:
+        """`&name=value` at the end of a decoded value, for every known name."""
+        known = "|".join(map(re.escape, sorted(self.param_names, key=len, reverse=True)))
+        return re.compile(rf'&({known})[=:]([^&"]*)$')
 
     @cached_property
     def _field_names(self) -> dict[str, str]:

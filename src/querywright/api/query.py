@@ -112,7 +112,8 @@ def _tidy(text: str) -> str:
             parts[i] += " "
         if parts[i - 1][-1:] not in ("", " ", "(", ":", "-", "+", "!"):
             parts[i] = " " + parts[i]
-    return "".join(parts).strip()
+    tidy = "".join(parts).strip()
+    return "*" if tidy == "*:*" else tidy
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
@@ -251,6 +252,8 @@ def simplify(node: Node) -> Node:
         must = []
     if len(should) > 1 and must_not and not must:  # (a OR b) AND NOT c has one form, which a list around it can take in
         must, should = [Bool((), _unique(should), ())], []
+    if should and must_not and not must:  # (a OR b) AND NOT c: one shape for what is printed and read alike
+        must, should = [Bool(should=_unique(should))], []
     result = Bool(_unique(must), _unique(should), _unique(must_not))
     if len(result.must) == 1 and not result.should and not result.must_not:
         return result.must[0]
