@@ -53,10 +53,38 @@ def skeleton(field: str, name: str, form: Mapping[str, str] = READ) -> str:
     return text
 
 
-def _alternatives(words: Iterable[str]) -> str:
+MAX_GROUPS = 6  # groups inside groups that a model may write; people's deepest are 3
+
+
+def _bounded(language: str) -> str:
+    """Replace the recursion of groups by one copy of the rules a level, so that no text is too deep to be read."""
+    recursive = ("query", "clause", "_body", "fielded", "group")
+    lines = language.split("\n")
+    rules = [line for line in lines if line.split(":")[0] in recursive]
+    copies = []
+    for level in range(MAX_GROUPS + 1):
+        for rule in rules:
+            name = rule.split(":")[0]
+            if level == MAX_GROUPS and name == "group":
+                continue
+            text = re.sub(r"\b(query|clause|_body|fielded|group)\b", lambda m, n=level: f"{m[1]}_{n}" if n else m[1], rule)
+            if name == "group":
+                text = re.sub(r"\bquery(_\d+)?\b", f"query_{level + 1}", text)
+            if level == MAX_GROUPS:
+                text = re.sub(r"group_\d+ \| ", "", text)
+            copies.append(text)
+    at = lines.index(rules[0])
+    rest = [line for line in lines[at:] if line not in rules]
+    return "\n".join([*lines[:at], *copies, *rest])
+
+
+def alternatives(words: Iterable[str]) -> str:
     """A regular expression of exactly these words; longest first, so that a lexer takes the whole word."""
     ordered = sorted(set(words), key=lambda w: (-len(w), w))
-    return "(" + "|".join(re.sub(r"([.+*?()\[\]{}|^$/\\-])", r"\\\1", w) for w in ordered) + ")"
+    return "(" + "|".join(w.translate(_SPECIAL) for w in ordered) + ")"
+
+
+_SPECIAL = {ord(char): "\\" + char for char in ".+*?()[]{}|^$/\\-"}
 
 
 def _escaped(words: Iterable[str]) -> list[str]:
@@ -71,8 +99,8 @@ def searchable(api: API) -> list[str]:
 def _value_rule(api: API, param: Param) -> tuple[str, dict[str, str]]:
     """The right-hand side of a parameter's value, and the terminals that it needs, by name."""
     if param.kind == "vocabulary":
-        name = f"P_{param.vocabulary.upper()}"
-        words = _alternatives(api.vocabularies[param.vocabulary])
+        name = vocabulary_terminal(param)
+        words = alternatives(api.vocabularies[param.vocabulary])
         return f'{name} ("," {name})*', {name: f"({words}|[1-9][0-9]{{0,7}})" if param.numeric else words}
     if param.kind == "fields":
         name = "NAME" if param.indexed else "RETURNED"
@@ -80,11 +108,21 @@ def _value_rule(api: API, param: Param) -> tuple[str, dict[str, str]]:
     if param.kind == "sort":
         return 'SORTED ("," SORTED)*', {}
     if param.kind == "integer":
-        name = f"P_{param.min or 0}_{param.max or ''}"
+        name = integer_terminal(param)
         return name, {name: _integer(param.min or 0, param.max)}
     if param.kind == "boolean":  # a default is left out of a call, so only the other value is worth writing
         return {False: '"true"', True: '"false"'}.get(param.default, '"true" | "false"'), {}
     return "P_TEXT", {"P_TEXT": r"[0-9A-Za-z_.=\-]+"}
+
+
+def integer_terminal(param: Param) -> str:
+    """The name of the terminal of an integer parameter's values; parameters of one range share it."""
+    return f"P_{param.min or 0}_{param.max or ''}"
+
+
+def vocabulary_terminal(param: Param) -> str:
+    """The name of the terminal of a vocabulary."""
+    return f"P_{param.vocabulary.upper()}"
 
 
 def _integer(low: int, high: int | None) -> str:
@@ -135,30 +173,30 @@ def build(api: API) -> str:
             value, needed = _value_rule(api, api.params[p])
             rules.append(f"v_{p}: {value}")
             terminals |= needed
-    terminals["RETURNED"] = _alternatives(_escaped([*api.fields, *api.meta_fields]))
+    terminals["RETURNED"] = alternatives(_escaped([*api.fields, *api.meta_fields]))
     ordered = [f for f in api.fields if api.leaves(f) == (f,)]
-    terminals["SORTED"] = "-?" + _alternatives(_escaped([*ordered, *api.meta_fields]))
+    terminals["SORTED"] = "-?" + alternatives(_escaped([*ordered, *api.meta_fields]))
     terminals["ID"] = r"[0-9A-Za-z][0-9A-Za-z_.\-]*"
     head = f"// {api.title}: written by `querywright grammar build --api {api.name}`; do not edit.\n"
     top = "\n".join([f"start: call\ncall: {' | '.join(calls)}", *dict.fromkeys(rules), ""])
     top += "\n".join(["", *(f"{name}.4: /{regex}/" for name, regex in terminals.items())])
     names = searchable(api)
-    field = _alternatives(f + ":" for f in _escaped(names))
-    return head + top + "\n\n" + skeleton(f"/{field}/", f"/{_alternatives(_escaped(names))}/", WRITE)
+    language = skeleton('NAME ":"', f"/{alternatives(_escaped(names))}/", WRITE)
+    return head + top + "\n\n" + _bounded(language)
 
 
 def mask_source(api: API, terminals: Mapping[str, str] | None = None) -> str:
     """The same grammar as llguidance reads it: it has no terminal priorities, it lexes by the longest match.
 
     Args:
-        terminals: regular expressions that take the place of terminals, by name (see `generate.ground`). Each has to
-            be within the language of the terminal that it replaces.
+        terminals: right-hand sides that take the place of terminals, by name, or stand beside them under new names
+            (see `generate.ground`). Each has to be within the language of the terminal that it replaces.
     """
     source = _without_priorities(api)
-    for name, regex in (terminals or {}).items():
-        source, found = re.subn(rf"(?m)^{name}: .*$", lambda m, n=name, r=regex: f"{n}: /{r}/", source)  # type: ignore[misc]
-        assert found == 1, f"the grammar of {api.name} has no terminal {name}"
-    return source
+    if not terminals:
+        return source
+    kept = (line for line in source.split("\n") if line.partition(":")[0] not in terminals)
+    return "\n".join([*kept, *(f"{name}: {right}" for name, right in terminals.items()), ""])
 
 
 @lru_cache(maxsize=8)

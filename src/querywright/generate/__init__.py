@@ -1,1 +1,1 @@
-"""Strategies: prompts, retrieval, examples, constrained decoding."""
+"""From a sentence to a call: prompts (strategies), decoding, and the check of what came out."""

@@ -1,0 +1,137 @@
+"""One sentence to one call: prompt, decoding under the API's grammar, and the check of what came out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import Any, Literal, get_args
+
+from querywright.api.call import CallError, parse
+from querywright.api.definition import API
+from querywright.api.grammar import mask_source
+from querywright.engines.base import Completion, Engine, Grammar, Message
+from querywright.errors import QuerywrightError, did_you_mean
+from querywright.generate.ground import ground
+from querywright.generate.prompts import Strategy, strategy
+
+Decoding = Literal["free", "grammar", "gbnf"]
+MAX_TOKENS = 200
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came out for one sentence.
+
+    Attributes:
+        path: the call in its readable form where `ok`, else the text as it came.
+        ok: whether the text is a whole call to the API.
+        reason: why not; None where `ok`.
+        ms: milliseconds of the engine.
+        tokens: tokens of the text.
+        text: what the model wrote, unchanged.
+        finish: `stop`, or `length` where the tokens ran out: such a text is never a call.
+        logprob: see `engines.base.Completion`.
+        prompt: the messages that were sent.
+    """
+
+    path: str
+    ok: bool
+    reason: str | None
+    ms: float
+    tokens: int
+    text: str
+    tokens_in: int = 0
+    finish: str = "stop"
+    logprob: float | None = None
+    prompt: list[Message] = field(default_factory=list, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def answer(
+    api: API,
+    instruction: str,
+    engine: Engine,
+    strategy: str | Strategy = "tuned",
+    decoding: Decoding = "grammar",
+    *,
+    grounded: bool | None = None,
+    max_tokens: int = MAX_TOKENS,
+    seed: int = 0,
+) -> Answer:
+    """Write the call that a sentence asks for.
+
+    Args:
+        strategy: a name, or what `prompts.strategy` gave (keeps indexes and examples between sentences).
+        decoding: `free` text, under the API's `grammar`, or under its `gbnf` form (llama.cpp only).
+        grounded: values only from the sentence (see `ground`). By default where a tuned model writes under the grammar.
+
+    Raises:
+        MaskError: the grammar could not be enforced.
+        EngineError: the engine failed.
+    """
+    return sample(api, instruction, engine, strategy, decoding, grounded=grounded, max_tokens=max_tokens, seed=seed)[0]
+
+
+def sample(
+    api: API,
+    instruction: str,
+    engine: Engine,
+    strategy: str | Strategy = "tuned",
+    decoding: Decoding = "grammar",
+    *,
+    grounded: bool | None = None,
+    max_tokens: int = MAX_TOKENS,
+    seed: int = 0,
+    temperature: float = 0.0,
+    n: int = 1,
+) -> list[Answer]:
+    """The same, `n` times at a temperature."""
+    if grounded is None:
+        grounded = strategy == "tuned" and decoding == "grammar"
+    messages = _named(strategy, api)(instruction) if isinstance(strategy, str) else strategy(instruction)
+    grammar = grammar_for(api, decoding, instruction if grounded else None)
+    done = engine.generate(
+        messages, grammar=grammar, max_tokens=max_tokens, temperature=temperature, seed=seed, n=n
+    )  # fmt: skip
+    return [_judge(api, one, messages) for one in done]
+
+
+def grammar_for(api: API, decoding: str, instruction: str | None = None) -> Grammar | None:
+    """The grammar that a way of decoding enforces; grounded in `instruction` where that is given.
+
+    Raises:
+        QuerywrightError: an unknown way of decoding.
+    """
+    if decoding == "free":
+        return None
+    if decoding == "gbnf":
+        from querywright.api.gbnf import build_gbnf
+
+        return Grammar(build_gbnf(api), "gbnf")
+    if decoding == "grammar":
+        return Grammar(mask_source(api, ground(api, instruction) if instruction is not None else None))
+    known = [*get_args(Decoding)]
+    raise QuerywrightError(f"no decoding {decoding!r}{did_you_mean(decoding, known)}", hint=f"one of {', '.join(known)}")
+
+
+@lru_cache(maxsize=16)
+def _named(name: str, api: API) -> Strategy:
+    return strategy(name, api)
+
+
+def _judge(api: API, done: Completion, messages: list[Message]) -> Answer:
+    text = done.text.strip()
+    path, ok, reason = text, False, None
+    if done.finish == "length":
+        reason = f"the model ran out of tokens after {done.tokens_out}"
+    else:
+        try:
+            path, ok = parse(api, text).text, True
+        except CallError as error:
+            reason = str(error)
+        except RecursionError:
+            reason = "the query is too deeply nested"
+    return Answer(path, ok, reason, done.ms, done.tokens_out, done.text, done.tokens_in, done.finish, done.logprob, messages)

@@ -1,0 +1,203 @@
+"""Values only from the sentence: terminals of the API's grammar, narrowed for one request.
+
+A small model copies badly: it cuts an id short or invents one. Under a grounded grammar a value can only be a word or a
+run of words of the sentence, whole; written as it is, in small letters or in capitals, with wildcards around it. What
+people say in other words stays possible: numbers in words or with a unit ("1.5 Mb"), plurals, the names of a
+vocabulary. A sentence that offers nothing leaves `*`, so every call can still be finished.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+from querywright.api.definition import API
+from querywright.api.grammar import alternatives, integer_terminal, vocabulary_terminal
+from querywright.api.query import Term, escape, print_query
+from querywright.artefacts import data_dir
+
+_ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+         "seventeen eighteen nineteen twenty").split()  # fmt: skip
+_NUMBER_WORDS = {word: n for n, word in enumerate(_ONES)} | {
+    "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100,
+    "thousand": 1000, "dozen": 12, "single": 1, "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "once": 1,
+    "couple": 2, "pair": 2, "half": 50, "none": 0, "no": 0,
+}  # fmt: skip
+_UNITS = {"k": 10**3, "kb": 10**3, "kbp": 10**3, "thousand": 10**3, "kilobase": 10**3, "kilobases": 10**3, "hundred": 100,
+          "m": 10**6, "mb": 10**6, "mbp": 10**6, "million": 10**6, "megabase": 10**6, "megabases": 10**6,
+          "dozen": 12, "billion": 10**9}  # fmt: skip
+_SPECIAL = {ord(char): "\\" + char for char in ".+*?()[]{}|^$/\\-"}
+_EDGE = " \t\n.,;:!?\"'`()[]{}<>“”‘’«»…"
+_LONGEST = 10  # words of a phrase
+_MOST_WORDS = 80  # of a sentence; what follows offers no values
+
+
+@dataclass(frozen=True)
+class Spans:
+    """What a sentence offers: bare words, whole and decimal numbers (as digits), whole numbers."""
+
+    words: tuple[str, ...]
+    numbers: tuple[str, ...]
+    integers: tuple[int, ...]
+
+
+def spans(sentence: str) -> Spans:
+    """Collect what a sentence offers as values."""
+    raw = sentence.split()[:_MOST_WORDS]
+    words: dict[str, None] = {}
+    for token in raw:
+        words.update(dict.fromkeys(_parts(token)))
+    for left, right in zip(raw, raw[1:], strict=False):
+        a, b = left.strip(_EDGE), right.strip(_EDGE)
+        if a and b:
+            words.update(dict.fromkeys((f"{a}-{b}", f"{a}_{b}", f"{a}{b}")))
+    numbers = list(dict.fromkeys([*_numbers(sentence, raw)]))
+    integers = sorted({int(n) for n in numbers if n.isdigit() and len(n) < 12})
+    return Spans(tuple(words), tuple(numbers), tuple(integers))
+
+
+def _parts(token: str) -> list[str]:
+    """The words that one run of characters may stand for: whole, without edges, in parts, in the singular."""
+    bare = token.strip(_EDGE)
+    found = [bare, token.strip(_EDGE + "*?~^"), re.sub(r"['’]s?$", "", bare)]
+    found += re.split(r"[/,;:=|()\[\]{}<>\"'“”‘’&+]+", bare)
+    found += [p for piece in re.split(r"[/,;=|()\"'“”‘’]+", bare) for p in re.split(r"[-–_.]", piece)]
+    found += re.split(r"[*?]+", bare) if re.search(r"[*?]", bare) else []
+    found += [bare.replace(",", ""), bare.partition(":")[2], bare.lstrip("#@$")]
+    found += re.findall(r"(?i)\bchr(?:omosome)?[\s:]?(\w+)", bare)
+    for word in [w for w in found if len(w) > 3]:
+        if word.endswith("ies"):
+            found.append(word[:-3] + "y")
+        if word.endswith("es"):
+            found.append(word[:-2])
+        if word.endswith("s"):
+            found.append(word[:-1])
+    return [w.strip(_EDGE) for w in found if w.strip(_EDGE)]
+
+
+def runs(sentence: str) -> str:
+    """A regular expression of the runs of words, escaped as in a phrase; it begins and ends at a word's edge.
+
+    It nests (`gene( of( the( mouse)?)?)?`, once for each first word): compiled ten times faster than a list of runs.
+    A hyphen and a space take each other's place; the last word may lose a plural's s.
+    """
+    cleaned = re.sub(r"[\"“”\\\x00-\x1f]", "", " ".join(sentence.split()[:_MOST_WORDS]))
+    pieces = re.split(r"((?:[^\w%&#+*]*[\s–-]+[^\w%&#+*]*))", cleaned.strip(_EDGE))
+    words, gaps = pieces[::2], pieces[1::2]
+
+    def after(i: int, left: int) -> str:
+        more = f"({_gap(gaps[i])}{after(i + 1, left - 1)})?" if left > 1 and i < len(gaps) else ""
+        word = escape(words[i])
+        if len(word) > 3 and word.endswith("s"):
+            return f"{word[:-1].translate(_SPECIAL)}(s{more})?"
+        return word.translate(_SPECIAL) + more
+
+    return "(" + "|".join(after(i, _LONGEST) for i, word in enumerate(words) if word) + ")"
+
+
+def _gap(text: str) -> str:
+    plain = escape(text).translate(_SPECIAL)
+    return f"({plain}|[ \\-])" if text.strip() in ("", "-", "–") else plain
+
+
+def _numbers(sentence: str, raw: list[str]) -> list[str]:
+    found = [m.replace(",", "") for m in re.findall(r"\d[\d,]*(?:\.\d+)?", sentence)]
+    found += [part for m in re.findall(r"\d[\d,]*", sentence) for part in m.split(",") if part]
+    lower = [w.strip(_EDGE).lower() for w in raw]
+    for i, word in enumerate(lower):
+        values = [float(_NUMBER_WORDS[p]) for p in word.split("-") if p in _NUMBER_WORDS]
+        if values:
+            found += [_plain(v) for v in (*values, sum(values))]
+        match = re.fullmatch(r"([\d,]*\.?\d+)([a-z]*)", word)
+        if match:
+            values = [float(match[1].replace(",", ""))]
+            found += [_plain(values[0] * _UNITS[match[2]])] if match[2] in _UNITS else []
+        unit = _UNITS.get(lower[i + 1]) if i + 1 < len(lower) else None
+        if values and unit:
+            found += [_plain(v * unit) for v in values]
+    for match in re.finditer(r"([\d.]+)\s*(?:-|–|to|and)\s*([\d.]+)\s*([A-Za-z]+)", sentence):  # 1-2 Mb
+        unit = _UNITS.get(match[3].lower())
+        found += [_plain(float(n) * unit) for n in (match[1], match[2]) if unit and re.fullmatch(r"\d+\.?\d*", n)]
+    return [n for n in found if n]
+
+
+def _plain(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+# --- the terminals -------------------------------------------------------------------------------------------------
+def ground(api: API, sentence: str) -> dict[str, str]:
+    """Right-hand sides for the terminals of `api`'s grammar, by name (see `grammar.mask_source`)."""
+    offered = spans(sentence)
+    known = _known(api)
+    words = {w: None for word in offered.words for w in _cases(word)}
+    words.update(dict.fromkeys([*offered.numbers, *known["words"], "1", "-1"]))
+    values = [v for v in map(_word, words) if _WORD.fullmatch(v)]
+    whole = [str(n) for n in offered.integers]
+    bounds = [w for w in {*offered.numbers, *words} if any(c.isdigit() for c in w) and _BOUND.fullmatch(w)]
+    lower = runs(sentence.lower())
+    phrases = lower if sentence.islower() else f"({runs(sentence)}|{lower})"
+    terminals = {
+        "VALUE": f"/{alternatives(values)}/",
+        "WILD": "/[*?]{1,3}/",
+        "TAIL": r"/(~[0-9]?)?(\^[0-9]+(\.[0-9]+)?)?/",
+        "WORD": "(VALUE (WILD VALUE?)* | WILD (VALUE WILD?)?) TAIL",
+        "PHRASE": f'/"{phrases if phrases != "()" else "a"}"/ TAIL',
+        "SOME": f"/{alternatives(bounds or ['0'])}/",
+        "RANGE": r'/[\[{]/ ("*" | "-"? SOME) " TO " ("*" | "-"? SOME) /[\]}]/',
+        "COMPARE": r'/[<>]=?-?/ SOME',
+        "ID": f"/{alternatives([w for w in offered.words if _ID.fullmatch(w)] or ['0'])}/",
+    }
+    if api.intervals:
+        names = [a for a in (api.intervals.model_extra or {}) if re.fullmatch(r"[a-z]{2}[0-9]{1,2}", a)]
+        chromosomes = [w for w in offered.words if re.fullmatch(r"[0-9A-Za-z_]{1,12}", w)]
+        assembly = rf"({alternatives(names)}\.)?" if names else ""
+        ends = alternatives(whole or ["0"])
+        terminals["INTERVAL"] = rf"/{assembly}chr{alternatives(chromosomes or ['1'])}:{ends}-{ends}/"
+    for param in api.params.values():
+        if param.kind == "integer":
+            terminals[integer_terminal(param)] = f"/{alternatives(_counts(offered, param.min or 0, param.max))}/"
+        if param.kind == "vocabulary" and param.numeric:
+            ids = [n for n in whole if re.fullmatch(r"[1-9][0-9]{0,7}", n)]
+            names = [*api.vocabularies[param.vocabulary], *known["numbers"], *ids]
+            terminals[vocabulary_terminal(param)] = f"/{alternatives(names)}/"
+    return terminals
+
+
+def _counts(offered: Spans, low: int, high: int | None) -> list[str]:
+    """Numbers for `size` and `from`: those said, none, one, all; and what pages come to ("the third page of 20")."""
+    said = {n for n in offered.integers if n <= 10_000}
+    pages = {(a - 1) * b for a in said for b in {*said, 10} if a < 100}
+    between = {b - a + 1 for a in said for b in said if b > a} | {a - 1 for a in said}
+    values = {*said, *pages, *between, 0, 1, *([high] if high and high <= 1000 else [])}
+    return [str(n) for n in sorted(values) if n >= low and (high is None or n <= high)]
+
+
+def _cases(word: str) -> tuple[str, ...]:
+    return word, word.lower(), word.upper()
+
+
+def _word(text: str) -> str:
+    return escape(print_query(Term(None, text)))
+
+
+@lru_cache(maxsize=8)
+def _known(api: API) -> dict[str, list[str]]:
+    """Values that need no span: ids of vocabularies, and values that people say as a noun ("pseudogenes")."""
+    path = data_dir() / "apis" / api.name / "lexicon.yaml"
+    lexicon: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    numbers = [str(n) for values in (lexicon.get("other_values") or {}).values() for n in values]
+    words = [str(v) for values in (lexicon.get("nouns_for") or {}).values() for v in values]
+    named = [str(v) for vocabulary in api.vocabularies.values() for v in vocabulary.values()]
+    flags = ["true", "false"] if any(f.type == "boolean" for f in api.fields.values()) else []
+    return {"numbers": [*numbers, *named], "words": [*words, *numbers, *named, *flags]}
+
+
+# What the grammar's own terminals take; a word that needs another spelling is left out. See `grammar.WRITE`.
+_WORD = re.compile(r"""([^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f]|%2[356B]|\\[:()\[\]{}^~<>*?\-!/|,;=])+""")
+_BOUND = re.compile(r"[0-9A-Za-z_.]([0-9A-Za-z_.:\-]*[0-9A-Za-z_.])?")
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.\-]*")
