@@ -22,6 +22,7 @@ def make(
     api: Api,
     out: Annotated[Path, typer.Option(help="folder for pairs.jsonl")],
     calls: Annotated[Path | None, typer.Option(help="kept calls of `logs build` (calls.jsonl)")] = None,
+    most: Annotated[int, typer.Option(help="at most so many kept calls, dealt out over their signatures")] = 2000,
     draw: Annotated[int, typer.Option(help="calls drawn from the schema beside the log's")] = 2000,
     per_call: Annotated[int, typer.Option(help="sentences for each kept call")] = 3,
     records: Annotated[str, typer.Option(help="where values come from: a JSONL file, or goatools")] = "goatools",
@@ -34,7 +35,8 @@ def make(
 
     definition = load(api)
     sample = sample_records(definition, records, 20_000, seed)
-    run(definition, out, calls=calls, draw=draw, per_call=per_call, seed=seed, records=sample)
+    options = {"calls": calls, "most": most, "draw": draw, "per_call": per_call, "seed": seed}
+    run(definition, out, **options, records=sample)  # type: ignore[arg-type]
 
 
 @app.command()

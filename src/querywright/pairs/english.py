@@ -68,6 +68,9 @@ FREE = ["matching {V}", "related to {V}", "for {V}", "about {V}", "mentioning {V
         "having to do with {V}", "associated with {V}", "that contain {V}", "on {V}", "connected to {V}"]
 FREE_PHRASE = ["matching the phrase {V}", "matching the exact phrase {V}", "containing the phrase {V}", "with the exact phrase {V}",
                "mentioning {V}", "matching {V}", "for {V}", "about {V}", "related to {V}", "with the phrase {V}"]
+FREE_ONE_MORE = ["matching {V} plus any one character", "matching {V} followed by a single character", "for {V} and one more character",
+                 "that match {V} with one character after it", "starting with {V} and one character more",
+                 "matching {V} with a single-character wildcard at the end"]
 INTERVAL = ["in {I}", "in the region {I}", "in the interval {I}", "located in {I}", "within {I}", "overlapping {I}", "at {I}",
             "in the genomic region {I}", "that lie in {I}", "between {I}", "on {I}", "found in {I}", "that overlap {I}",
             "inside {I}", "for the locus {I}", "from {I}", "located at {I}", "in the genome interval {I}"]

@@ -14,6 +14,7 @@ from querywright.api.query import Exists, Interval, Range, Term, walk
 from querywright.artefacts import content_id, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
 from querywright.pairs.draw import Drawer
 from querywright.pairs.say import Speaker, Unsayable
+from querywright.pairs.values import lexicon
 from querywright.progress import say, track
 
 Row = dict[str, Any]
@@ -59,9 +60,20 @@ def row(call: Call, instruction: str, source: str, weight: float = 1.0) -> Row:
     }
 
 
-def kept_calls(api: API, path: Path) -> list[tuple[Call, float]]:
-    """Read `calls.jsonl` of the logs stage; each call with the weight of its traffic."""
-    return [(parse(api, r["path"]), float(r.get("weight", 1.0))) for r in read_jsonl(path)]
+def kept_calls(api: API, path: Path, most: int, rng: random.Random) -> list[tuple[Call, float]]:
+    """Read `calls.jsonl` of the logs stage: at most `most` calls, each with the weight of its traffic.
+
+    Signatures are dealt out in turn, in random order, so that a rare shape counts as much as a frequent one.
+    """
+    by_signature: dict[str, list[Row]] = {}
+    for r in read_jsonl(path):
+        by_signature.setdefault(r["signature"], []).append(r)
+    hands = list(by_signature.values())
+    rng.shuffle(hands)
+    for hand in hands:
+        rng.shuffle(hand)
+    dealt = [r for turn in range(max(map(len, hands), default=0)) for hand in hands for r in hand[turn : turn + 1]]
+    return [(parse(api, r["path"]), float(r.get("weight", 1.0))) for r in dealt[:most]]
 
 
 def pairs(
@@ -90,19 +102,20 @@ def make(
     out: Path,
     *,
     calls: Path | None,
+    most: int,
     draw: int,
     per_call: int,
     seed: int,
     records: list[dict[str, Any]],
 ) -> int:
     """Write `pairs.jsonl` into `out`; returns the number of pairs. What a whole manifest covers is not made again."""
-    config = {"stage": "pairs make", "api": api.name, "calls": sha256(calls) if calls else None, "draw": draw,
-              "per_call": per_call, "seed": seed, "records": len(records)}
+    config = {"stage": "pairs make", "api": api.name, "calls": sha256(calls) if calls else None, "most": most,
+              "draw": draw, "per_call": per_call, "seed": seed, "records": len(records)}
     if is_done(out, config):
         say(f"pairs: {out} is whole, nothing to do")
         return len(read_jsonl(out / "pairs.jsonl"))
     rng = random.Random(seed)
-    kept = kept_calls(api, calls) if calls else []
+    kept = kept_calls(api, calls, most, rng) if calls else []
     drawer = Drawer(api, rng, records)
     rows = pairs(api, TemplateTeacher(api, rng), kept, iter(drawer.call, None), draw, per_call)
     done = list(track(rows, "writing pairs", total=len(kept) * per_call + draw))
@@ -154,7 +167,10 @@ def problem(api: API, r: Row) -> str:
     if r.get("canonical", call.canonical) != call.canonical:
         return "canonical_differs"
     sentence = r["instruction"].lower().replace(",", "")
+    nouns = lexicon(api).get("nouns_for", {})
     for node in walk(call.query) if call.query else ():
+        if isinstance(node, Term) and node.value in nouns.get(node.field, {}):
+            continue  # "pseudogenes" says type_of_gene:pseudo without the word
         literals = [node.value] if isinstance(node, Term) else []
         literals += [b for b in (node.low, node.high) if b != "*"] if isinstance(node, Range) else []
         literals += [str(node.start), str(node.end)] if isinstance(node, Interval) else []

@@ -113,6 +113,8 @@ class Speaker:
             if value.count("*") == 1 and value.endswith("*") and "?" not in value and self.rng.random() < 0.35:
                 return self.pick(["starting with {V}", "that start with {V}", "beginning with {V}", "with the prefix {V}"]).format(
                     V=self.value(plain))
+            if re.fullmatch(r"[^*?]+\?", value) and self.rng.random() < 0.35:
+                return self.pick(en.FREE_ONE_MORE).format(V=self.value(plain))
             return self.pick([*en.FREE[:8], "matching the wildcard {V}", "matching the pattern {V}"]).format(V=keep(value))
         field = self.field(name)
         if re.fullmatch(r"[^*?]+\*", value) and self.rng.random() < 0.7:

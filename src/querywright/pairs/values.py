@@ -6,6 +6,7 @@ import random
 import re
 import string
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ from querywright.api.definition import API
 from querywright.artefacts import data_dir
 
 
+@lru_cache(maxsize=8)
 def lexicon(api: API) -> dict[str, Any]:
     """The API's own words (`lexicon.yaml` beside its definition), or an empty one."""
     path = data_dir() / "apis" / api.name / "lexicon.yaml"
