@@ -27,7 +27,9 @@ def environment() -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(Path(tempfile.gettempdir()) / f"querywright-page-{os.getpid()}")
 
 
-def build(assistants: Mapping[str, Assistant], store: Store, *, host: str = "127.0.0.1", limits: Limits | None = None) -> Any:
+def build(
+    assistants: Mapping[str, Assistant], store: Store, *, host: str = "127.0.0.1", limits: Limits | None = None
+) -> Any:
     """The ASGI application: REST with the page of the first assistant mounted at `/`."""
     need("fastapi", extra="serve")
     environment()
@@ -89,12 +91,26 @@ def url(sock: socket.socket, host: str) -> str:
 
 
 def run(app: Any, sock: socket.socket) -> None:
-    """Serve until Ctrl-C; running requests may end first. A second Ctrl-C ends at once."""
+    """Serve until Ctrl-C; running requests may end first. A second Ctrl-C ends at once.
+
+    Raises:
+        QuerywrightError: another server listens on the port since it was taken.
+    """
     import uvicorn
+    from starlette.routing import Mount
+
+    page = next((route.app for route in app.routes if isinstance(route, Mount)), None)
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            stop = getattr(page, "stop_event", None)
+            if stop is not None:
+                stop.set()  # open pages hold a connection each, which would keep the server up
+            await super().shutdown(sockets)
 
     try:
         sock.listen(128)  # the port was free when it was taken; another server may have listened first
     except OSError as error:
         raise QuerywrightError("another server took this port meanwhile", hint="choose another --port") from error
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, ws="none")
-    uvicorn.Server(config).run(sockets=[sock])
+    Server(config).run(sockets=[sock])

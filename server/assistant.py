@@ -154,6 +154,8 @@ def check(api: API, path: str) -> Verdict:
         call = parse(api, path)
     except CallError as error:
         return Verdict(path, False, str(error))
+    except RecursionError:
+        return Verdict(path, False, "the query is too deeply nested")
     from querywright.api.explain import explain
 
     return Verdict(call.text, True, "", tuple(explain(call)), api.base_url + call.path, call)

@@ -82,7 +82,9 @@ def on_correct(assistant: Assistant, store: Store, answer: int | None, path: obj
         return show.note("bad", f"Not stored: {_say(error)}")
     if verdict.ok:
         return show.note("good", "Stored. Thank you: it can teach the next model.")
-    return show.note("warn", f"Stored, but marked as not valid: {show.sentence(verdict.reason)} No model will learn it.")
+    return show.note(
+        "warn", f"Stored, but marked as not valid: {show.sentence(verdict.reason)} No model will learn it."
+    )
 
 
 def on_rate(store: Store, answer: int | None, rating: int) -> str:

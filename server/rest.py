@@ -109,6 +109,13 @@ def build(assistants: Mapping[str, Assistant], store: Store) -> FastAPI:
         )  # fmt: skip
         return _reply(reply, assistant.model)
 
+    @app.api_route("/v1/{rest:path}", methods=["GET", "PUT", "PATCH", "DELETE", "POST"], include_in_schema=False)
+    def nothing(rest: str, request: Request) -> JSONResponse:
+        # without this, the page mounted at / would answer
+        if rest == "call":
+            return problem(405, "method_not_allowed", f"/v1/call takes POST, not {request.method}", Allow="POST")
+        return problem(404, "not_found", "there is nothing at this address", "see /docs")
+
     @app.get("/health")
     def health() -> dict[str, Any]:
         """Whether the server is up, and what it serves."""
@@ -173,4 +180,5 @@ pre{{background:#8881;padding:1rem;border-radius:8px;overflow:auto}}:root{{color
 <h1>Querywright over REST</h1>
 <pre>curl -s "$URL/v1/call" -H 'content-type: application/json' \\
   -d '{html.escape(body)}'</pre>
-{"".join(parts)}<h2>Shapes</h2><p>Machine-readable: <a href="/openapi.json">/openapi.json</a></p><pre>{shapes}</pre></html>"""
+{"".join(parts)}<h2>Shapes</h2><p>Machine-readable: <a href="/openapi.json">/openapi.json</a></p>
+<pre>{shapes}</pre></html>"""

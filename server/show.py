@@ -53,9 +53,13 @@ def rows(hits: Hits, limits: Limits) -> str:
         return ""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
-    shown = "" if hits.total is None or hits.total <= len(cells) else f"<p>The first {len(cells)} of {hits.total:,}.</p>"
-    return f'<div class="qw-rows" tabindex="0" role="region" aria-label="First hits"><table><thead><tr>{head}</tr></thead>' \
+    shown = (
+        "" if hits.total is None or hits.total <= len(cells) else f"<p>The first {len(cells)} of {hits.total:,}.</p>"
+    )
+    return (
+        f'<div class="qw-rows" tabindex="0" role="region" aria-label="First hits"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>{shown}"
+    )
 
 
 def _badge(kind: str, text: str) -> str:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from querywright.errors import QuerywrightError
@@ -61,7 +61,7 @@ class Correction:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class Store:
@@ -138,7 +138,7 @@ class Store:
                 "SELECT c.id, c.time, a.api, a.question, a.path, a.model, c.path, c.ok, c.reason"
                 " FROM correction c JOIN answer a ON a.id = c.answer WHERE a.api = ? ORDER BY c.id", (api,)
             ).fetchall()  # fmt: skip
-        return [Correction(*row[:7], bool(row[7]), row[8]) for row in rows]
+        return [Correction(*said, bool(ok), reason) for *said, ok, reason in rows]  # type: ignore[call-arg]
 
     def counts(self, api: str) -> dict[str, int]:
         """How many answers, ratings and corrections an API has."""

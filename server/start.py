@@ -1,0 +1,134 @@
+"""From options to a running assistant: engine, records, warm-up, each said aloud."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from querywright.api.definition import API, load
+from querywright.errors import QuerywrightError
+from querywright.progress import say
+from server import app
+from server.assistant import Answer, Assistant, Runs
+from server.page import examples
+from server.settings import Limits
+from server.store import FILE, Store
+
+WARM_UP = "human genes named CDK2"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `querywright serve` was asked for. `model` None is the API's own; `records` None is the definition's."""
+
+    api: str = "mygene"
+    host: str = "127.0.0.1"
+    port: int = 7860
+    model: str | None = None
+    records: str | None = None
+    workspace: Path | None = None
+    strategy: str = "tuned"
+    decoding: str = "grammar"
+
+
+def serve(options: Options) -> None:
+    """Serve until Ctrl-C.
+
+    Raises:
+        QuerywrightError: the port is in use, the model or the records can't be opened, an extra is missing.
+        KeyboardInterrupt: Ctrl-C; requests that ran have ended.
+    """
+    api = load(options.api)
+    app.environment()
+    sock = app.bind(options.host, options.port)  # first, since it fails at once where loading takes long
+    workspace = options.workspace or Path("work") / api.name
+    engine = None
+    try:
+        store = Store(workspace / FILE)
+        limits = Limits()
+        engine, model = open_engine(api, options.model, workspace)
+        executor, records = open_records(api, options.records, workspace)
+        assistant = Assistant(api, writer(api, engine, options), model, executor, records, limits)
+        service = app.build({api.name: assistant}, store, host=options.host, limits=limits)
+        warm_up(assistant)
+        if not app.is_loopback(options.host):
+            say(f"anyone who reaches {options.host} on the network can ask: there is no login")
+        say(f"questions and corrections are kept in {store.path}")
+        print(f"Querywright is at {app.url(sock, options.host)}", flush=True)
+        say("Ctrl-C stops it")
+        try:
+            app.run(service, sock)
+        finally:
+            store.close()
+    finally:
+        sock.close()
+        if engine is not None:
+            engine.close()
+
+
+def open_engine(api: API, model: str | None, workspace: Path) -> tuple[Any, str]:
+    """The engine, and the id of its model that is stored with every answer."""
+    from querywright.engines.open import open_engine as opened
+
+    if model is None:
+        from querywright.finetune.export import ensure_model
+
+        model = str(ensure_model(api, workspace))
+    engine = opened(model)
+    return engine, model_id(model, engine)
+
+
+def model_id(model: str, engine: Any) -> str:
+    """A model's file or address in few words; of a file also its first bytes' hash, since names are reused."""
+    path = Path(model)
+    if not path.is_file():
+        return str(engine.describe().get("model", model))
+    import hashlib
+
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+        file.seek(max(0, path.stat().st_size - (1 << 20)))
+        digest = hashlib.sha256(head + file.read()).hexdigest()
+    return f"{path.name}@{digest[:8]}"
+
+
+def open_records(api: API, records: str | None, workspace: Path) -> tuple[Runs | None, str]:
+    """The executor over local records, and these in words; none where the definition names none or `none` is asked."""
+    if records == "none" or not (records or api.records):
+        say("no records to search: calls are written and checked, not run (--records FILE searches one)")
+        return None, ""
+    from querywright.api.executors import EmbeddedExecutor
+
+    try:
+        executor = EmbeddedExecutor(api, records, workspace)
+    except QuerywrightError as error:
+        if records is not None:
+            raise
+        say(f"calls are written and checked, not run: {error} ({error.hint})")
+        return None, ""
+    words = f"Searching {executor.index.size:,} local {api.noun}s ({Path(records or api.records).name})"
+    return executor, words
+
+
+def writer(api: API, engine: Any, options: Options) -> Any:
+    """The function from a sentence to an answer, its strategy prepared once."""
+    from querywright.generate.answer import answer
+    from querywright.generate.prompts import strategy
+
+    strategy(options.strategy, api)  # an unknown name fails here, not at the first request
+
+    def write(sentence: str) -> Answer:
+        return answer(api, sentence, engine, options.strategy, options.decoding)  # type: ignore[arg-type]
+
+    return write
+
+
+def warm_up(assistant: Assistant) -> None:
+    """Answer one sentence, so that nobody waits for caches to fill, and a broken model fails before the page opens."""
+    from server.assistant import ask
+
+    start = time.perf_counter()
+    reply = ask(assistant, next(iter(examples(assistant.api.name)), WARM_UP))
+    say(f"warmed up in {time.perf_counter() - start:.1f} s; the model took {reply.ms:.0f} ms for a request")
