@@ -174,11 +174,12 @@ def test_the_page_escapes_what_models_say(config: Config, scores: dict[str, Any]
     assert "<script>" not in (Path(config.out) / "report.html").read_text()
 
 
-def test_the_tables_fit_a_terminal(scores: dict[str, Any]) -> None:
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_tables_fit_a_terminal(scores: dict[str, Any], width: int) -> None:
     from rich.console import Console
 
-    console = Console(width=120, record=True, file=io.StringIO())
-    console.print(report.table(scores), report.problems(scores))
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(report.table(scores, narrow=width < 100), report.problems(scores))
     text = console.export_text()
     assert "40 [" in text
     assert "…" not in text

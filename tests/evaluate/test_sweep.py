@@ -116,6 +116,27 @@ def test_rows_that_are_no_pairs_are_an_error_of_ours(api: API, tmp_path: Path, r
         suite.load(api, tmp_path / "absent.jsonl")
 
 
+def test_examples_that_are_asked_are_refused(api: API, config: Config) -> None:
+    pairs = suite.load(api, config.pairs)
+    with pytest.raises(QuerywrightError, match=r"5 sentences of .* are asked as well"):
+        suite.check_examples(config.pairs, pairs)
+    suite.check_examples(config.pairs, [])
+
+
+def test_a_failed_request_is_made_again(api: API, config: Config, recorded: Any) -> None:
+    class Failing(recorded):  # type: ignore[misc]
+        def ask(self, cell: Any, instruction: str, seed: int) -> Any:
+            answer = super().ask(cell, instruction, seed)
+            return {**answer, "finish": "error"} if "CDK2" in instruction else answer
+
+    failed = run(config, api, Failing())
+    assert sum(row["finish"] == "error" for row in failed) == 2
+    engine = recorded()
+    whole = run(config, api, engine)
+    assert [name for name, _, _ in engine.asked] == ["fake.tuned.free", "fake.zero_shot.free"]
+    assert all(row["finish"] == "stop" for row in whole)
+
+
 def test_a_fingerprint_sees_one_changed_byte(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "a.bin").write_bytes(b"weights")

@@ -48,6 +48,8 @@ def run(config: Config, *, json_scores: bool = False) -> dict[str, Any]:
 
     api = load(config.api)
     pairs = suite.load(api, config.pairs, config.seed)
+    if any("icl" in cell.strategy for cell in sweep.cells(config)):
+        suite.check_examples(config.examples, pairs)
     sources = sources_of(config, api)
     executor = None
     if config.execute:
@@ -60,7 +62,9 @@ def run(config: Config, *, json_scores: bool = False) -> dict[str, Any]:
         print(json.dumps(score.finite({"cells": scores["cells"], "paired": scores["paired"]})))
     else:
         console = Console()
-        console.print(report.table(scores, f"{api.title}: {config.name}"))
+        if not console.is_terminal:
+            console = Console(width=120)
+        console.print(report.table(scores, f"{api.title}: {config.name}", narrow=console.width < 100))
         console.print(report.problems(scores))
     say(f"written to {config.out}: {', '.join(path.name for path in files)}")
     return scores
@@ -118,7 +122,7 @@ def _opener(config: Config, api: API, path: Path) -> Any:
             try:
                 answers = sample(
                     api, instruction, engine, prompt(cell.strategy), "grammar" if grounded else cell.decoding,
-                    grounded=grounded, max_tokens=config.max_tokens, seed=seed, n=config.n,
+                    grounded=grounded, max_tokens=cell.max_tokens, seed=seed, n=config.n,
                     temperature=config.temperature if config.n > 1 else 0.0,
                 )  # fmt: skip
             except EngineError as error:  # this sentence has no answer; the next may have one

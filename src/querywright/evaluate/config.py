@@ -26,12 +26,14 @@ class Model(_Strict):
         path: a GGUF file, a checkpoint folder, or `base` for the base model of the workspace.
         strategies, decodings: the cells of this model, where they differ from the sweep's.
         limit: the number of pairs for each of its cells, where it differs.
+        max_tokens: the same; a base model that does not know when to stop is cut earlier.
     """
 
     path: str
     strategies: tuple[Strategy, ...] | None = None
     decodings: tuple[Decoding, ...] | None = None
     limit: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=8, le=2048)
 
 
 class Config(_Strict):
@@ -62,7 +64,7 @@ class Config(_Strict):
     limits: dict[str, int] = Field(default_factory=dict)
     n: int = Field(default=1, ge=1, le=32)
     temperature: float = Field(default=0.7, gt=0, le=2)
-    max_tokens: int = Field(default=160, ge=8, le=2048)
+    max_tokens: int = Field(default=200, ge=8, le=2048)
     threads: int | None = Field(default=None, ge=1)
     records: str = ""
     execute: bool = True

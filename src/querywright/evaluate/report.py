@@ -69,32 +69,38 @@ def share(metric: dict[str, float] | None, interval: bool = False) -> str:
     return f"{text} [{100 * metric['low']:.0f}, {100 * metric['high']:.0f}]" if interval else text
 
 
-def table(scores: dict[str, Any], title: str = "") -> Table:
-    """The scores of each cell as a table for the terminal."""
+def table(scores: dict[str, Any], title: str = "", narrow: bool = False) -> Table:
+    """The scores of each cell as a table for the terminal; `narrow` fits 80 columns."""
+    from rich import box
     from rich.table import Table
 
-    grid = Table(title=title, title_justify="left", caption=caption(scores), caption_justify="left")
-    for heading in ("model", "strategy", "decoding"):
-        grid.add_column(heading, no_wrap=True)
-    numbers = ("n", "valid", "same [95 %]", "hits [95 %]", "fields F1", "AST", "p50 ms", "p95 ms", "tokens in/out")
-    for heading in numbers:
-        grid.add_column(heading, justify="right", no_wrap=heading != "tokens in/out")
+    grid = Table(
+        title=title, title_justify="left", caption=caption(scores), caption_justify="left", box=box.SIMPLE_HEAD,
+        show_edge=False, padding=(0, 0 if narrow else 1, 0, 0),
+    )  # fmt: skip
+    grid.add_column("model · strategy · decoding", no_wrap=True)
+    for heading in _WIDE[:-3] if narrow else _WIDE:
+        grid.add_column(heading, justify="right", no_wrap=True)
     best = max((_mean(cell, "same") for cell in scores["cells"]), default=0.0)
     for cell in scores["cells"]:
-        metrics, style = cell["metrics"], "bold" if _mean(cell, "same") == best else ""
-        grid.add_row(
-            cell["model"], cell["strategy"], cell["decoding"], str(cell["n"]),
-            share(metrics.get("valid")), share(metrics.get("same"), True), share(metrics.get("hits_same"), True),
-            share(metrics.get("fields_f1")), share(metrics.get("ast_match")),
-            number(cell["ms"]["p50"]), number(cell["ms"]["p95"]),
-            f"{number(cell['tokens']['in'])}/{number(cell['tokens']['out'])}", style=style,
-        )  # fmt: skip
+        metrics = cell["metrics"]
+        numbers = [
+            str(cell["n"]), share(metrics.get("valid")), share(metrics.get("same"), True),
+            share(metrics.get("hits_same"), True), share(metrics.get("ast_match")),
+            *(number(cell["ms"][k] and cell["ms"][k] / 1000, 1) for k in ("p50", "p95")),
+            share(metrics.get("fields_f1")), *(number(cell["tokens"][k]) for k in ("in", "out")),
+        ]  # fmt: skip
+        style = "bold" if _mean(cell, "same") == best > 0 else ""
+        grid.add_row(cell_name(cell), *(numbers[:-3] if narrow else numbers), style=style)
     return grid
 
 
-def number(value: float | None) -> str:
+_WIDE = ("n", "valid", "same [95%]", "hits [95%]", "AST", "p50", "p95", "fields F1", "tokens in", "out")
+
+
+def number(value: float | None, digits: int = 0) -> str:
     """A count or a time, rounded; a dash for what was not measured."""
-    return "–" if value is None or value != value else f"{value:,.0f}"
+    return "–" if value is None or value != value else f"{value:,.{digits}f}"
 
 
 def _mean(cell: dict[str, Any], metric: str) -> float:
@@ -103,12 +109,14 @@ def _mean(cell: dict[str, Any], metric: str) -> float:
 
 
 def caption(scores: dict[str, Any]) -> str:
-    """What the columns mean, and the comparison of the two best cells."""
-    text = "Per cent. same: means the same as the expected call; hits: finds the same records when run."
+    """What the columns mean, and how far the best cell is from the next."""
+    text = "Per cent of sentences. valid: is a call; same: means the same as the expected call;\n"
+    text += "hits: finds the same records when run; AST: equal as text. p50, p95: seconds an answer."
     near = min(scores["paired"], key=lambda p: p["difference"], default=None)
     if near is not None:
-        text += f"\nBest {near['best']}; next {near['other']}: {100 * near['difference']:+.0f} points "
-        text += f"[{100 * near['low']:+.0f}, {100 * near['high']:+.0f}], p = {near['p_holm']:.2g} (n = {near['n']})."
+        ends = " to ".join(f"{100 * near[k]:.0f}" for k in ("low", "high"))
+        text += f"\nBest: {near['best']}, {100 * near['difference']:.0f} points [{ends}] above {near['other']}"
+        text += f"\non the same {near['n']} sentences, p = {near['p_holm']:.2g} (McNemar, Holm)."
     return text
 
 
@@ -124,6 +132,7 @@ def problems(scores: dict[str, Any]) -> Table:
     for line in errors(scores["rows"]):
         if line["cell"] == cell_name(best):
             one = line["examples"][0]
-            text = f"{one['instruction']}\n  meant {one['expected']}\n  got   {one['given'] or one['reason']}"
+            text = f"{one['instruction']}\n  meant {one['expected']}\n  got   {one['given']}"
+            text += f"\n  ({one['reason']})" if one["reason"] else ""
             grid.add_row(line["problem"], str(line["n"]), escape(text))
     return grid

@@ -40,6 +40,8 @@ def read(api: API, text: str) -> tuple[Call | None, str]:
         return None, f"{error.code}: {error}"
     except ValueError as error:
         return None, f"bad_query: {error}"
+    except RecursionError:
+        return None, "bad_query: too deeply nested"
 
 
 def ast_match(expected: str, given: str) -> bool:

@@ -69,6 +69,21 @@ def load(api: API, path: Path | str, seed: int = 0) -> list[Pair]:
     return pairs
 
 
+def check_examples(examples: Path | str, pairs: list[Pair]) -> None:
+    """Refuse examples that show an answer: a sentence that is asked must not stand among them.
+
+    Raises:
+        QuerywrightError: it does; or the file cannot be read.
+    """
+    asked = {pair.instruction for pair in pairs}
+    shared = [row for row in read_jsonl(examples) if str(row.get("instruction", "")).strip() in asked]
+    if shared:
+        raise QuerywrightError(
+            f"{len(shared)} sentences of {examples} are asked as well, such as {shared[0]['instruction']!r}",
+            hint="querywright pairs split keeps them apart; or examples=FILE",
+        )
+
+
 _KEYS = "api, instruction, path"
 
 

@@ -26,12 +26,13 @@ from querywright.progress import say, track
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination of the sweep, asked for the first `limit` pairs (all where None)."""
+    """One combination of the sweep, asked for the first `limit` pairs (all where None), cut at `max_tokens`."""
 
     model: str
     strategy: str
     decoding: str
     limit: int | None = None
+    max_tokens: int = 200
 
     @property
     def name(self) -> str:
@@ -61,7 +62,8 @@ def cells(config: Config) -> list[Cell]:
             for decoding in model.decodings or config.decodings:
                 limits = [config.limit if model.limit is None else model.limit]
                 limits += [config.limits.get(strategy), config.limits.get(decoding)]
-                found.append(Cell(name, strategy, decoding, min((n for n in limits if n is not None), default=None)))
+                limit = min((n for n in limits if n is not None), default=None)
+                found.append(Cell(name, strategy, decoding, limit, model.max_tokens or config.max_tokens))
     return found
 
 
@@ -130,7 +132,7 @@ def _row(cell: Cell, pair: Pair, answer: Answer) -> dict[str, Any]:
 def _header(config: Config, cell: Cell, identity: dict[str, Any]) -> dict[str, Any]:
     header = {
         "version": __version__, "api": config.api, "model": cell.model, "strategy": cell.strategy,
-        "decoding": cell.decoding, "n": config.n, "max_tokens": config.max_tokens, "seed": config.seed,
+        "decoding": cell.decoding, "n": config.n, "max_tokens": cell.max_tokens, "seed": config.seed,
         **({"temperature": config.temperature} if config.n > 1 else {}), **identity,
     }  # fmt: skip
     plain: dict[str, Any] = json.loads(json.dumps(header))
