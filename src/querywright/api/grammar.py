@@ -15,8 +15,8 @@ from querywright.api.definition import API, Param
 from querywright.artefacts import repo_dir
 
 # Characters of a bare word: no white space, nothing that the query language or a URL takes for itself.
-_CHAR = r"""[^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f]"""
-_FIRST = r"""[^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f\-!\/|,;=]"""
+_CHAR = r"""[^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f\uFFFD]"""
+_FIRST = r"""[^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f\uFFFD\-!\/|,;=]"""
 # What differs between reading people's queries and writing: a model writes one spelling of each thing.
 READ = {
     "MINUS": "[-!]",

@@ -67,6 +67,7 @@ def _parts(token: str) -> list[str]:
     found += re.split(r"[/,;:=|()\[\]{}<>\"'“”‘’&+]+", bare)
     found += [p for piece in re.split(r"[/,;=|()\"'“”‘’]+", bare) for p in re.split(r"[-–_.]", piece)]
     found += re.split(r"[*?]+", bare) if re.search(r"[*?]", bare) else []
+    found += [bare[: m.start()] for m in re.finditer("[-–]", bare)]
     found += [bare.replace(",", ""), bare.partition(":")[2], bare.lstrip("#@$")]
     found += re.findall(r"(?i)\bchr(?:omosome)?[\s:]?(\w+)", bare)
     for word in [w for w in found if len(w) > 3]:
@@ -85,18 +86,20 @@ def runs(sentence: str) -> str:
     It nests (`gene( of( the( mouse)?)?)?`, once for each first word): compiled ten times faster than a list of runs.
     A hyphen and a space take each other's place; the last word may lose a plural's s.
     """
-    cleaned = re.sub(r"[\"“”\\\x00-\x1f]", "", " ".join(sentence.split()[:_MOST_WORDS]))
-    pieces = re.split(r"((?:[^\w%&#+*]*[\s–-]+[^\w%&#+*]*))", cleaned.strip(_EDGE))
+    cleaned = re.sub(r"[\"“”\\\x00-\x1f\x7f\ufffd]", "", " ".join(sentence.split()[:_MOST_WORDS]))
+    pieces = re.split(r"([^\w%&#+*)\]]*[\s–-]+[^\w%&#+*]*)", cleaned.strip(_EDGE.replace(")", "").replace("]", "")))
     words, gaps = pieces[::2], pieces[1::2]
 
     def after(i: int, left: int) -> str:
         more = f"({_gap(gaps[i])}{after(i + 1, left - 1)})?" if left > 1 and i < len(gaps) else ""
         word = escape(words[i])
+        closing = word[len(word.rstrip(")]")) :].translate(_SPECIAL)  # "(anticodon GAA)" ends with or without it
+        word = word.rstrip(")]")
         if len(word) > 3 and word.endswith("s"):
-            return f"{word[:-1].translate(_SPECIAL)}(s{more})?"
-        return word.translate(_SPECIAL) + more
+            return f"{word[:-1].translate(_SPECIAL)}(s({closing}{more})?)?"
+        return word.translate(_SPECIAL) + (f"({closing}{more})?" if closing else more)
 
-    return "(" + "|".join(after(i, _LONGEST) for i, word in enumerate(words) if word) + ")"
+    return "(" + ("|".join(after(i, _LONGEST) for i, word in enumerate(words) if word) or "a") + ")"
 
 
 def _gap(text: str) -> str:
@@ -145,8 +148,9 @@ def ground(api: API, sentence: str) -> dict[str, str]:
         "VALUE": f"/{alternatives(values)}/",
         "WILD": "/[*?]{1,3}/",
         "TAIL": r"/(~[0-9]?)?(\^[0-9]+(\.[0-9]+)?)?/",
-        "WORD": "(VALUE (WILD VALUE?)* | WILD (VALUE WILD?)?) TAIL",
-        "PHRASE": f'/"{phrases if phrases != "()" else "a"}"/ TAIL',
+        "INNER": f"/{alternatives([v for v in values if v[0] not in _FIRST_ONLY])}/",
+        "WORD": "(VALUE (WILD INNER?)* | WILD (INNER WILD?)?) TAIL",
+        "PHRASE": f'/"{phrases}"/ TAIL',
         "SOME": f"/{alternatives(bounds or ['0'])}/",
         "RANGE": r'/[\[{]/ ("*" | "-"? SOME) " TO " ("*" | "-"? SOME) /[\]}]/',
         "COMPARE": r'/[<>]=?-?/ SOME',
@@ -198,6 +202,7 @@ def _known(api: API) -> dict[str, list[str]]:
 
 
 # What the grammar's own terminals take; a word that needs another spelling is left out. See `grammar.WRITE`.
-_WORD = re.compile(r"""([^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f]|%2[356B]|\\[:()\[\]{}^~<>*?\-!/|,;=])+""")
+_WORD = re.compile(r"""([^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f\uFFFD]|%2[356B]|\\[:()\[\]{}^~<>*?\-!/|,;=])+""")
 _BOUND = re.compile(r"[0-9A-Za-z_.]([0-9A-Za-z_.:\-]*[0-9A-Za-z_.])?")
+_FIRST_ONLY = "\\"  # an escape at the start may be one that only a start needs (\-1)
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.\-]*")
