@@ -1,0 +1,66 @@
+"""Cross entropy of answer tokens straight from hidden states: no [n, vocabulary] array outlives its chunk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+
+CHUNK_ROWS = 128  # 25 MB of logits; fewer rows make slower products, more fall out of the cache
+
+
+class _LinearCrossEntropy(Function):
+    """Summed cross entropy of ``hidden @ weight.T``; the gradient of hidden is taken chunk by chunk on the way.
+
+    The weight is frozen: it needs no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        """hidden [n, d], weight [v, d], targets [n] -> []."""
+        d_hidden = torch.empty_like(hidden)
+        total = hidden.new_zeros(())
+        for at in range(0, len(targets), CHUNK_ROWS):
+            part = slice(at, at + CHUNK_ROWS)
+            logits, target = hidden[part] @ weight.T, targets[part].unsqueeze(1)
+            picked = logits.gather(1, target)
+            top = logits.amax(1, keepdim=True)
+            logits.sub_(top).exp_()
+            norm = logits.sum(1, keepdim=True)
+            total += (norm.log() + top - picked).sum()
+            logits.div_(norm).scatter_add_(1, target, logits.new_full((), -1.0).expand_as(target))
+            torch.mm(logits, weight, out=d_hidden[part])
+        ctx.save_for_backward(d_hidden)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradient of hidden only."""
+        return ctx.saved_tensors[0] * grads[0], None, None
+
+
+def answer_loss(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Summed cross entropy, shape []; hidden [n, d], output weight [v, d] (frozen), targets [n]."""
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets)
+    return loss
+
+
+class AnswerLoss(nn.Module):
+    """Loss component for torchtune's recipes, for packed and for plain batches.
+
+    For a packed batch :class:`querywright.finetune.packed.PackedDecoder` has worked out the loss itself and gives it in
+    a list; given logits this is ``torch.nn.CrossEntropyLoss``.
+    """
+
+    def __init__(self, ignore_index: int = -100) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    def forward(self, outputs: Tensor | list[Tensor], labels: Tensor) -> Tensor:
+        """Mean loss over labels that are not ``ignore_index``, shape []."""
+        if isinstance(outputs, list):
+            return outputs[0]
+        return F.cross_entropy(outputs, labels, ignore_index=self.ignore_index)

@@ -1,0 +1,55 @@
+"""SmolLM2 for torchtune, with LoRA: the numbers of the model card and the packed forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+ALL_ATTENTION = ("q_proj", "k_proj", "v_proj", "output_proj")
+
+SMOLLM2_135M: dict[str, Any] = {
+    "vocab_size": 49152,
+    "num_layers": 30,
+    "num_heads": 9,
+    "num_kv_heads": 3,
+    "embed_dim": 576,
+    "intermediate_dim": 1536,
+    "max_seq_len": 8192,
+    "norm_eps": 1e-5,
+    "rope_base": 100_000,
+    # torchtune's Llama 3.2 builder stretches positions by 32 unless told: logits would be wrong without an error
+    "scale_factor": 1,
+    "tie_word_embeddings": True,
+}
+
+
+def lora_smollm2_135m(
+    lora_attn_modules: Sequence[str] = ALL_ATTENTION,
+    apply_lora_to_mlp: bool = True,
+    lora_rank: int = 16,
+    lora_alpha: float = 32,
+    lora_dropout: float = 0.0,
+) -> Any:
+    """SmolLM2-135M with LoRA layers, as a torchtune ``TransformerDecoder``.
+
+    With LoRA on every projection and no dropout it is a :class:`querywright.finetune.packed.PackedDecoder`, which takes
+    packed batches too; otherwise it is torchtune's own class, for plain batches.
+    """
+    from torchtune.models.llama3_2 import lora_llama3_2
+
+    from querywright.finetune.runtime import keep_freed_memory
+
+    keep_freed_memory()
+    model = lora_llama3_2(
+        lora_attn_modules=list(lora_attn_modules),
+        apply_lora_to_mlp=apply_lora_to_mlp,
+        lora_rank=lora_rank,
+        lora_alpha=lora_alpha,
+        lora_dropout=lora_dropout,
+        **SMOLLM2_135M,
+    )
+    if set(lora_attn_modules) == set(ALL_ATTENTION) and apply_lora_to_mlp and not lora_dropout:
+        from querywright.finetune.packed import packed_decoder
+
+        return packed_decoder(model)
+    return model
