@@ -159,6 +159,10 @@ class API(_Strict):
         kinds = {self.fields[leaf].analysis for leaf in self.leaves(name)}
         return "exact" if "exact" in kinds else "text" if "text" in kinds else "lower"
 
+    def word_for(self, param: Param, value: str) -> str:
+        """A vocabulary's word for a value (`9606` is `human`), or the value itself."""
+        return next((k for k, v in self.vocabularies[param.vocabulary].items() if str(v) == value), value)
+
     def unknown_field(self, name: str) -> str:
         """A reason that a person understands."""
         return f"unknown field {name!r}{did_you_mean(name, [*self.fields, *self.field_aliases])}"
@@ -214,7 +218,9 @@ def load(name_or_path: str) -> API:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         api = API.model_validate({**raw, "fields": {}})
     except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise QuerywrightError(f"{path} is no YAML definition: {error}", hint="see data/apis/mygene/api.yaml") from error
+        raise QuerywrightError(
+            f"{path} is no YAML definition: {error}", hint="see data/apis/mygene/api.yaml"
+        ) from error
     except ValidationError as error:
         raise QuerywrightError(f"{path}: {_first(error)}", hint="see data/apis/mygene/api.yaml") from error
     table = path.with_name("fields.csv")

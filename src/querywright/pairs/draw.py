@@ -26,7 +26,9 @@ class Drawer:
         self.return_weights = [api.fields[f].weight ** 2.2 for f in self.returned]
         self.numeric = [f for f in self.searched if api.fields[f].type in _NUMBERS]
         self.query_endpoint = next(n for n, e in api.endpoints.items() if "q" in e.params)
-        self.item_endpoint = next((n for n, e in api.endpoints.items() if "{id}" in e.path and "fields" in e.params), None)
+        self.item_endpoint = next(
+            (n for n, e in api.endpoints.items() if "{id}" in e.path and "fields" in e.params), None
+        )
 
     def _listed(self, what: str) -> list[str]:
         """Field names that the lexicon gives for a purpose."""
@@ -78,8 +80,11 @@ class Drawer:
         if roll < 0.45:
             value = self.values.draw(rng.choice(self._listed("names") or [self.field()]))
         elif roll < 0.65:
-            shaped = [f for f in self.searched if self.api.fields[f].shape and self.api.fields[f].weight >= 2
-                      and self.api.fields[f].default_search]
+            shaped = [
+                f
+                for f in self.searched
+                if self.api.fields[f].shape and self.api.fields[f].weight >= 2 and self.api.fields[f].default_search
+            ]
             value = self.values.draw(rng.choice(shaped)) if shaped else self.values.topic()
         else:
             value = self.values.topic()
@@ -164,7 +169,11 @@ class Drawer:
             n = 2 if self.rng.random() < 0.75 else 3
             options: list[Node] = []
             while len(options) < n:
-                node = self.free() if name is None else Term(name, v := self.values.draw(name), "phrase" if " " in v else "word")
+                node = (
+                    self.free()
+                    if name is None
+                    else Term(name, v := self.values.draw(name), "phrase" if " " in v else "word")
+                )
                 if isinstance(node, Term):
                     options.append(node)
             return simplify(Bool(should=tuple(options)))
@@ -190,8 +199,18 @@ class Drawer:
     def params(self, endpoint: str, query: Node | None) -> dict[str, Any]:
         """Parameters, each with a chance of its own; at most three."""
         rng, known = self.rng, self.api.endpoints[endpoint].params
-        chance = {"species": 0.34, "fields": 0.34, "size": 0.17, "from": 0.04, "sort": 0.07, "facets": 0.07,
-                  "entrezonly": 0.02, "ensemblonly": 0.02, "dotfield": 0.02, "fetch_all": 0.03}
+        chance = {
+            "species": 0.34,
+            "fields": 0.34,
+            "size": 0.17,
+            "from": 0.04,
+            "sort": 0.07,
+            "facets": 0.07,
+            "entrezonly": 0.02,
+            "ensemblonly": 0.02,
+            "dotfield": 0.02,
+            "fetch_all": 0.03,
+        }
         if query is None:
             chance = {"fields": 0.72, "species": 0.05, "dotfield": 0.03}
         values: dict[str, Any] = {}
@@ -215,7 +234,9 @@ class Drawer:
             elif param.kind == "fields":
                 values[name] = (param.all,) if rng.random() < 0.06 else self.fields()
             elif name == "size":
-                values.setdefault(name, rng.choice([1, 2, 3, 4, 5, 5, 6, 7, 8, 15, 20, 20, 25, 30, 50, 50, 100, 100, 200, 500, 1000]))
+                values.setdefault(
+                    name, rng.choice([1, 2, 3, 4, 5, 5, 6, 7, 8, 15, 20, 20, 25, 30, 50, 50, 100, 100, 200, 500, 1000])
+                )
             elif name == "from":
                 values[name] = rng.choice([5, 10, 20, 20, 30, 40, 50, 60, 100, 200, 500])
             elif name == "sort":

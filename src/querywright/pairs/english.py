@@ -6,6 +6,9 @@ fields to return in words, `{S}` a species or other vocabulary word.
 
 from __future__ import annotations
 
+# phrases read better in rows than in columns
+# fmt: off
+
 FIND = """find|find me|get|get me|search for|show|show me|list|give me|retrieve|look up|look for|fetch|return|i need|i want
 |i'd like|i am looking for|i'm looking for|please find|please list|please get|can you find|could you find|can you show me
 |could you list|would you get me|query for|pull up|display|search|can i get|can i see|let me see|bring up|i would like to see

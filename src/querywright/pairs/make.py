@@ -12,8 +12,9 @@ from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
 from querywright.api.query import Exists, Interval, Range, Term, walk
 from querywright.artefacts import content_id, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
+from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
-from querywright.pairs.say import Speaker, Unsayable
+from querywright.pairs.say import Speaker
 from querywright.pairs.values import lexicon
 from querywright.progress import say, track
 
@@ -79,7 +80,7 @@ def kept_calls(api: API, path: Path, most: int, rng: random.Random) -> list[tupl
 def pairs(
     api: API, teacher: Teacher, kept: Sequence[tuple[Call, float]], drawn: Iterable[Call], n_drawn: int, per_call: int
 ) -> Iterator[Row]:
-    """Yield pairs: `per_call` sentences for each kept call, one for each of `n_drawn` drawn calls; no sentence twice."""
+    """Yield pairs: `per_call` sentences for each kept call, one for each of `n_drawn` drawn ones; no sentence twice."""
     seen: set[str] = set()
     for call, weight in kept:
         for sentence in teacher.instructions(call, per_call):
@@ -109,8 +110,16 @@ def make(
     records: list[dict[str, Any]],
 ) -> int:
     """Write `pairs.jsonl` into `out`; returns the number of pairs. What a whole manifest covers is not made again."""
-    config = {"stage": "pairs make", "api": api.name, "calls": sha256(calls) if calls else None, "most": most,
-              "draw": draw, "per_call": per_call, "seed": seed, "records": len(records)}
+    config = {
+        "stage": "pairs make",
+        "api": api.name,
+        "calls": sha256(calls) if calls else None,
+        "most": most,
+        "draw": draw,
+        "per_call": per_call,
+        "seed": seed,
+        "records": len(records),
+    }
     if is_done(out, config):
         say(f"pairs: {out} is whole, nothing to do")
         return len(read_jsonl(out / "pairs.jsonl"))
@@ -123,8 +132,10 @@ def make(
     facts = report(api, done)
     write_json(out / "report.json", facts)
     write_manifest(out, config, ["pairs.jsonl", "report.json"], rows=n)
-    say(f"pairs: {n} ({facts['sources']}) for {facts['calls']} calls and {facts['signatures']} signatures; "
-        f"fields covered: {facts['fields_searched']} searched, {facts['fields_returned']} returned of {facts['fields_all']}")
+    say(
+        f"pairs: {n} ({facts['sources']}) for {facts['calls']} calls and {facts['signatures']} signatures; "
+        f"of {facts['fields_all']} fields {facts['fields_searched']} are searched and {facts['fields_returned']} returned"
+    )
     return n
 
 

@@ -32,7 +32,9 @@ def split(source: Path, out: Path, *, valid: float, test: float, seed: int) -> d
         parts[part_of(r["canonical"], valid, test, seed)].append(r)
     empty = [part for part in PARTS if not parts[part]]
     if empty:
-        raise QuerywrightError(f"{len(rows)} pairs leave {' and '.join(empty)} empty", hint="make more pairs, or larger shares")
+        raise QuerywrightError(
+            f"{len(rows)} pairs leave {' and '.join(empty)} empty", hint="make more pairs, or larger shares"
+        )
     for part in PARTS:
         write_jsonl(out / f"{part}.jsonl", parts[part])
         write_jsonl(out / f"{part}.chat.jsonl", map(chat, parts[part]))
@@ -49,11 +51,13 @@ def system_line(api_name: str) -> str:
 
 def chat(r: dict[str, Any]) -> dict[str, Any]:
     """A pair as chat messages, the form that is trained on and asked in."""
-    return {"messages": [
-        {"role": "system", "content": system_line(r["api"])},
-        {"role": "user", "content": r["instruction"]},
-        {"role": "assistant", "content": r["path"]},
-    ]}
+    return {
+        "messages": [
+            {"role": "system", "content": system_line(r["api"])},
+            {"role": "user", "content": r["instruction"]},
+            {"role": "assistant", "content": r["path"]},
+        ]
+    }
 
 
 def verify(problem_of: Any, rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

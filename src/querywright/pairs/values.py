@@ -51,7 +51,8 @@ class Values:
         if not candidates:
             return self.topic()
         shape = self.api.fields[name].shape or next(
-            (self.api.fields[leaf].shape for leaf in self.api.leaves(name) if self.api.fields[leaf].shape), "")
+            (self.api.fields[leaf].shape for leaf in self.api.leaves(name) if self.api.fields[leaf].shape), ""
+        )
         return self._like(self.rng.choice(candidates), shape)
 
     def topic(self) -> str:
@@ -66,7 +67,9 @@ class Values:
         fixed = range(*padding.span()) if padding else range(0)
         for letters in (bool(shape), False):
             for _ in range(6):
-                text = "".join(c if i in fixed else self._other(c, i, letters and len(shape) > 14) for i, c in enumerate(example))
+                text = "".join(
+                    c if i in fixed else self._other(c, i, letters and len(shape) > 14) for i, c in enumerate(example)
+                )
                 if re.fullmatch(shape or r".+", text) and not re.fullmatch(r"0+", text):
                     return text
         return example
@@ -87,7 +90,9 @@ def _leaf_values(record: dict[str, Any], name: str) -> list[str]:
             value = item.get(part) if isinstance(item, dict) else None
             below += value if isinstance(value, list) else [] if value is None else [value]
         node = below
-    return [str(v) for v in node if not isinstance(v, dict) and re.fullmatch(r"[\w .:*,()/'\-]{1,60}", str(v), re.ASCII)]
+    return [
+        str(v) for v in node if not isinstance(v, dict) and re.fullmatch(r"[\w .:*,()/'\-]{1,60}", str(v), re.ASCII)
+    ]
 
 
 def sample_records(api: API, source: str, n: int, seed: int) -> list[dict[str, Any]]:

@@ -1,0 +1,131 @@
+"""A call's forms: the readable text, the path to send, the canonical form, the signature."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from querywright.api.definition import API, Param
+from querywright.api.query import Bool, Interval, Node, Range, Term, escape, print_query, rewrite, walk
+
+Value = str | int | bool | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request. `params` holds no defaults; `id` is set for endpoints with an id in their path."""
+
+    api: API = field(repr=False)
+    endpoint: str
+    id: str | None = None
+    query: Node | None = None
+    params: tuple[tuple[str, Value], ...] = ()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A parameter's value, or `default`."""
+        return dict(self.params).get(name, default)
+
+    @cached_property
+    def text(self) -> str:
+        """The readable form, which models learn to write: spaces are spaces, only & # % + are escaped."""
+        path = self.api.endpoints[self.endpoint].path.replace("{id}", self.id or "")
+        parts = [] if self.query is None else ["q=" + escape(print_query(self.query))]
+        parts += [f"{name}={_print(self.api, self.api.params[name], value)}" for name, value in self.params]
+        return path + ("?" + "&".join(parts) if parts else "")
+
+    @cached_property
+    def path(self) -> str:
+        """The form to send: a path with its query, percent-encoded."""
+        head, _, tail = self.text.partition("?")
+        return quote(head, safe="/:.,-_~") + ("?" + quote(tail, safe="=&%:,/*()[]{}!?@$;-_.~'|<>^") if tail else "")
+
+    @cached_property
+    def canonical(self) -> str:
+        """The canonical form, as a path. Equal exactly where two calls mean the same."""
+        return fold(self).path
+
+    @cached_property
+    def signature(self) -> str:
+        """The canonical form with its literal values masked: what kind of request this is."""
+        folded = fold(self)
+        masked = replace(
+            folded,
+            id="<id>" if self.id else None,
+            query=None if folded.query is None else _order(rewrite(folded.query, _mask)),
+            params=tuple((n, _mask_param(self.api.params[n], v)) for n, v in folded.params),
+        )
+        return masked.text
+
+
+def same(a: Call, b: Call) -> bool:
+    """Whether two calls mean the same."""
+    return a.canonical == b.canonical
+
+
+def fold(call: Call) -> Call:
+    """Sort what has no order and lower what has no case."""
+    api = call.api
+    node = None if call.query is None else _order(rewrite(call.query, lambda leaf: _fold_leaf(api, leaf)))
+    values = {n: tuple(sorted(v)) if isinstance(v, tuple) and n != "sort" else v for n, v in call.params}
+    if api.intervals and node is not None and any(isinstance(n, Interval) for n in walk(node)):
+        default = api.intervals.default_species
+        if default and values.get("species") == (default,):
+            values.pop("species")
+    return replace(call, query=node, params=tuple(values.items()), id=_fold_id(call.id))
+
+
+def _fold_id(text: str | None) -> str | None:
+    return text.upper() if text and re.fullmatch(r"(ENS|ens)[A-Za-z]*[0-9]+", text) else text
+
+
+def _fold_leaf(api: API, leaf: Node) -> Node:
+    if isinstance(leaf, Term | Range) and leaf.field is not None and leaf.field not in api.meta_fields:
+        leaves = api.leaves(leaf.field)
+        if len(leaves) == 1:  # searching an object is searching its leaves; with one leaf the two are the same
+            leaf = replace(leaf, field=leaves[0])
+    analysis = api.analysis(leaf.field) if isinstance(leaf, Term) else ""
+    if isinstance(leaf, Term) and (analysis in ("lower", "text") or (leaf.kind == "wildcard" and analysis != "exact")):
+        return replace(leaf, value=leaf.value.lower())
+    if isinstance(leaf, Interval):
+        return replace(leaf, chromosome=leaf.chromosome.upper())
+    return leaf
+
+
+def _order(node: Node) -> Node:
+    if not isinstance(node, Bool):
+        return node
+    parts = ([_order(n) for n in part] for part in (node.must, node.should, node.must_not))
+    return Bool(*(tuple(dict.fromkeys(sorted(part, key=print_query))) for part in parts))
+
+
+def _mask(leaf: Node) -> Node:
+    if isinstance(leaf, Term):
+        mark = {"word": "<word>", "phrase": "<phrase>", "wildcard": "<wild*>", "fuzzy": "<fuzzy>"}[leaf.kind]
+        return Term(leaf.field, mark, "wildcard")
+    if isinstance(leaf, Range):
+        low, high = ("*" if bound == "*" else "<n>" for bound in (leaf.low, leaf.high))
+        return Term(leaf.field, f"[{low} TO {high}]", "wildcard")
+    if isinstance(leaf, Interval):
+        return Term(None, f"{leaf.assembly + '.' if leaf.assembly else ''}<interval>", "wildcard")
+    return leaf
+
+
+def _mask_param(param: Param, value: Value) -> Value:
+    if param.kind == "integer":
+        return "<n>"
+    if param.kind == "text":
+        return "<text>"
+    if param.kind == "vocabulary" and isinstance(value, tuple):
+        return ("<one>",) if len(value) == 1 else ("<many>",)
+    return value
+
+
+def _print(api: API, param: Param, value: Value) -> str:
+    if isinstance(value, tuple):
+        return ",".join(escape(v) for v in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return escape(str(value))

@@ -1,0 +1,120 @@
+"""One layout for a call: what can be said in two ways is folded into one, before the canonical form sorts it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from querywright.api.definition import API, Param
+from querywright.api.forms import Call, Value
+from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term, rewrite, simplify
+
+
+def normalise(call: Call) -> Call:
+    """Fold what can be said in two ways into one: scopes, exists/missing, species inside q, defaults, order."""
+    api, values = call.api, dict(call.params)
+    node = call.query
+    if node is not None:
+        scopes = values.pop("scopes", ())
+        if isinstance(scopes, tuple) and scopes:
+            node = rewrite(node, lambda leaf: _scoped(leaf, scopes))
+        extra = [Exists(f) for f in _names(values.pop("exists", ()))]
+        without = [Exists(f) for f in _names(values.pop("missing", ()))]
+        if extra or without:
+            node = simplify(Bool((node, *extra), (), tuple(without)))
+        node = rewrite(node, lambda leaf: _tidy_leaf(api, leaf))
+        for name, param in api.params.items():
+            if param.in_query and name in api.endpoints[call.endpoint].params:
+                node, values = _lift(api, name, param, node, values)
+    for name, param in api.params.items():
+        value = values.get(name)
+        if value is None:
+            continue
+        if param.all and isinstance(value, tuple) and param.all in value:
+            value = (param.all,)
+            if param.kind == "vocabulary":
+                values.pop(name)  # all of them is what is searched anyway
+                continue
+        if param.kind == "fields" and isinstance(value, tuple):
+            value = _without_children(value)
+        values[name] = value
+        default = set(param.default) if isinstance(param.default, list) else param.default
+        if param.kind == "fields" and param.all and "q" not in api.endpoints[call.endpoint].params:
+            default = {param.all}  # one record by its id comes whole unless fields are asked for
+        if (set(value) if isinstance(value, tuple) else value) == default or value == ():
+            values.pop(name)
+    if values.get("scroll_id"):  # the service ignores everything else
+        values, node = {"scroll_id": values["scroll_id"]}, None
+    if values.get("fetch_all"):
+        values.pop("sort", None)
+    order = [p for p in api.endpoints[call.endpoint].params if p in values]
+    return replace(call, query=node, params=tuple((p, values[p]) for p in order))
+
+
+def _names(value: Value) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _without_children(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(n for n in names if not any(n.startswith(other + ".") for other in names))
+
+
+def _scoped(leaf: Node, scopes: tuple[str, ...]) -> Node:
+    if not isinstance(leaf, Term) or leaf.field is not None:
+        return leaf
+    return simplify(Bool(should=tuple(replace(leaf, field=scope) for scope in scopes)))
+
+
+def _tidy_leaf(api: API, leaf: Node) -> Node:
+    """A term's one spelling: no needless quotation marks, no id prefix that the field implies."""
+    if isinstance(leaf, Interval):
+        return replace(leaf, assembly=None) if api.intervals and leaf.assembly == "hg38" else leaf
+    if isinstance(leaf, Range) and leaf.low == leaf.high == "*":
+        return Exists(leaf.field)
+    if not isinstance(leaf, Term):
+        return leaf
+    value, kind = leaf.value, leaf.kind
+    analysis = api.analysis(leaf.field)
+    if leaf.field is not None:
+        prefix = api.value_prefixes.get(leaf.field.split(".")[0])
+        if prefix and kind != "wildcard":
+            value = re.sub(rf"^{re.escape(prefix)}:(?=\w)", "", value, flags=re.I)
+        for param in api.params.values():
+            if param.field == leaf.field and param.vocabulary:
+                value = str(api.vocabularies[param.vocabulary].get(value.lower(), value))
+    if kind == "phrase" and not leaf.tail.startswith("~") and value.strip():
+        one_token = re.fullmatch(r"\w+", value, re.ASCII)
+        if one_token or (analysis in ("lower", "exact", "number") and not re.search(r"\s", value)):
+            kind = "word"
+    return replace(leaf, value=value, kind=kind)
+
+
+def _lift(api: API, name: str, param: Param, node: Node, values: dict[str, Value]) -> tuple[Node, dict[str, Value]]:
+    """`taxid:9606 AND x` asks for the same records as `x` with `species=human`: keep the second spelling."""
+    wanted = _names(values.get(name, ()))
+    if wanted == (param.all,):
+        wanted = ()
+    clauses = node.must if isinstance(node, Bool) and node.must else (node,)
+    for clause in clauses:
+        options = clause.should if isinstance(clause, Bool) and not clause.must and not clause.must_not else (clause,)
+        words = [
+            o.value
+            for o in options
+            if isinstance(o, Term)
+            and o.field == param.field
+            and o.kind == "word"
+            and not o.tail
+            and re.fullmatch(r"[1-9]\d{0,8}", o.value)
+        ]
+        if len(words) != len(options):
+            continue
+        species = tuple(dict.fromkeys(api.word_for(param, w) for w in words))
+        if wanted and set(wanted) != set(species):
+            continue
+        wanted = species
+        rest = tuple(c for c in clauses if c is not clause)
+        base = node if isinstance(node, Bool) else Bool()
+        node = simplify(Bool(rest or (Everything(),), base.should if rest != clauses else (), base.must_not))
+        values = {**values, name: species}
+        break
+    return node, values

@@ -1,0 +1,52 @@
+"""What people do to sentences: capitals, end marks, slips of the pen. Literals stay as they are."""
+
+from __future__ import annotations
+
+import random
+import re
+
+_KEEP = re.compile("\x02([^\x03]*)\x03")  # marks a literal: noise must not touch it
+
+
+def keep(text: str) -> str:
+    """Mark a literal so that no noise changes it."""
+    return f"\x02{text}\x03"
+
+
+def dress(text: str, rng: random.Random) -> str:
+    """Capitals, an end mark, and now and then a slip of the pen; literals stay as they are."""
+    parts = re.split("(\x02[^\x03]*\x03)", re.sub(r" {2,}", " ", text).strip())
+    style = rng.random()
+    if style < 0.14:
+        parts = [p if p[:1] == "\x02" else p.lower() for p in parts]
+    elif style < 0.8:
+        parts = [re.sub(r"\bi\b", "I", p) if p[:1] != "\x02" else p for p in parts]
+        if parts and parts[0][:1] != "\x02":
+            parts[0] = parts[0][:1].upper() + parts[0][1:]
+    if rng.random() < 0.05:
+        parts = [re.sub(r"\b(the|a|an) ", "", p) if p[:1] != "\x02" else p for p in parts]
+    if rng.random() < 0.06:
+        i = rng.randrange(len(parts))
+        if parts[i][:1] != "\x02":
+            parts[i] = slip(parts[i], rng)
+    sentence = _KEEP.sub(r"\1", "".join(parts)).strip()
+    if sentence and sentence[-1] not in "?.!" and rng.random() < 0.45:
+        sentence += "."
+    if sentence.endswith("?") and rng.random() < 0.15:
+        sentence = sentence[:-1]
+    return sentence
+
+
+def slip(text: str, rng: random.Random) -> str:
+    """One typing mistake in one longer word: a letter lost, doubled or swapped with its neighbour."""
+    words = list(re.finditer(r"[a-z]{5,}", text))
+    if not words:
+        return text
+    word = rng.choice(words)
+    at = rng.randrange(word.start() + 1, word.end() - 2)
+    kind = rng.random()
+    if kind < 0.4:
+        return text[:at] + text[at + 1 :]
+    if kind < 0.6:
+        return text[:at] + text[at] + text[at:]
+    return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
