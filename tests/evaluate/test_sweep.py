@@ -63,9 +63,18 @@ def test_a_cell_whose_settings_changed_starts_anew(
     run(config, api, engine, weights="other weights")
     assert len(engine.asked) == 10
     assert "weights changed; asking anew" in capsys.readouterr().err
+    for change, asked in (({"n": 2}, 10), ({"n": 2}, 0)):
+        engine = recorded()
+        run(config.model_copy(update=change), api, engine, weights="other weights")
+        assert len(engine.asked) == asked
+
+
+def test_examples_count_for_the_strategies_that_show_some(api: API, config: Config, recorded: Any) -> None:
+    config = config.model_copy(update={"strategies": ("tuned", "icl")})
+    run(config, api, recorded(), examples="old")
     engine = recorded()
-    run(config.model_copy(update={"n": 2}), api, engine, weights="other weights")
-    assert len(engine.asked) == 10
+    run(config, api, engine, examples="new")
+    assert {name for name, _, _ in engine.asked} == {"fake.icl.free"}
 
 
 def test_a_larger_limit_asks_only_what_is_new(api: API, config: Config, recorded: Any) -> None:

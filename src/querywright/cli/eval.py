@@ -77,9 +77,10 @@ def sources_of(config: Config, api: API) -> dict[str, Source]:
     from querywright.evaluate.sweep import Source, fingerprint
 
     paths = {name: _path(model.path) for name, model in config.models.items()}
-    missing = [f"{name} ({path})" for name, path in paths.items() if not path.exists()]
+    local = {name: Path(path.removeprefix("outlines:")) for name, path in paths.items() if "://" not in path}
+    missing = [f"{name} ({path})" for name, path in local.items() if not path.exists()]
     if missing:
-        there = [name for name, path in paths.items() if path.exists()]
+        there = [name for name in paths if name not in local or local[name].exists()]
         raise QuerywrightError(
             f"no model at the path of {', '.join(missing)}",
             hint="querywright export makes one" + (f"; or --model {there[0]} for what is there" if there else ""),
@@ -88,20 +89,22 @@ def sources_of(config: Config, api: API) -> dict[str, Source]:
     if Path(config.examples).is_file():
         shared["examples"] = fingerprint(config.examples)
     return {
-        name: Source(_opener(config, api, path), {"weights": fingerprint(path), **shared})
+        name: Source(
+            _opener(config, api, path), {"weights": fingerprint(local[name]) if name in local else path, **shared}
+        )
         for name, path in paths.items()
     }
 
 
-def _path(given: str) -> Path:
+def _path(given: str) -> str:
     if given == "base":
         from querywright.finetune.base import packaged_gguf
 
-        return packaged_gguf()
-    return Path(given)
+        return str(packaged_gguf())
+    return given
 
 
-def _opener(config: Config, api: API, path: Path) -> Any:
+def _opener(config: Config, api: API, path: str) -> Any:
     @contextmanager
     def opened() -> Iterator[Asker]:
         from querywright.engines.base import EngineError
@@ -110,7 +113,7 @@ def _opener(config: Config, api: API, path: Path) -> Any:
         from querywright.generate.answer import sample
         from querywright.generate.prompts import strategy
 
-        engine = open_engine(str(path), threads=config.threads)
+        engine = open_engine(path, threads=config.threads)
         cache = Path(config.out).parent / "retrieval"
 
         @lru_cache

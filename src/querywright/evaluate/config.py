@@ -23,7 +23,8 @@ class Model(_Strict):
     """One model of the sweep; what is set here stands instead of the sweep's own lists.
 
     Attributes:
-        path: a GGUF file, a checkpoint folder, or `base` for the base model of the workspace.
+        path: a GGUF file, a checkpoint or adapter folder, a server's address, or `base` for the base model as it is
+            packaged.
         strategies, decodings: the cells of this model, where they differ from the sweep's.
         limit: the number of pairs for each of its cells, where it differs.
         max_tokens: the same; a base model that does not know when to stop is cut earlier.
@@ -196,7 +197,7 @@ def select(
         data[key] = "-".join([data[key], *filter(None, chosen)])
     if model is not None:
         known = data["models"]
-        if model not in known and not Path(model).exists() and model != "base":
+        if model not in known and "://" not in model and not Path(model).exists() and model != "base":
             raise QuerywrightError(
                 f"no model {model!r} in this sweep, and no such path{did_you_mean(model, list(known))}",
                 hint=f"known: {', '.join(known)}",

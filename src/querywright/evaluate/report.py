@@ -113,7 +113,7 @@ def caption(scores: dict[str, Any]) -> str:
     text = "Per cent of sentences. valid: is a call; same: means the same as the expected call;\n"
     text += "hits: finds the same records when run; AST: equal as text. p50, p95: seconds an answer."
     near = min(scores["paired"], key=lambda p: p["difference"], default=None)
-    if near is not None:
+    if near is not None and near["difference"] > 0:
         ends = " to ".join(f"{100 * near[k]:.0f}" for k in ("low", "high"))
         text += f"\nBest: {near['best']}, {100 * near['difference']:.0f} points [{ends}] above {near['other']}"
         text += f"\non the same {near['n']} sentences, p = {near['p_holm']:.2g} (McNemar, Holm)."
@@ -125,7 +125,7 @@ def problems(scores: dict[str, Any]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    best = max(scores["cells"], key=lambda cell: _mean(cell, "same"))
+    best = max(scores["cells"], key=lambda cell: (_mean(cell, "same"), _mean(cell, "valid")))
     grid = Table(title=f"What is wrong in {cell_name(best)}", title_justify="left")
     for heading, side in (("error", "left"), ("n", "right"), ("for example", "left")):
         grid.add_column(heading, justify=side)  # type: ignore[arg-type]

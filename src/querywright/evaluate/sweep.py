@@ -48,7 +48,10 @@ Asker = Callable[[Cell, str, int], Answer]  # cell, sentence, seed
 
 @dataclass(frozen=True)
 class Source:
-    """A model that can be asked. `open` loads it; `identity` is all that its answers depend on, for the header."""
+    """A model that can be asked. `open` loads it; `identity` is all that its answers depend on, for the header.
+
+    `examples` in it counts for the strategies that show some.
+    """
 
     open: Callable[[], AbstractContextManager[Asker]]
     identity: dict[str, Any]
@@ -135,6 +138,8 @@ def _header(config: Config, cell: Cell, identity: dict[str, Any]) -> dict[str, A
         "decoding": cell.decoding, "n": config.n, "max_tokens": cell.max_tokens, "seed": config.seed,
         **({"temperature": config.temperature} if config.n > 1 else {}), **identity,
     }  # fmt: skip
+    if "icl" not in cell.strategy:
+        header.pop("examples", None)
     plain: dict[str, Any] = json.loads(json.dumps(header))
     return plain
 
