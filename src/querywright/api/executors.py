@@ -121,6 +121,7 @@ class HttpExecutor:
             return isinstance(error, httpx.TransportError | _Busy)
 
         logging.getLogger("stamina").setLevel(logging.ERROR)  # the last error is told, the first two need not be
+
         @stamina.retry(on=worth_it, attempts=ATTEMPTS, wait_initial=0.2, wait_max=3.0)
         def once() -> Any:
             response = self.client.get(url)

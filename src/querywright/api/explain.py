@@ -132,7 +132,7 @@ def _amount(name: str, n: int) -> str:
 def _label(api: API, name: str) -> str:
     """What people call a field, with its own name where that differs."""
     field = api.fields.get(name)
-    if field is None or not field.synonyms or name.lower() in (s.lower() for s in field.synonyms):
+    if field is None or not field.synonyms or name.lower() in field.synonyms[0].lower().split():
         return name
     return f"{field.synonyms[0]} ({name})"
 

@@ -229,11 +229,13 @@ def _write(tantivy: Any, api: API, records: Iterable[dict[str, Any]], index: Any
     _register(tantivy, index)
     writer = index.writer(HEAP_BYTES, 1)  # one thread: records keep their order
     n = 0
-    for record in records:
-        writer.add_document(_document(tantivy, api, record))
-        n += 1
-    writer.commit()
-    writer.wait_merging_threads()
+    try:
+        for record in records:
+            writer.add_document(_document(tantivy, api, record))
+            n += 1
+        writer.commit()
+    finally:
+        writer.wait_merging_threads()  # until then it may still write files
     return n
 
 

@@ -17,6 +17,7 @@ Query = tantivy.Query
 KEYWORD_SCORE = 10.0  # a whole value that matches outranks a word in a text, whose BM25 seldom exceeds this
 TIE = 0.1
 MAX_TERMS = 200_000
+ACCESSION_VERSION = r"^([A-Za-z]{1,6}_?\d{4,})\.\d+$"  # NM_001798.5 finds NM_001798 in whatever version
 
 
 class Matcher:
@@ -106,7 +107,7 @@ class Matcher:
     def _text(self, name: str, node: Term, value: str) -> Query:
         if node.kind == "wildcard":
             return self._regex(name, value.lower())
-        words = self.index.words(value)
+        words = self.index.words(re.sub(ACCESSION_VERSION, r"\1", value))
         if not words:
             return Query.empty_query()
         if len(words) > 1:  # words that were written together stand together
@@ -163,7 +164,9 @@ class Matcher:
             return Query.empty_query()  # a bound that is no number
         if low is None and high is None:
             return self.exists(leaf)
-        return self._numbers(name, low_bound, high_bound, node.include_low, node.include_high)
+        return self._numbers(
+            name, low_bound, high_bound, node.include_low or low is None, node.include_high or high is None
+        )
 
     def _numbers(self, name: str, low: Any, high: Any, with_low: bool = True, with_high: bool = True) -> Query:
         types = tantivy.FieldType

@@ -243,9 +243,9 @@ def simplify(node: Node) -> Node:
     if len(should) == 1 and not must:
         must, should = should, []
         return simplify(Bool(tuple(must), (), tuple(must_not)))
-    real = [n for n in must if not isinstance(n, Everything)]
-    if must and not real and should and not must_not:
-        return Bool((Everything(),), _unique(should), ())
+    real: list[Node] = [n for n in must if not isinstance(n, Everything)]
+    if must and not real and should:  # all records are let in, so that `should` only ranks
+        return Bool((Everything(),), _unique(should), _unique(must_not))
     if real or not must:
         must = real
     elif must and must_not:
