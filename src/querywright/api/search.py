@@ -130,8 +130,11 @@ def _sorted_hits(index: Index, query: Query, keys: tuple[str, ...], size: int, s
     total, _ = _find(index, query, 0)
     ranked: list[Any] = []
     for name, order in reversed(orders):
-        how = {"weight_by_field": "_rank"} if name == "_score" else {
-            "order_by_field": _sort_column(index.api, name), "order": order}
+        how = (
+            {"weight_by_field": "_rank"}
+            if name == "_score"
+            else {"order_by_field": _sort_column(index.api, name), "order": order}
+        )
         found = _find(index, query, max(total, 1), **how)[1]
         keyed = {(a.segment_ord, a.doc): value for value, a in found}
         if not ranked:

@@ -145,8 +145,16 @@ def application(index: Index) -> Starlette:
     def get(request: Request) -> Response:
         path = bytes(request.scope.get("raw_path") or request.url.path.encode()).decode("latin-1").partition("?")[0]
         if path in ("/", "/status"):
-            return _json({"success": True, "status": "ok", "api": api.name, "title": api.title, "total": index.size,
-                          "paths": [e.path for e in api.endpoints.values()]})
+            return _json(
+                {
+                    "success": True,
+                    "status": "ok",
+                    "api": api.name,
+                    "title": api.title,
+                    "total": index.size,
+                    "paths": [e.path for e in api.endpoints.values()],
+                }
+            )
         tail = request.scope["query_string"].decode("latin-1")
         callback = request.query_params.get("callback") or request.query_params.get("jsonp") or ""
         if callback and not re.fullmatch(r"[A-Za-z_$][\w$.]{0,100}", callback):
