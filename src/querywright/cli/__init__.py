@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -40,9 +41,9 @@ class _Lazy(click.Group):
         import typer
 
         module = importlib.import_module(f"querywright.cli.{cmd_name}")
-        command = typer.main.get_command(module.app)
+        command: Any = typer.main.get_command(module.app)
         command.name = cmd_name
-        return command
+        return command  # type: ignore[no-any-return]
 
     def resolve_command(self, ctx: click.Context, args: list[str]):  # type: ignore[no-untyped-def]
         if args and self.get_command(ctx, args[0]) is None:

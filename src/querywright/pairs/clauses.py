@@ -148,7 +148,7 @@ class Clauses:
             text = self.pick(en.INTERVAL_WORDS).format(C=keep(node.chromosome), A=keep(a), B=keep(b))
         else:
             chromosome = ("chr" if self.rng.random() < 0.88 or inline else "") + node.chromosome
-            region = f"{node.assembly + '.' if inline else ''}{chromosome}:{a}-{b}"
+            region = f"{f'{node.assembly}.' if inline else ''}{chromosome}:{a}-{b}"
             text = self.pick(en.INTERVAL).format(I=keep(region))
         if node.assembly and not inline:
             names = {"hg19": ["hg19", "GRCh37", "hg19"], "mm9": ["mm9", "NCBI37", "mm9"]}.get(

@@ -134,7 +134,7 @@ def make(
     write_manifest(out, config, ["pairs.jsonl", "report.json"], rows=n)
     say(
         f"pairs: {n} ({facts['sources']}) for {facts['calls']} calls and {facts['signatures']} signatures; "
-        f"of {facts['fields_all']} fields {facts['fields_searched']} are searched and {facts['fields_returned']} returned"
+        f"of {facts['fields_all']} fields {facts['fields_searched']} are searched, {facts['fields_returned']} returned"
     )
     return n
 

@@ -1,8 +1,8 @@
 """The template teacher's voice: walks a parsed call and says it in English, every clause and every parameter.
 
 A sentence is put together from phrases (`english.py`, the API's `lexicon.yaml`, the fields' synonyms): a noun phrase
-with its conditions (`nouns.py`, `clauses.py`), a frame around it, and what is asked of the answer. What stands in the call
-stands in the sentence, and the other way round; that is what makes a pair true.
+with its conditions (`nouns.py`, `clauses.py`), a frame around it, and what is asked of the answer. What stands in the
+call stands in the sentence, and the other way round; that is what makes a pair true.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Speaker(Nouns):
     def extras(self, call: Call, done: set[str]) -> list[str]:
         """Every parameter that the main clause has not said."""
         rng, out = self.rng, []
-        values = dict(call.params)
+        values: dict[str, Any] = dict(call.params)
         if "from" in values and "size" in values and not {"from", "size"} & done and rng.random() < 0.5:
             n, m = values["size"], values["from"]
             text = self.pick(en.NEXT)
@@ -101,7 +101,7 @@ class Speaker(Nouns):
         """
         rng = self.rng
         done: set[str] = set()
-        values = dict(call.params)
+        values: dict[str, Any] = dict(call.params)
         if call.endpoint in self.words.get("endpoints", {}):
             main = str(self.pick(self.words["endpoints"][call.endpoint])).format(V=keep(call.id or ""))
         elif call.query is None:

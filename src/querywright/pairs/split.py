@@ -62,7 +62,8 @@ def chat(r: dict[str, Any]) -> dict[str, Any]:
 
 def verify(problem_of: Any, rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows that are true pairs, and the others with their reason."""
-    good, bad = [], []
+    good: list[dict[str, Any]] = []
+    bad: list[dict[str, Any]] = []
     for r in rows:
         reason = problem_of(r)
         (bad if reason else good).append({**r, "reason": reason} if reason else r)
