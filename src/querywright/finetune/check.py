@@ -23,8 +23,8 @@ GIVEN: dict[str, tuple[int, tuple[str, ...]]] = {
     "dataset": (1, ()),
     "checkpointer": (0, ("should_load_recipe_state",)),
 }
-OURS = ("save_every_minutes",)
-POSITIVE = ("batch_size", "epochs", "gradient_accumulation_steps", "optimizer.lr", "model.lora_rank")
+OURS = ("save_every_minutes", "max_minutes")
+POSITIVE = ("batch_size", "epochs", "gradient_accumulation_steps", "optimizer.lr", "model.lora_rank", "max_minutes")
 
 
 def find_config(name: str) -> Path:

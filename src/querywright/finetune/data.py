@@ -37,7 +37,7 @@ def read_rows(path: Path) -> list[list[dict[str, str]]]:
             if not whole:
                 raise QuerywrightError(
                     f"{path}:{number}: not a chat row: {line.strip()[:80]}",
-                    hint='each line is {"messages": [{"role": ..., "content": ...}, ...]}, an answer of the assistant last',
+                    hint='each line is {"messages": [{"role": ..., "content": ...}, ...]}, the answer last',
                 )
             rows.append(messages)
     if not rows:

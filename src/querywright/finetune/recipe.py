@@ -4,6 +4,9 @@ Run it as torchtune runs recipes of one's own: ``tune run querywright/finetune/r
 ``querywright finetune X k=v`` checks the keys first and then does the same. The stock recipe,
 ``tune run lora_finetune_single_device``, takes the same configs; it can neither be stopped nor go on.
 
+``max_minutes`` bounds the training time: the learning rate then falls with the time used or with the steps done,
+whichever is further, and training ends with the first of them. It may be changed when a stopped run goes on.
+
 A run keeps ``resume.safetensors`` in its output folder (LoRA weights and optimizer state, every
 ``save_every_minutes``, default 5, and when it is stopped) until it is done; then ``manifest.json`` says so.
 """
@@ -26,7 +29,7 @@ from safetensors import safe_open
 from torchtune import config, training, utils
 
 from querywright.artefacts import MANIFEST, content_id, is_done, replacing, sha256, write_manifest
-from querywright.finetune.record import LOSSES, PLOT, plot_losses
+from querywright.finetune.record import LAST, LOSSES, PLOT, plot_losses, read_losses
 from querywright.progress import say
 
 RESUME = "resume.safetensors"
@@ -38,7 +41,8 @@ def stock_recipe() -> Any:
     """The class of torchtune's own recipe; its folder is no package, so it is loaded by path."""
     path = Path(torchtune.__file__).parent.parent / "recipes" / f"{STOCK}.py"
     spec = importlib.util.spec_from_file_location(f"_{STOCK}", path)
-    assert spec and spec.loader, path
+    assert spec is not None, path
+    assert spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.LoRAFinetuneRecipeSingleDevice
@@ -63,17 +67,11 @@ class Recipe(stock_recipe()):  # type: ignore[misc]
         super().setup(cfg)
         self._facts = run_facts(cfg)
         self._output, self._batch_size = Path(cfg.output_dir), cfg.batch_size
+        self._budget_s = 60 * float(cfg.get("max_minutes") or "inf")
         self._save_every_s = 60 * float(cfg.get("save_every_minutes", 5))
         self._trained = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
         self._seconds, self._stop = 0.0, False
-        if self._load_state():
-            for group in self._optimizer.param_groups:
-                group["initial_lr"] = cfg.optimizer.lr
-            self._lr_scheduler = self._setup_lr_scheduler(
-                cfg_lr_scheduler=cfg.lr_scheduler,
-                num_training_steps=self.total_epochs * self._steps_per_epoch,
-                last_epoch=self.global_step - 1,
-            )
+        self._load_state()
         if hasattr(self._metric_logger, "rewind"):
             self._metric_logger.rewind(self.global_step)
 
@@ -90,18 +88,19 @@ class Recipe(stock_recipe()):  # type: ignore[misc]
             out.write(save(tensors, metadata=about))
 
     def _run_id(self) -> str:
-        return content_id(json.dumps(self._facts, sort_keys=True))
+        settings = {k: v for k, v in self._facts["settings"].items() if k != "max_minutes"}
+        return content_id(json.dumps({**self._facts, "settings": settings}, sort_keys=True))
 
-    def _load_state(self) -> bool:
-        """Take over what an interrupted run of the same config and data left; False where there is none."""
+    def _load_state(self) -> None:
+        """Take over what an interrupted run of the same config and data left, if there is such."""
         path = self._output / RESUME
         if not path.is_file():
-            return False
+            return
         with safe_open(path, framework="pt") as file:
             about = file.metadata()
             if about["run"] != self._run_id():
                 say(f"{path} is of another config or other data: starting from the base model")
-                return False
+                return
             with torch.no_grad():
                 for name, parameter in self._trained.items():
                     parameter.copy_(file.get_tensor(f"weight|{name}"))
@@ -111,26 +110,26 @@ class Recipe(stock_recipe()):  # type: ignore[misc]
                     self._optimizer.state[self._trained[name]][key] = file.get_tensor(full)
         self.global_step, self._seconds = int(about["step"]), float(about["seconds"])
         say(f"going on after step {self.global_step}, from {path}")
-        return True
 
     def train(self) -> None:
         """One pass over the data for each epoch; accumulates gradients, clips, steps, logs, saves."""
         total = self.total_epochs * self._steps_per_epoch
         rows_a_step = self._batch_size * self._gradient_accumulation_steps
-        say(
-            f"training: {total} steps of {rows_a_step} rows, {sum(p.numel() for p in self._trained.values()):,} weights"
-        )
+        weights = sum(p.numel() for p in self._trained.values())
+        say(f"training: {total} steps of {rows_a_step} rows, {weights:,} weights")
         before, first = self._seconds, self.global_step
         started = saved = said = time.monotonic()
+        over = True  # unless there is a step left to do
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, self._ask_to_stop)
-        while self.global_step < total and not self._stop:
+        while self.global_step < total and self._seconds < self._budget_s and not self._stop:
             epoch, done = divmod(self.global_step, self._steps_per_epoch)
             self._dataloader.sampler.set_epoch(epoch)
             self._dataloader.sampler.load_state_dict({"yielded": done * rows_a_step})
             batches = iter(self._dataloader)
             for _ in range(done, self._steps_per_epoch):
                 step_started = time.monotonic()
+                self._advance_schedule(total)
                 loss, norm, tokens = self._step([next(batches) for _ in range(self._gradient_accumulation_steps)])
                 now = time.monotonic()
                 self._seconds = before + now - started
@@ -138,20 +137,28 @@ class Recipe(stock_recipe()):  # type: ignore[misc]
                 speed = {"tokens_per_s": tokens / (now - step_started), "seconds": self._seconds}
                 if self.global_step % self._log_every_n_steps == 0:
                     self._metric_logger.log_dict({**numbers, **speed}, step=self.global_step)
-                if now - said >= SAY_EVERY_S or self.global_step in (first + 1, total):
+                over = self.global_step == total or self._seconds >= self._budget_s
+                if now - said >= SAY_EVERY_S or self.global_step == first + 1 or over:
                     said = now
                     left = (now - started) / (self.global_step - first) * (total - self.global_step)
+                    left = max(0.0, min(left, self._budget_s - self._seconds))
                     say(f"step {self.global_step}/{total}  loss {loss:.4f}  lr {numbers['lr']:.2e}  ETA {clock(left)}")
                 if now - saved >= self._save_every_s:
                     self._save_state()
                     saved = now
-                if self._stop:
+                if over or self._stop:
                     break
         self._save_state()
-        if self._stop:
+        if self._stop and not over:
             say(f"stopped after step {self.global_step}; the same command goes on from there")
             raise SystemExit(130)
-        self._finish(total, loss)
+        self._finish()
+
+    def _advance_schedule(self, total: int) -> None:
+        """Set the learning rate of the next step: from the steps done, or from the time used if that is further on."""
+        done = max(self.global_step, int(total * self._seconds / self._budget_s))
+        self._lr_scheduler.last_epoch = done - 1  # step() adds one, then asks the schedule
+        self._lr_scheduler.step()
 
     def _step(self, batches: list[dict[str, Any]]) -> tuple[float, float, int]:
         """One optimizer step over some batches; returns mean loss, gradient norm and answer tokens."""
@@ -167,7 +174,6 @@ class Recipe(stock_recipe()):  # type: ignore[misc]
         norm = float(torch.nn.utils.clip_grad_norm_(list(self._trained.values()), max_norm=limit))
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        self._lr_scheduler.step()
         self.global_step += 1
         return summed / max(tokens, 1), norm, tokens
 
@@ -178,18 +184,20 @@ class Recipe(stock_recipe()):  # type: ignore[misc]
         self._stop = True
         say("stopping after this step; once more to stop at once")
 
-    def _finish(self, steps: int, loss: float) -> None:
+    def _finish(self) -> None:
         """The stock recipe's final checkpoint, the loss plot, and last the manifest."""
         self._metric_logger.close()
         last = self.total_epochs - 1
         self.save_checkpoint(epoch=last)
         (self._output / f"epoch_{last}" / MANIFEST).unlink(missing_ok=True)  # the base model's, copied along
         files = [f"epoch_{last}/{p.name}" for p in sorted((self._output / f"epoch_{last}").glob("*.safetensors"))]
-        if (self._output / LOSSES).is_file():
+        losses = [row["loss"] for row in read_losses(self._output / LOSSES)][-LAST:]
+        if losses:
             files += [LOSSES, plot_losses(self._output).name]
         packages = {name: version(name) for name in ("torch", "torchtune", "torchao")}
-        facts = {"steps": steps, "final_loss": loss, "seconds": round(self._seconds, 1), "packages": packages}
-        write_manifest(self._output, self._facts, files, **facts, rows=len(self._dataloader.dataset))
+        facts = {"steps": self.global_step, "seconds": round(self._seconds, 1), "rows": len(self._dataloader.dataset)}
+        loss = round(sum(losses) / len(losses), 4) if losses else None
+        write_manifest(self._output, self._facts, files, **facts, mean_last_losses=loss, packages=packages)
         (self._output / RESUME).unlink(missing_ok=True)
         say(f"done in {clock(self._seconds)}: {self._output}/epoch_{last}, losses in {self._output / PLOT}")
 

@@ -10,6 +10,7 @@ from typing import Any
 from querywright.artefacts import replacing
 
 LOSSES, PLOT = "losses.jsonl", "losses.png"
+LAST = 20  # steps that a mean loss is taken over
 
 
 class JSONLogger:
@@ -64,7 +65,7 @@ def read_losses(path: Path) -> list[dict[str, float]]:
 
 
 def plot_losses(folder: Path) -> Path:
-    """Draw ``losses.png`` from ``losses.jsonl``: each step, and the mean of the last 20."""
+    """Draw ``losses.png`` from ``losses.jsonl``: each step, and the mean of the last :data:`LAST`."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -72,10 +73,10 @@ def plot_losses(folder: Path) -> Path:
 
     rows = [row for row in read_losses(folder / LOSSES) if "loss" in row]
     steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
-    means = [sum(part) / len(part) for part in (losses[max(0, i - 19) : i + 1] for i in range(len(losses)))]
+    means = [sum(part) / len(part) for part in (losses[max(0, i + 1 - LAST) : i + 1] for i in range(len(losses)))]
     figure, axes = pyplot.subplots(figsize=(7, 4))
     axes.plot(steps, losses, color="0.75", linewidth=0.8, label="each step")
-    axes.plot(steps, means, color="tab:blue", label="mean of the last 20")
+    axes.plot(steps, means, color="tab:blue", label=f"mean of the last {LAST}")
     axes.set(xlabel="step", ylabel="loss of answer tokens (nats)", yscale="log")
     axes.legend()
     figure.tight_layout()

@@ -24,15 +24,13 @@ class ChatMLTokenizer(ModelTokenizer):
         from tokenizers import Tokenizer
 
         if not Path(path).is_file():
-            raise FileNotFoundError(
-                f"no tokenizer at {path}: run `querywright finetune` once, it unpacks the base model"
-            )
+            raise FileNotFoundError(f"no tokenizer at {path}: the checkpointer unpacks the base model there")
         self._tokenizer = Tokenizer.from_file(path)
         self.max_seq_len = max_seq_len
-        ids = {name: self._tokenizer.token_to_id(name) for name in (START, END)}
-        if None in ids.values():
+        start, end = (self._tokenizer.token_to_id(name) for name in (START, END))
+        if start is None or end is None:
             raise ValueError(f"{path} has no {START} or {END} token: not a ChatML model")
-        self.start_id, self.end_id = int(ids[START]), int(ids[END])
+        self.start_id, self.end_id = start, end
         self.eos_id = self.pad_id = self.end_id
 
     def encode(self, text: str, **_: Any) -> list[int]:
