@@ -115,7 +115,8 @@ class HttpExecutor:
 
     def _get(self, url: str) -> Any:
         import httpx
-        import stamina
+
+        stamina: Any = need("stamina", extra="api")
 
         def worth_it(error: Exception) -> bool:
             return isinstance(error, httpx.TransportError | _Busy)

@@ -105,7 +105,7 @@ def _characters(items: Any) -> str:
 
 
 def _char(code: int) -> str:
-    if chr(code) in "[]\\\"-^":
+    if chr(code) in '[]\\"-^':
         return "\\" + chr(code) if chr(code) in '[]\\"' else f"\\x{code:02X}"
     return chr(code) if 0x20 <= code < 0x7F else f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}"
 

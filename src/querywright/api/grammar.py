@@ -67,7 +67,7 @@ def _bounded(language: str) -> str:
             name = rule.split(":")[0]
             if level == MAX_GROUPS and name == "group":
                 continue
-            text = re.sub(r"\b(query|clause|_body|fielded|group)\b", lambda m, n=level: f"{m[1]}_{n}" if n else m[1], rule)
+            text = re.sub(r"\b(query|clause|_body|fielded|group)\b", rf"\1_{level}" if level else r"\1", rule)
             if name == "group":
                 text = re.sub(r"\bquery(_\d+)?\b", f"query_{level + 1}", text)
             if level == MAX_GROUPS:
@@ -81,10 +81,10 @@ def _bounded(language: str) -> str:
 def alternatives(words: Iterable[str]) -> str:
     """A regular expression of exactly these words; longest first, so that a lexer takes the whole word."""
     ordered = sorted(set(words), key=lambda w: (-len(w), w))
-    return "(" + "|".join(w.translate(_SPECIAL) for w in ordered) + ")"
+    return "(" + "|".join(w.translate(SPECIAL) for w in ordered) + ")"
 
 
-_SPECIAL = {ord(char): "\\" + char for char in ".+*?()[]{}|^$/\\-"}
+SPECIAL = {ord(char): "\\" + char for char in ".+*?()[]{}|^$/\\-"}
 
 
 def _escaped(words: Iterable[str]) -> list[str]:

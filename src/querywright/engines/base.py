@@ -15,6 +15,7 @@ from querywright.errors import QuerywrightError
 Message = dict[str, str]  # role (system, user, assistant) and content
 Finish = Literal["stop", "length"]
 MAX_TOKENS = 256
+REPORT = "this answer was thrown away; please report the sentence"
 
 
 class EngineError(QuerywrightError):

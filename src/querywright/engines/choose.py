@@ -8,9 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def pick(
-    logits: np.ndarray, bits: bytes | None, temperature: float, rng: np.random.Generator
-) -> tuple[int, float]:
+def pick(logits: np.ndarray, bits: bytes | None, temperature: float, rng: np.random.Generator) -> tuple[int, float]:
     """Choose a token.
 
     Args:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class GbnfMask:
-    """The same face as `mask.Mask`, with its own `pick`: as llama.cpp does, it first tries the likeliest token alone."""
+    """The same face as `mask.Mask`, with its own `pick`: like llama.cpp, it tries the likeliest token first."""
 
     def __init__(self, cpp: Any, vocab: Any, text: str) -> None:
         self._cpp = cpp

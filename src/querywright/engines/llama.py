@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from querywright.engines.base import MAX_TOKENS, Completion, EngineError, Finish, Grammar, MaskError, Message
+from querywright.engines.base import MAX_TOKENS, REPORT, Completion, EngineError, Finish, Grammar, MaskError, Message
 from querywright.engines.choose import pick
 from querywright.engines.gbnf import GbnfMask
 from querywright.engines.mask import Compiler, Mask
@@ -101,7 +101,8 @@ class LlamaEngine:
 
     def describe(self) -> dict[str, Any]:
         """See `base.Engine.describe`."""
-        return {"engine": "llama.cpp", "model": self.path.name, "threads": self.threads, "version": self._cpp.__version__}
+        version = str(self._cpp.__version__)
+        return {"engine": "llama.cpp", "model": self.path.name, "threads": self.threads, "version": version}
 
     def close(self) -> None:
         """Free the model."""
@@ -129,11 +130,11 @@ class LlamaEngine:
                 else:
                     token, step = pick(logits, None if mask is None else mask.bits(), temperature, rng)
             except ValueError as error:
-                raise (EngineError if mask is None else MaskError)(str(error), hint="please report the sentence") from error
+                raise (EngineError if mask is None else MaskError)(str(error), hint=REPORT) from error
             logprob += step
             if self._cpp.llama_vocab_is_eog(self._vocab, token):
                 if mask is not None and not mask.may_end:
-                    raise MaskError("the text ended before the grammar allowed it", hint="please report the sentence")
+                    raise MaskError("the text ended before the grammar allowed it", hint=REPORT)
                 return tokens, logprob, "stop"
             if mask is not None:
                 mask.take(token)
@@ -195,15 +196,14 @@ class LlamaEngine:
         return prompt + mark + self._tokens("assistant\n")
 
     def _templated(self, messages: Sequence[Message]) -> list[int]:
-        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-
+        formats: Any = self._cpp.llama_chat_format
         template = self._llama.metadata.get("tokenizer.chat_template")
         if not template:
             raise EngineError(f"{self.path.name} has no chat template", hint="use an instruction-tuned model")
         names = [self._llama._model.token_get_text(t) if t >= 0 else "" for t in
                  (self._llama.token_eos(), self._llama.token_bos())]  # fmt: skip
-        render = Jinja2ChatFormatter(template=template, eos_token=names[0], bos_token=names[1])
-        return self._tokens(render(messages=list(messages)).prompt, special=True)
+        render = formats.Jinja2ChatFormatter(template=template, eos_token=names[0], bos_token=names[1])
+        return self._tokens(render(messages=[dict(m) for m in messages]).prompt, special=True)
 
     def _tokens(self, text: str, *, special: bool = False) -> list[int]:
         tokens: list[int] = self._llama.tokenize(text.encode(), add_bos=False, special=special)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from querywright.engines.base import Grammar, MaskError
+from querywright.engines.base import REPORT, Grammar, MaskError
 from querywright.errors import need
 
 _KEPT = 8  # compiled grammars: the API's own and a few that are grounded in a sentence
@@ -29,8 +29,8 @@ class Compiler:
             raise MaskError(f"this engine takes lark grammars, not {grammar.kind}", hint="--decoding grammar")
         matcher = self._compiled.pop(grammar.text, None)
         if matcher is None:
-            matching = need("llguidance", extra="llama")
-            matcher = matching.LLMatcher(self.tokenizer, matching.LLMatcher.grammar_from_lark(grammar.text), log_level=0)
+            lib = need("llguidance", extra="llama")
+            matcher = lib.LLMatcher(self.tokenizer, lib.LLMatcher.grammar_from_lark(grammar.text), log_level=0)
             if matcher.is_error():
                 raise MaskError(f"the grammar does not compile: {_first_line(matcher.get_error())}", hint="report this")
         self._compiled[grammar.text] = matcher
@@ -80,7 +80,7 @@ class Mask:
         if self._matcher.is_error():
             raise MaskError(
                 f"the grammar's mask failed: {_first_line(self._matcher.get_error())}",
-                hint="this answer was thrown away; please report the sentence",
+                hint=REPORT,
             )
 
 

@@ -114,7 +114,8 @@ def grammar_for(api: API, decoding: str, instruction: str | None = None) -> Gram
     if decoding == "grammar":
         return Grammar(mask_source(api, ground(api, instruction) if instruction is not None else None))
     known = [*get_args(Decoding)]
-    raise QuerywrightError(f"no decoding {decoding!r}{did_you_mean(decoding, known)}", hint=f"one of {', '.join(known)}")
+    near = did_you_mean(decoding, known)
+    raise QuerywrightError(f"no decoding {decoding!r}{near}", hint=f"one of {', '.join(known)}")
 
 
 @lru_cache(maxsize=16)
@@ -134,4 +135,6 @@ def _judge(api: API, done: Completion, messages: list[Message]) -> Answer:
             reason = str(error)
         except RecursionError:
             reason = "the query is too deeply nested"
-    return Answer(path, ok, reason, done.ms, done.tokens_out, done.text, done.tokens_in, done.finish, done.logprob, messages)
+    return Answer(
+        path, ok, reason, done.ms, done.tokens_out, done.text, done.tokens_in, done.finish, done.logprob, messages
+    )

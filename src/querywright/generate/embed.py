@@ -44,7 +44,8 @@ def embed(texts: list[str]) -> np.ndarray:
     with torch.inference_mode():
         for at in range(0, len(order), _BATCH):
             picked = order[at : at + _BATCH]
-            batch = tokenizer([texts[i] for i in picked], padding=True, truncation=True, max_length=256, return_tensors="pt")
+            chosen = [texts[i] for i in picked]
+            batch = tokenizer(chosen, padding=True, truncation=True, max_length=256, return_tensors="pt")
             hidden = model(**batch).last_hidden_state
             weights = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
             mean = (hidden * weights).sum(1) / weights.sum(1)

@@ -11,26 +11,28 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import yaml
 
 from querywright.api.definition import API
-from querywright.api.grammar import alternatives, integer_terminal, vocabulary_terminal
+from querywright.api.grammar import SPECIAL, alternatives, integer_terminal, vocabulary_terminal
 from querywright.api.query import Term, escape, print_query
 from querywright.artefacts import data_dir
 
-_ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-         "seventeen eighteen nineteen twenty").split()  # fmt: skip
-_NUMBER_WORDS = {word: n for n, word in enumerate(_ONES)} | {
-    "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100,
-    "thousand": 1000, "dozen": 12, "single": 1, "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "once": 1,
-    "couple": 2, "pair": 2, "half": 50, "none": 0, "no": 0,
+_NUMBER_WORDS = {
+    "zero": 0, "no": 0, "none": 0, "one": 1, "single": 1, "first": 1, "once": 1, "two": 2, "second": 2, "couple": 2,
+    "pair": 2, "three": 3, "third": 3, "four": 4, "fourth": 4, "five": 5, "fifth": 5, "six": 6, "seven": 7, "eight": 8,
+    "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "dozen": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15,
+    "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
+    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000,
 }  # fmt: skip
-_UNITS = {"k": 10**3, "kb": 10**3, "kbp": 10**3, "thousand": 10**3, "kilobase": 10**3, "kilobases": 10**3, "hundred": 100,
-          "m": 10**6, "mb": 10**6, "mbp": 10**6, "million": 10**6, "megabase": 10**6, "megabases": 10**6,
-          "dozen": 12, "billion": 10**9}  # fmt: skip
-_SPECIAL = {ord(char): "\\" + char for char in ".+*?()[]{}|^$/\\-"}
+_UNITS = {
+    "dozen": 12, "hundred": 100, "k": 10**3, "kb": 10**3, "kbp": 10**3, "thousand": 10**3, "kilobase": 10**3,
+    "kilobases": 10**3, "m": 10**6, "mb": 10**6, "mbp": 10**6, "million": 10**6, "megabase": 10**6, "megabases": 10**6,
+    "billion": 10**9,
+}  # fmt: skip
 _EDGE = " \t\n.,;:!?\"'`()[]{}<>“”‘’«»…"
 _LONGEST = 10  # words of a phrase
 _MOST_WORDS = 80  # of a sentence; what follows offers no values
@@ -51,7 +53,7 @@ def spans(sentence: str) -> Spans:
     words: dict[str, None] = {}
     for token in raw:
         words.update(dict.fromkeys(_parts(token)))
-    for left, right in zip(raw, raw[1:], strict=False):
+    for left, right in pairwise(raw):
         a, b = left.strip(_EDGE), right.strip(_EDGE)
         if a and b:
             words.update(dict.fromkeys((f"{a}-{b}", f"{a}_{b}", f"{a}{b}")))
@@ -93,17 +95,17 @@ def runs(sentence: str) -> str:
     def after(i: int, left: int) -> str:
         more = f"({_gap(gaps[i])}{after(i + 1, left - 1)})?" if left > 1 and i < len(gaps) else ""
         word = escape(words[i])
-        closing = word[len(word.rstrip(")]")) :].translate(_SPECIAL)  # "(anticodon GAA)" ends with or without it
+        closing = word[len(word.rstrip(")]")) :].translate(SPECIAL)  # "(anticodon GAA)" ends with or without it
         word = word.rstrip(")]")
         if len(word) > 3 and word.endswith("s"):
-            return f"{word[:-1].translate(_SPECIAL)}(s({closing}{more})?)?"
-        return word.translate(_SPECIAL) + (f"({closing}{more})?" if closing else more)
+            return f"{word[:-1].translate(SPECIAL)}(s({closing}{more})?)?"
+        return word.translate(SPECIAL) + (f"({closing}{more})?" if closing else more)
 
     return "(" + ("|".join(after(i, _LONGEST) for i, word in enumerate(words) if word) or "a") + ")"
 
 
 def _gap(text: str) -> str:
-    plain = escape(text).translate(_SPECIAL)
+    plain = escape(text).translate(SPECIAL)
     return f"({plain}|[ \\-])" if text.strip() in ("", "-", "–") else plain
 
 
@@ -153,7 +155,7 @@ def ground(api: API, sentence: str) -> dict[str, str]:
         "PHRASE": f'/"{phrases}"/ TAIL',
         "SOME": f"/{alternatives(bounds or ['0'])}/",
         "RANGE": r'/[\[{]/ ("*" | "-"? SOME) " TO " ("*" | "-"? SOME) /[\]}]/',
-        "COMPARE": r'/[<>]=?-?/ SOME',
+        "COMPARE": r"/[<>]=?-?/ SOME",
         "ID": f"/{alternatives([w for w in offered.words if _ID.fullmatch(w)] or ['0'])}/",
     }
     if api.intervals:

@@ -1,7 +1,7 @@
 """Strategies: how a sentence becomes a prompt. What never changes comes first, so that engines can keep it.
 
 `tuned` is the form that a fine-tuned model was trained on. The others are for models that do not know the API:
-`zero_shot` explains it, `icl` adds examples (`icl_nearest`: those nearest to the sentence), `rag` adds the nearest fields.
+`zero_shot` explains it, `icl` adds examples (`icl_nearest`: the nearest ones), `rag` adds the nearest fields.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Strategy = Callable[[str], list[Message]]
 STRATEGIES = ("tuned", "zero_shot", "icl", "icl_nearest", "rag")
 EXAMPLES = 8
 NEAREST_FIELDS = 8
-_SHOWN_FIELDS = 40
+_SHOWN_FIELDS = 24
 _CANDIDATES = 2000  # examples that the nearest are taken from: embedding one costs some 10 ms
 
 

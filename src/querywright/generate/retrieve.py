@@ -13,7 +13,7 @@ from querywright.artefacts import is_done, replacing, write_manifest
 from querywright.errors import need
 from querywright.generate.embed import MODEL, embed
 
-T = TypeVar("T", covariant=True)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)

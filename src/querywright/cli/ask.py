@@ -1,0 +1,82 @@
+"""`querywright ask`: one sentence, or a file of them, to calls."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Write the call that a sentence asks for.")
+
+
+def _tuned(name: str, workspace: Path) -> str:
+    from querywright.finetune.export import ensure_model
+
+    return str(ensure_model(name, workspace))
+
+
+@app.command()
+def ask(
+    api: Annotated[str, typer.Option("--api", help="A shipped API's name, or a definition file.")],
+    sentence: Annotated[str | None, typer.Argument(help="What to ask for, in English.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="A GGUF file, a checkpoint folder or a URL; else the tuned model.")
+    ] = None,
+    adapter: Annotated[Path | None, typer.Option("--adapter", help="A PEFT adapter for a checkpoint folder.")] = None,
+    strategy: Annotated[
+        str, typer.Option("--strategy", help="How the prompt is built: tuned, zero_shot, icl, icl_nearest or rag.")
+    ] = "tuned",
+    decoding: Annotated[
+        str, typer.Option("--decoding", help="What may be written: grammar, gbnf or free.")
+    ] = "grammar",
+    grounded: Annotated[
+        bool | None,
+        typer.Option("--grounded/--not-grounded", help="Values only from the sentence (tuned: on)."),
+    ] = None,
+    examples: Annotated[Path | None, typer.Option("--examples", help="Pairs that icl shows.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="JSON lines with the key instruction.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where its answers go; interrupted, it goes on.")] = None,
+    workspace: Annotated[Path, typer.Option("--workspace", help="Folder of all workspaces.")] = Path("work"),
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Half of the cores by default.")] = None,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, max=4096)] = 200,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
+) -> None:
+    """Write the call that a sentence asks for: the path on standard output, everything else on standard error.
+
+    Exit code 0 where it is a call, 1 where the model gave none (the reason is on standard error).
+    """
+    from querywright.api.definition import load
+    from querywright.errors import QuerywrightError
+    from querywright.generate import batch
+    from querywright.progress import say
+
+    if (sentence is None) == (file is None):
+        raise QuerywrightError(
+            "give one sentence, or --file", hint='querywright ask --api mygene "SENTENCE", or --file F'
+        )
+    if file is not None and out is None:
+        raise QuerywrightError("--file needs --out", hint=f"--out {file.with_suffix('.answers.jsonl')}")
+    folder = workspace / load(api).name
+    work = batch.open_session(
+        api, folder, model=model or _tuned(load(api).name, folder), adapter=adapter,
+        strategy=strategy, decoding=decoding, grounded=grounded,
+        examples=examples, threads=threads, max_tokens=max_tokens, seed=seed,
+    )  # fmt: skip
+    with work as session:
+        if file is not None and out is not None:
+            say(batch.run(session, file, out))
+            return
+        got = session.answer(sentence or "")
+    if as_json:
+        print(json.dumps({k: v for k, v in got.as_dict().items() if k != "prompt"}, ensure_ascii=False))
+    elif got.ok:
+        print(got.path)
+    say(f"{got.tokens} tokens, {got.ms:.0f} ms" + ("" if got.ok else f"; no call: {got.reason}"))
+    if not got.ok:
+        if not as_json:
+            say(f"the model wrote: {got.text}")
+        sys.exit(1)

@@ -1,0 +1,172 @@
+"""transformers in this process: a checkpoint folder, with or without a PEFT adapter, under llguidance's mask.
+
+Only safetensors are read: no pickled weights, no code from the checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from querywright.engines.base import (
+    MAX_TOKENS,
+    REPORT,
+    Completion,
+    EngineError,
+    Finish,
+    Grammar,
+    MaskError,
+    Message,
+    chatml,
+)
+from querywright.engines.choose import pick
+from querywright.engines.mask import Compiler, Mask
+from querywright.errors import need
+from querywright.progress import say
+
+
+class TransformersEngine:
+    """A causal language model on torch. See `base.Engine`."""
+
+    def __init__(self, path: Path | str, *, adapter: Path | str | None = None, threads: int | None = None) -> None:
+        """Load a checkpoint, and merge an adapter into it where one is given.
+
+        Args:
+            path: folder with config.json, tokenizer.json and *.safetensors.
+            adapter: folder in PEFT's layout (adapter_config.json, adapter_model.safetensors).
+
+        Raises:
+            EngineError: a folder is missing or not readable.
+        """
+        torch: Any = need("torch", extra="hf")
+        logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns about extensions that nothing here uses
+        transformers: Any = need("transformers", extra="hf")
+        transformers.utils.logging.disable_progress_bar()
+        self.path, self.adapter = Path(path), Path(adapter) if adapter else None
+        for folder, file in ((self.path, "config.json"), (self.adapter, "adapter_config.json")):
+            if folder is not None and not (folder / file).is_file():
+                raise EngineError(f"{folder} holds no {file}", hint="give a checkpoint folder, or --adapter FOLDER")
+        if threads:
+            torch.set_num_threads(threads)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        # half precision is many times slower on CPUs without instructions for it
+        dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
+        try:
+            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(self.path, local_files_only=True)
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                self.path, local_files_only=True, use_safetensors=True, dtype=dtype, trust_remote_code=False
+            )
+            if self.adapter is not None:
+                peft: Any = need("peft", extra="hf")
+                model = peft.PeftModel.from_pretrained(model, self.adapter, use_safetensors=True).merge_and_unload()
+        except (OSError, ValueError, KeyError) as error:
+            raise EngineError(f"transformers could not load {self.path}: {error}", hint="export it again") from error
+        self._model: Any = model.to(self.device).eval()
+        end = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
+        known = end is not None and end != self.tokenizer.unk_token_id
+        self._end: int = end if known else self.tokenizer.eos_token_id
+        self._chatml = known
+        self._compiler: Compiler | None = None
+        say(f"engine: transformers, {self.path.name}, {self.device}, {torch.get_num_threads()} threads")
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        grammar: Grammar | None = None,
+        max_tokens: int = MAX_TOKENS,
+        temperature: float = 0.0,
+        seed: int = 0,
+        n: int = 1,
+    ) -> list[Completion]:
+        """See `base.Engine.generate`."""
+        import numpy as np
+
+        prompt = self._prompt(messages)
+        limit = getattr(self._model.config, "max_position_embeddings", None) or 1 << 30
+        if len(prompt) + max_tokens > limit:
+            raise EngineError(
+                f"the prompt has {len(prompt)} tokens, and {max_tokens} may follow; the context holds {limit}",
+                hint="fewer examples or fields in the prompt",
+            )
+        rng = np.random.default_rng(seed)
+        done = [self._one(prompt, grammar, max_tokens, temperature, rng) for _ in range(n if temperature > 0 else 1)]
+        return done * (n if temperature == 0 else 1)
+
+    def describe(self) -> dict[str, Any]:
+        """See `base.Engine.describe`."""
+        adapter = {"adapter": self.adapter.name} if self.adapter else {}
+        return {"engine": "transformers", "model": self.path.name, "device": self.device, **adapter}
+
+    def close(self) -> None:
+        """Drop the model."""
+        self._model = None
+
+    def _one(
+        self, prompt: list[int], grammar: Grammar | None, max_tokens: int, temperature: float, rng: Any
+    ) -> Completion:
+        import torch
+
+        start = time.perf_counter()
+        mask = self._mask(grammar)
+        tokens: list[int] = []
+        fresh, cache, logprob = list(prompt), None, 0.0
+        finish: Finish = "length"
+        with torch.inference_mode():
+            while len(tokens) < max_tokens:
+                forced = mask.forced()[: max_tokens - len(tokens)] if mask is not None else []
+                for token in forced:
+                    assert mask is not None
+                    mask.take(token)
+                tokens, fresh = tokens + forced, fresh + forced
+                if mask is not None and mask.must_end:
+                    finish = "stop"
+                    break
+                if len(tokens) >= max_tokens:
+                    break
+                ids = torch.tensor([fresh], device=self.device)
+                out = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+                cache = out.past_key_values
+                try:
+                    row = out.logits[0, -1].float().cpu().numpy()
+                    token, step = pick(row, None if mask is None else mask.bits(), temperature, rng)
+                except ValueError as error:
+                    raise (EngineError if mask is None else MaskError)(str(error), hint=REPORT) from error
+                logprob += step
+                if token == self._end:
+                    finish = "stop"
+                    break
+                if mask is not None:
+                    mask.take(token)
+                tokens.append(token)
+                fresh = [token]
+        text = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        ms = (time.perf_counter() - start) * 1000
+        return Completion(text, len(prompt), len(tokens), ms, finish, logprob)
+
+    def _mask(self, grammar: Grammar | None) -> Mask | None:
+        if grammar is None:
+            return None
+        if self._compiler is None:
+            self._compiler = Compiler(self.llguidance_tokenizer())
+        return self._compiler.start(grammar)
+
+    def llguidance_tokenizer(self) -> Any:
+        """This tokenizer as llguidance knows it; the end of a turn ends the text."""
+        need("llguidance", extra="hf")
+        from llguidance.hf import from_tokenizer
+
+        size = int(self._model.get_output_embeddings().weight.shape[0])
+        return from_tokenizer(self.tokenizer, n_vocab=size, eos_token=self._end)
+
+    def _prompt(self, messages: Sequence[Message]) -> list[int]:
+        if not self._chatml:
+            ids: list[int] = self.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True)
+            return ids
+        # what people wrote must not become a control token
+        safe = [{**m, "content": m["content"].replace("<|", "<\u200b|")} for m in messages]
+        prompt: list[int] = self.tokenizer(chatml(safe), add_special_tokens=False)["input_ids"]
+        return prompt

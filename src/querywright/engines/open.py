@@ -1,0 +1,67 @@
+"""A path or an address to an engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from querywright.engines.base import Engine, EngineError
+
+
+def open_engine(
+    model: Path | str, *, adapter: Path | str | None = None, threads: int | None = None, isolated: bool = False
+) -> Engine:
+    """Open the model that `model` names.
+
+    Args:
+        model: a GGUF file (llama.cpp), a checkpoint folder (transformers), `outlines:FOLDER`, an adapter's folder, or
+            the address of an OpenAI-compatible server with `#NAME` behind it where it serves several models.
+        adapter: a PEFT adapter for a checkpoint folder.
+        threads: for llama.cpp and torch; derived and announced by default.
+        isolated: run it in a process of its own, so that a crash fails one request and not this process.
+
+    Raises:
+        EngineError: there is no such model, or it can't be read.
+    """
+    name = str(model)
+    if isolated and not name.startswith(("http://", "https://")):
+        from querywright.engines.child import ChildEngine
+
+        return ChildEngine(name, adapter=str(adapter) if adapter else None, threads=threads)
+    if name.startswith(("http://", "https://")):
+        from querywright.engines.server import ServerEngine
+
+        url, _, served = name.partition("#")
+        return ServerEngine(url, model=served)
+    if name.startswith("outlines:"):
+        from querywright.engines.through_outlines import OutlinesEngine
+
+        return OutlinesEngine(name.removeprefix("outlines:"), adapter=adapter, threads=threads)
+    path = Path(name)
+    if path.is_dir():
+        return _folder(path, adapter, threads)
+    if not path.exists():
+        raise EngineError(f"no model at {path}", hint="--model takes a GGUF file, a checkpoint or a URL")
+    from querywright.engines.llama import LlamaEngine
+
+    return LlamaEngine(path, threads=threads)
+
+
+def _folder(path: Path, adapter: Path | str | None, threads: int | None) -> Engine:
+    if not (path / "config.json").is_file() and (path / "adapter_config.json").is_file():
+        config: dict[str, Any] = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
+        base = Path(str(config.get("base_model_name_or_path", "")))
+        if not base.is_dir():
+            raise EngineError(f"{path} is an adapter whose base {base} is not here", hint="--model BASE --adapter IT")
+        path, adapter = base, path
+    if not (path / "config.json").is_file():
+        ggufs = sorted(path.glob("*.gguf"))
+        if len(ggufs) != 1:
+            raise EngineError(f"{path} holds no model (no config.json, {len(ggufs)} GGUF files)", hint="name the file")
+        from querywright.engines.llama import LlamaEngine
+
+        return LlamaEngine(ggufs[0], threads=threads)
+    from querywright.engines.hf import TransformersEngine
+
+    return TransformersEngine(path, adapter=adapter, threads=threads)
