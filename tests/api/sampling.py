@@ -82,7 +82,22 @@ def _has(item: tuple[object, object], char: str) -> bool:
     return char.isspace() if value is op.CATEGORY_SPACE else False
 
 
-NEAR = ["AND", "OR", "NOT", "ORC1", "ANDROGEN", "NOTCH1", "chr1", "chr", "TO", "_exists_", "all", "symbol:", "&size=", "||"]
+NEAR = [
+    "AND",
+    "OR",
+    "NOT",
+    "ORC1",
+    "ANDROGEN",
+    "NOTCH1",
+    "chr1",
+    "chr",
+    "TO",
+    "_exists_",
+    "all",
+    "symbol:",
+    "&size=",
+    "||",
+]
 
 
 def mutate(text: str, rng: random.Random) -> str:
@@ -90,10 +105,12 @@ def mutate(text: str, rng: random.Random) -> str:
     i = rng.randrange(len(text))
     spaces = [j for j, char in enumerate(text) if char in " =("]
     j = rng.choice(spaces) + 1 if spaces else len(text)
-    return rng.choice([
-        text[:j] + rng.choice(NEAR) + rng.choice(["", " "]) + text[j:],
-        text[:i] + text[i + 1 :],
-        text[:i] + text[i] + text[i:],
-        text[:i] + text[i + 1 : i + 2] + text[i] + text[i + 2 :],
-        text[:i] + rng.choice(POOL + ' "()[]{}:^~\\<>&#%+-') + text[i + 1 :],
-    ])
+    return rng.choice(
+        [
+            text[:j] + rng.choice(NEAR) + rng.choice(["", " "]) + text[j:],
+            text[:i] + text[i + 1 :],
+            text[:i] + text[i] + text[i:],
+            text[:i] + text[i + 1 : i + 2] + text[i] + text[i + 2 :],
+            text[:i] + rng.choice(POOL + ' "()[]{}:^~\\<>&#%+-') + text[i + 1 :],
+        ]
+    )
