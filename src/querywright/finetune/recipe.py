@@ -189,8 +189,14 @@ class Recipe(stock_recipe()):  # type: ignore[misc]
         self._metric_logger.close()
         last = self.total_epochs - 1
         self.save_checkpoint(epoch=last)
-        (self._output / f"epoch_{last}" / MANIFEST).unlink(missing_ok=True)  # the base model's, copied along
-        files = [f"epoch_{last}/{p.name}" for p in sorted((self._output / f"epoch_{last}").glob("*.safetensors"))]
+        merged, adapter = self._output / f"epoch_{last}", self._output / "adapter"
+        (merged / MANIFEST).unlink(missing_ok=True)  # the base model's, copied along
+        # the checkpoint is merged: with the adapter beside it transformers would add it a second time
+        adapter.mkdir(exist_ok=True)
+        for path in merged.glob("adapter_*"):
+            path.replace(adapter / path.name)
+        weights = [*merged.glob("*.safetensors"), *adapter.glob("*.safetensors")]
+        files = [str(path.relative_to(self._output)) for path in sorted(weights)]
         losses = [row["loss"] for row in read_losses(self._output / LOSSES)][-LAST:]
         if losses:
             files += [LOSSES, plot_losses(self._output).name]
@@ -199,7 +205,7 @@ class Recipe(stock_recipe()):  # type: ignore[misc]
         loss = round(sum(losses) / len(losses), 4) if losses else None
         write_manifest(self._output, self._facts, files, **facts, mean_last_losses=loss, packages=packages)
         (self._output / RESUME).unlink(missing_ok=True)
-        say(f"done in {clock(self._seconds)}: {self._output}/epoch_{last}, losses in {self._output / PLOT}")
+        say(f"done in {clock(self._seconds)}: {adapter}, merged {merged}, losses in {self._output / PLOT}")
 
 
 def clock(seconds: float) -> str:

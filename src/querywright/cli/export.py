@@ -1,0 +1,31 @@
+"""`querywright export`: what a finished training run is used through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Adapter, merged checkpoint, GGUF, Modelfile and model card of a finished training run.")
+
+
+@app.command()
+def export(
+    config: Annotated[str, typer.Argument(help="the config that was trained, by file or name")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value, as they were given to finetune")] = None,
+    api: Annotated[str | None, typer.Option("--api", help="the API's name; default: the workspace's")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="default: the folder that holds the run's")] = None,
+    merged: Annotated[bool, typer.Option(help="also the merged checkpoint (540 MB)")] = True,
+    scores: Annotated[Path | None, typer.Option("--scores", help="scores.json of an evaluation, for the card")] = None,
+) -> None:
+    """Make what the run of CONFIG is used through; a second time, only what is missing."""
+    from querywright.finetune.check import find_config, load
+    from querywright.finetune.export import export as run
+
+    cfg = load(find_config(config), overrides or [])
+    folder = Path(cfg.output_dir)
+    workspace = Path(cfg.get("workspace") or folder.parent.parent)
+    found = scores or next(iter(sorted(workspace.glob("eval/*/scores.json"), key=lambda p: -p.stat().st_mtime)), None)
+    base = Path(cfg.checkpointer.checkpoint_dir)
+    typer.echo(run(folder, out or folder.parent, api or workspace.name, base=base, merged=merged, scores=found))

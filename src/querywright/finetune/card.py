@@ -1,0 +1,119 @@
+"""The model card and Ollama's Modelfile, written from what the run recorded; nothing in them is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from querywright.finetune.base import LICENCE, MODEL_ID, PACKAGE
+
+METRICS = {"valid": "valid", "same": "same meaning", "hits_same": "same hits", "ast_match": "equal text"}
+
+
+def system_line(api: str) -> str:
+    """The system message that the model was trained under."""
+    return f"Write the {api} call."
+
+
+def modelfile(gguf: str, api: str) -> str:
+    """For ``ollama create NAME -f Modelfile``."""
+    template = (
+        "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
+        "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n"
+    )
+    return (
+        f'FROM ./{gguf}\nTEMPLATE """{template}"""\nSYSTEM """{system_line(api)}"""\n'
+        'PARAMETER stop "<|im_end|>"\nPARAMETER temperature 0\nPARAMETER num_ctx 1024\n'
+    )
+
+
+def card(api: str, run: dict[str, Any], scores: dict[str, Any] | None, files: dict[str, str]) -> str:
+    """README.md of the model.
+
+    Args:
+        run: the training run's manifest.
+        scores: ``scores.json`` of a sweep, if there is one.
+        files: file name -> what it is.
+    """
+    settings = run["config"]["settings"]
+    model, optimizer = settings["model"], settings["optimizer"]
+    rows_a_step = settings["batch_size"] * settings["gradient_accumulation_steps"]
+    seen = min(run["steps"] * rows_a_step, run["rows"] * settings["epochs"])
+    facts = {
+        "base model": f"{MODEL_ID} ({LICENCE}), dequantised from the 4-bit file in the package {PACKAGE}",
+        "training rows": f"{run['rows']:,} template-written pairs, of which {seen:,} were seen",
+        "rows' SHA-256": f"`{run['config']['data_sha256']}`",
+        "LoRA": f"rank {model['lora_rank']}, alpha {model['lora_alpha']}, all projections",
+        "optimizer": f"{optimizer['_component_'].rsplit('.', 1)[-1]}, learning rate {optimizer['lr']}, cosine",
+        "steps": f"{run['steps']:,} of {rows_a_step} rows",
+        "seed": settings["seed"],
+        "training time": f"{run['seconds'] / 60:.0f} min on {settings['device']}",
+        "loss at the end": run.get("mean_last_losses"),
+        "versions": ", ".join(f"{name} {v}" for name, v in run["packages"].items()),
+        "querywright": run["version"],
+    }
+    head = {
+        "license": LICENCE,
+        "base_model": MODEL_ID,
+        "library_name": "peft",
+        "pipeline_tag": "text-generation",
+        "language": "en",
+    }
+    lines = ["---", *(f"{key}: {value}" for key, value in head.items()), "tags: [lora, querywright]", "---", ""]
+    lines += [f"# {api}: from a sentence to a call", ""]
+    lines += [
+        f"Writes one request to the API `{api}` for an English sentence. Made by Querywright; use it under the API's",
+        "grammar (`querywright ask`, `querywright serve`): freely decoded text may name fields that do not exist.",
+        "",
+        "| | |",
+        "| --- | --- |",
+        *(f"| {key} | {value} |" for key, value in facts.items()),
+        "",
+        "## Scores",
+        "",
+        *(_scores(scores) if scores else ["Not measured yet: `querywright eval`, then `querywright export` again."]),
+        "",
+        "## Prompt",
+        "",
+        "```",
+        f"<|im_start|>system\n{system_line(api)}<|im_end|>\n<|im_start|>user\nSENTENCE<|im_end|>\n<|im_start|>assistant",
+        "```",
+        "",
+        "## Limits",
+        "",
+        "Trained on sentences from templates: what people write differs, and scores on held-out template sentences are",
+        "an upper bound. English only; one call for a sentence; nothing is known of fields added to the API later.",
+        "",
+        "## Files",
+        "",
+        *(f"- `{name}`: {what}" for name, what in files.items()),
+        "",
+        "## Full settings",
+        "",
+        "```json",
+        json.dumps(settings, indent=2),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _scores(scores: dict[str, Any]) -> list[str]:
+    """One row a cell of a sweep; per cent with 95 % intervals."""
+    lines = [
+        f"Per cent of sentences of `{Path(scores['config']['pairs']).name}`, with 95 % intervals.",
+        "",
+        "| model | strategy | decoding | n | " + " | ".join(METRICS.values()) + " |",
+        "| --- | --- | --- | ---: |" + " ---: |" * len(METRICS),
+    ]
+    for cell in scores["cells"]:
+        shares = []
+        for metric in METRICS:
+            found = cell["metrics"].get(metric)
+            ends = f" [{100 * found['low']:.0f}, {100 * found['high']:.0f}]" if found else ""
+            shares.append(f"{100 * found['mean']:.0f}{ends}" if found else "–")
+        lines.append(
+            f"| {cell['model']} | {cell['strategy']} | {cell['decoding']} | {cell['n']} | {' | '.join(shares)} |"
+        )
+    return lines

@@ -1,0 +1,163 @@
+"""What leaves training: adapter, merged checkpoint, GGUF, Modelfile, model card; and the way back from an adapter."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from querywright.artefacts import MANIFEST, data_dir, is_done, sha256, write_manifest, write_text
+from querywright.errors import QuerywrightError
+from querywright.finetune.base import DEFAULT_FOLDER, MODEL_ID, ensure_base, packaged_gguf
+from querywright.finetune.card import card, modelfile
+from querywright.finetune.lora import CONFIG, WEIGHTS, deltas, read_adapter, write_adapter
+from querywright.finetune.to_gguf import write_gguf
+from querywright.progress import say
+
+GGUF = "model-{kind}.gguf"
+BEST = GGUF.format(kind="q8_0")
+WHAT = {
+    f"adapter/{WEIGHTS}": "the LoRA adapter in PEFT's layout, 16 bit",
+    "merged/model.safetensors": "base and adapter as one checkpoint, 32 bit",
+    GGUF.format(kind="f16"): "for llama.cpp, 16 bit",
+    BEST: "for llama.cpp, 8 bit: the file to use",
+    "Modelfile": "for `ollama create`",
+}
+
+
+def finished_run(folder: Path) -> tuple[dict[str, Any], Path]:
+    """The manifest of a training run's folder, and the folder of its adapter.
+
+    Raises:
+        QuerywrightError: no finished run there.
+    """
+    try:
+        run = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        going = (folder / "resume.safetensors").is_file()
+        raise QuerywrightError(
+            f"no finished training run in {folder}" + (": it was stopped half-way" if going else ""),
+            hint="querywright finetune CONFIG" + (" goes on" if going else ""),
+        ) from error
+    epochs = sorted(folder.glob("epoch_*"), key=lambda path: int(path.name.split("_")[1]))
+    for candidate in (folder / "adapter", *reversed(epochs)):
+        if (candidate / WEIGHTS).is_file():
+            return run, candidate
+    raise QuerywrightError(f"{folder} holds no adapter", hint="train it again: querywright finetune CONFIG")
+
+
+def export(
+    run_folder: Path,
+    out: Path,
+    api: str,
+    *,
+    base: Path = DEFAULT_FOLDER,
+    merged: bool = True,
+    scores: Path | None = None,
+) -> Path:
+    """Make everything that a finished run is used through; returns the GGUF to use. Takes about a minute.
+
+    Args:
+        run_folder: ``output_dir`` of the training.
+        out: gets ``adapter/``, ``merged/``, two GGUF files, ``Modelfile``, ``README.md`` and last the manifest.
+        base: folder of the base checkpoint, made if it is not there.
+        merged: whether the merged checkpoint (540 MB) is wanted.
+        scores: ``scores.json`` for the card.
+
+    Raises:
+        QuerywrightError: no finished run.
+    """
+    run, source = finished_run(run_folder)
+    measured = json.loads(scores.read_text(encoding="utf-8")) if scores and scores.is_file() else None
+    config = {"source": "run", "api": api, "adapter_sha256": sha256(source / WEIGHTS), "merged": merged}
+    if not is_done(out, {**config, "scores_sha256": sha256(scores) if scores and measured else None}):
+        (out / MANIFEST).unlink(missing_ok=True)
+        say(f"export: adapter of {run_folder} to {out}")
+        write_adapter(source, out / "adapter", MODEL_ID)
+        added = deltas(*read_adapter(out / "adapter"))
+        if merged:
+            merge(ensure_base(base), added, out / "merged")
+        targets = {kind: out / GGUF.format(kind=kind) for kind in ("f16", "q8_0")}
+        write_gguf(packaged_gguf(), added, targets, f"SmolLM2-135M {api}")
+        write_text(out / "Modelfile", modelfile(BEST, api))
+        files = {name: what for name, what in WHAT.items() if (out / name).is_file()}
+        write_text(out / "README.md", card(api, run, measured, files))
+        write_text(out / "adapter" / "README.md", card(api, run, measured, {WEIGHTS: WHAT[f"adapter/{WEIGHTS}"]}))
+        names = [*files, f"adapter/{CONFIG}", "adapter/README.md", "README.md"]
+        write_manifest(
+            out, {**config, "scores_sha256": sha256(scores) if scores and measured else None}, names, run=run
+        )
+    size = (out / "adapter" / WEIGHTS).stat().st_size / 1e6
+    say(f"adapter {size:.1f} MB, model card {out / 'README.md'}; try: querywright ask --api {api} --model {out / BEST}")
+    return out / BEST
+
+
+def merge(base: Path, added: dict[str, Any], out: Path) -> None:
+    """Base checkpoint plus an adapter's deltas as one checkpoint in ``out``, float32, nothing of the adapter beside it.
+
+    (torchtune's own merged folder holds ``adapter_config.json`` too; transformers then adds the adapter again.)
+    """
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(base / "model.safetensors")
+    stray = set(added) - set(weights)
+    if stray:
+        raise QuerywrightError(f"the adapter does not fit {base}: {sorted(stray)[:3]}", hint="train it on this base")
+    for name, delta in added.items():
+        weights[name] = weights[name] + delta
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        for path in base.iterdir():
+            if path.suffix in (".json", ".jinja") and path.name != MANIFEST:
+                shutil.copy2(path, part / path.name)
+        save_file(weights, part / "model.safetensors", metadata={"format": "pt"})
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def shipped_adapter(api: str) -> Path | None:
+    """The folder of the adapter that comes with Querywright for an API, if there is one."""
+    folder = data_dir() / "adapters" / api
+    return folder if (folder / WEIGHTS).is_file() else None
+
+
+def ensure_model(api: Any, workspace: Path) -> Path:
+    """The GGUF to answer with for an API (a name or a definition): the workspace's own, else the shipped adapter.
+
+    The latter is merged into the base on first use, which takes about half a minute.
+
+    Raises:
+        QuerywrightError: there is neither.
+    """
+    name = str(getattr(api, "name", api))
+    folder = Path(workspace) / "model"
+    path = folder / BEST
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        manifest = {"config": {}, "files": {}}
+    made = manifest["config"]
+    whole = path.is_file() and manifest["files"].get(BEST) == sha256(path)
+    if whole and made.get("source") == "run":
+        say(f"model: {path}, trained here")
+        return path
+    adapter = shipped_adapter(name)
+    if adapter is None:
+        raise QuerywrightError(
+            f"no tuned model for {name}: none was exported to {folder} and none is shipped",
+            hint="train one (querywright finetune, querywright export), or name a file with --model",
+        )
+    base = packaged_gguf()
+    config = {"source": "shipped", "api": name, "adapter_sha256": sha256(adapter / WEIGHTS), "base": base.name}
+    if not whole or made != config:
+        say(f"model: merging the shipped adapter for {name} into {base.name} (once, about half a minute)")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_gguf(base, deltas(*read_adapter(adapter)), {"q8_0": path}, f"SmolLM2-135M {name}")
+        write_manifest(folder, config, [BEST])
+    return path
