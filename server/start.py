@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from querywright.api.definition import API, load
 from querywright.errors import QuerywrightError
 from querywright.progress import say
 from server import app
-from server.assistant import Answer, Assistant, Runs
+from server.assistant import Assistant, Runs, ask
 from server.page import examples
 from server.settings import Limits
 from server.store import FILE, Store
@@ -40,17 +41,21 @@ def serve(options: Options) -> None:
         QuerywrightError: the port is in use, the model or the records can't be opened, an extra is missing.
         KeyboardInterrupt: Ctrl-C; requests that ran have ended.
     """
+    from querywright.generate.batch import open_session
+
     api = load(options.api)
     app.environment()
-    sock = app.bind(options.host, options.port)  # first, since it fails at once where loading takes long
     workspace = options.workspace or Path("work") / api.name
-    engine = None
-    try:
-        store = Store(workspace / FILE)
-        limits = Limits()
-        engine, model = open_engine(api, options.model, workspace)
+    with ExitStack() as opened:
+        sock = opened.enter_context(app.bind(options.host, options.port))  # first: it fails at once, loading takes long
+        store = opened.enter_context(closing(Store(workspace / FILE)))
+        model = options.model or own_model(api, workspace)
+        session = opened.enter_context(
+            open_session(options.api, workspace, model=model, strategy=options.strategy, decoding=options.decoding)
+        )
         executor, records = open_records(api, options.records, workspace)
-        assistant = Assistant(api, writer(api, engine, options), model, executor, records, limits)
+        limits = Limits()
+        assistant = Assistant(api, session.answer, model_id(model, session.engine), executor, records, limits)
         service = app.build({api.name: assistant}, store, host=options.host, limits=limits)
         warm_up(assistant)
         if not app.is_loopback(options.host):
@@ -58,26 +63,14 @@ def serve(options: Options) -> None:
         say(f"questions and corrections are kept in {store.path}")
         print(f"Querywright is at {app.url(sock, options.host)}", flush=True)
         say("Ctrl-C stops it")
-        try:
-            app.run(service, sock)
-        finally:
-            store.close()
-    finally:
-        sock.close()
-        if engine is not None:
-            engine.close()
+        app.run(service, sock)
 
 
-def open_engine(api: API, model: str | None, workspace: Path) -> tuple[Any, str]:
-    """The engine, and the id of its model that is stored with every answer."""
-    from querywright.engines.open import open_engine as opened
+def own_model(api: API, workspace: Path) -> str:
+    """The model that was trained here, else the shipped one."""
+    from querywright.finetune.export import ensure_model
 
-    if model is None:
-        from querywright.finetune.export import ensure_model
-
-        model = str(ensure_model(api, workspace))
-    engine = opened(model)
-    return engine, model_id(model, engine)
+    return str(ensure_model(api, workspace))
 
 
 def model_id(model: str, engine: Any) -> str:
@@ -112,23 +105,8 @@ def open_records(api: API, records: str | None, workspace: Path) -> tuple[Runs |
     return executor, words
 
 
-def writer(api: API, engine: Any, options: Options) -> Any:
-    """The function from a sentence to an answer, its strategy prepared once."""
-    from querywright.generate.answer import answer
-    from querywright.generate.prompts import strategy
-
-    strategy(options.strategy, api)  # an unknown name fails here, not at the first request
-
-    def write(sentence: str) -> Answer:
-        return answer(api, sentence, engine, options.strategy, options.decoding)  # type: ignore[arg-type]
-
-    return write
-
-
 def warm_up(assistant: Assistant) -> None:
     """Answer one sentence, so that nobody waits for caches to fill, and a broken model fails before the page opens."""
-    from server.assistant import ask
-
     start = time.perf_counter()
     reply = ask(assistant, next(iter(examples(assistant.api.name)), WARM_UP))
     say(f"warmed up in {time.perf_counter() - start:.1f} s; the model took {reply.ms:.0f} ms for a request")
