@@ -82,6 +82,11 @@ def _fold_id(text: str | None) -> str | None:
 
 
 def _fold_leaf(api: API, leaf: Node) -> Node:
+    if isinstance(leaf, Term) and leaf.field is None and leaf.kind == "word" and ":" in leaf.value:
+        prefix, _, rest = leaf.value.partition(":")
+        fields = [f for f, p in api.value_prefixes.items() if p.lower() == prefix.lower() and rest]
+        if fields:  # an id with its prefix stands in that prefix's field and nowhere else
+            leaf = replace(leaf, field=fields[0], value=rest)
     if isinstance(leaf, Term | Range) and leaf.field is not None and leaf.field not in api.meta_fields:
         leaves = api.leaves(leaf.field)
         if len(leaves) == 1:  # searching an object is searching its leaves; with one leaf the two are the same
