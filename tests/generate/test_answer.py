@@ -1,0 +1,159 @@
+"""Sentences to answers with an engine that says what it is told: judging, strategies, files of sentences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from querywright.api.definition import API
+from querywright.engines.base import Completion, EngineError, Grammar, MaskError, Message
+from querywright.errors import QuerywrightError
+from querywright.generate import batch
+from querywright.generate.answer import answer, grammar_for
+from querywright.generate.prompts import STRATEGIES, strategy
+
+
+class Parrot:
+    """An engine that repeats its lines, and keeps what it was asked."""
+
+    def __init__(self, *lines: str | BaseException, finish: Any = "stop") -> None:
+        self.lines, self.finish = list(lines), finish
+        self.asked: list[tuple[list[Message], Grammar | None]] = []
+
+    def generate(
+        self, messages: Sequence[Message], *, grammar: Grammar | None = None, max_tokens: int = 256,
+        temperature: float = 0.0, seed: int = 0, n: int = 1,
+    ) -> list[Completion]:  # fmt: skip
+        self.asked.append((list(messages), grammar))
+        line = self.lines.pop(0) if len(self.lines) > 1 else self.lines[0]
+        if isinstance(line, BaseException):
+            raise line
+        return [Completion(line, 10, 5, 1.0, self.finish)] * n
+
+    def describe(self) -> dict[str, Any]:
+        return {"engine": "parrot"}
+
+    def close(self) -> None: ...
+
+
+def test_a_call_is_ok_and_in_its_readable_form(mygene: API) -> None:
+    got = answer(mygene, "CDK2", Parrot("/v3/query?limit=5&q=symbol:CDK2\n"))
+    assert (got.ok, got.path, got.reason) == (True, "/v3/query?q=symbol:CDK2&size=5", None)
+
+
+def test_no_call_is_not_ok_and_says_why(mygene: API) -> None:
+    got = answer(mygene, "CDK2", Parrot("/v3/query?q=simbol:CDK2"), decoding="free")
+    assert not got.ok
+    assert "unknown field 'simbol'; did you mean 'symbol'" in str(got.reason)
+    assert got.path == "/v3/query?q=simbol:CDK2"
+
+
+def test_out_of_tokens_is_never_a_call(mygene: API) -> None:
+    got = answer(mygene, "CDK2", Parrot("/v3/query?q=symbol:CDK2", finish="length"))
+    assert not got.ok
+    assert "ran out of tokens" in str(got.reason)
+
+
+def test_a_mask_failure_fails_the_request(mygene: API) -> None:
+    with pytest.raises(MaskError):
+        answer(mygene, "CDK2", Parrot(MaskError("lost")))
+
+
+def test_tuned_prompt_is_the_training_format(mygene: API) -> None:
+    engine = Parrot("/v3/metadata")
+    answer(mygene, "Give me CDK2", engine)
+    messages, grammar = engine.asked[0]
+    assert messages == [
+        {"role": "system", "content": "Write the mygene call."},
+        {"role": "user", "content": "Give me CDK2"},
+    ]
+    assert grammar is not None
+    assert "CDK2" in grammar.text  # grounded in the sentence
+
+
+def test_decodings(mygene: API) -> None:
+    assert grammar_for(mygene, "free") is None
+    assert grammar_for(mygene, "gbnf").kind == "gbnf"  # type: ignore[union-attr]
+    engine = Parrot("/v3/metadata")
+    answer(mygene, "Give me CDK2", engine, "zero_shot")
+    assert engine.asked[0][1] == grammar_for(mygene, "grammar")  # not grounded
+    with pytest.raises(QuerywrightError, match="did you mean 'grammar'"):
+        grammar_for(mygene, "gramar")
+
+
+def test_zero_shot_explains_the_api_and_keeps_the_constant_part_first(mygene: API) -> None:
+    build = strategy("zero_shot", mygene)
+    one, two = build("first"), build("second")
+    assert one[0] == two[0]
+    for word in ("MyGene.info", "/v3/query?q=", "symbol", "zebrafish", "size"):
+        assert word in one[0]["content"]
+    assert "{" not in one[0]["content"].replace("/{id}", "")
+    assert len(one[0]["content"]) < 5000
+
+
+def test_icl_shows_examples_and_says_where_they_should_be(mygene: API, tmp_path: Path) -> None:
+    pairs = tmp_path / "train.jsonl"
+    pairs.write_text("".join(json.dumps({"instruction": f"i{n}", "path": f"/v3/gene/{n}"}) + "\n" for n in range(20)))
+    first, again = (strategy("icl", mygene, examples=pairs, seed=1)("x") for _ in range(2))
+    assert first == again
+    assert [m["role"] for m in first] == ["system", *["user", "assistant"] * 8, "user"]
+    with pytest.raises(QuerywrightError, match="examples") as failed:
+        strategy("icl", mygene, examples=tmp_path / "none.jsonl")
+    assert failed.value.hint
+
+
+def test_unknown_strategy(mygene: API) -> None:
+    with pytest.raises(QuerywrightError, match="did you mean 'zero_shot'"):
+        strategy("zeroshot", mygene)
+    assert "rag" in STRATEGIES
+
+
+def _session(api: API, engine: Parrot) -> batch.Session:
+    return batch.Session(api, engine, strategy("tuned", api), "grammar", {"grounded": True}, {"engine": "parrot"})
+
+
+def _rows(path: Path, n: int) -> Path:
+    path.write_text("".join(json.dumps({"instruction": f"gene {i}", "id": i}) + "\n" for i in range(n)))
+    return path
+
+
+def test_a_file_of_sentences(mygene: API, tmp_path: Path) -> None:
+    file, out = _rows(tmp_path / "in.jsonl", 3), tmp_path / "deep" / "out.jsonl"
+    said = batch.run(_session(mygene, Parrot("/v3/gene/1", "nonsense", "/v3/gene/3")), file, out)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [list(r) for r in rows] == [["instruction", "id", "path", "ok", "ms", "tokens", "reason"]] * 3
+    assert [r["ok"] for r in rows] == [True, False, True]
+    assert "3 answers" in said
+    assert "2 of them calls" in said
+    assert sorted(p.name for p in out.parent.iterdir()) == ["out.jsonl"]
+
+
+def test_an_interrupted_file_goes_on(mygene: API, tmp_path: Path) -> None:
+    file, out = _rows(tmp_path / "in.jsonl", 4), tmp_path / "out.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(_session(mygene, Parrot("/v3/gene/0", "/v3/gene/1", KeyboardInterrupt())), file, out)
+    assert not out.exists()
+    with open(tmp_path / "out.jsonl.part", "a") as part:
+        part.write('{"row": 2, "pa')  # torn by the crash
+    engine = Parrot("/v3/gene/2", "/v3/gene/3")
+    batch.run(_session(mygene, engine), file, out)
+    assert len(engine.asked) == 2
+    assert [json.loads(line)["path"] for line in out.read_text().splitlines()] == [f"/v3/gene/{i}" for i in range(4)]
+
+
+def test_one_sentence_fails_alone_but_a_dead_engine_ends_the_run(mygene: API, tmp_path: Path) -> None:
+    file, out = _rows(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
+    batch.run(_session(mygene, Parrot(MaskError("lost"), "/v3/gene/1", "/v3/gene/2")), file, out)
+    assert [json.loads(line)["reason"] for line in out.read_text().splitlines()] == ["lost", None, None]
+    with pytest.raises(EngineError, match="gone"):
+        batch.run(_session(mygene, Parrot(EngineError("gone"))), file, tmp_path / "second.jsonl")
+
+
+def test_a_row_without_an_instruction_is_named(mygene: API, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"instruction": "a"}\n{"text": "b"}\n')
+    with pytest.raises(QuerywrightError, match="row 2"):
+        batch.run(_session(mygene, Parrot("/v3/metadata")), tmp_path / "in.jsonl", tmp_path / "out.jsonl")
