@@ -85,7 +85,8 @@ def _fold_leaf(api: API, leaf: Node) -> Node:
     if isinstance(leaf, Term) and leaf.field is None and leaf.kind == "word" and ":" in leaf.value:
         prefix, _, rest = leaf.value.partition(":")
         fields = [f for f, p in api.value_prefixes.items() if p.lower() == prefix.lower() and rest]
-        if fields:  # an id with its prefix stands in that prefix's field and nowhere else
+        if fields and any(api.fields[leaf].default_search for leaf in api.leaves(fields[0])):
+            # an id with its prefix stands in that prefix's field and nowhere else
             leaf = replace(leaf, field=fields[0], value=rest)
     if isinstance(leaf, Term | Range) and leaf.field is not None and leaf.field not in api.meta_fields:
         leaves = api.leaves(leaf.field)
