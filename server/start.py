@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from querywright.api.definition import API, load
-from querywright.errors import QuerywrightError
+from querywright.errors import QuerywrightError, need
 from querywright.progress import say
 from server import app
 from server.assistant import Assistant, Runs, ask
@@ -48,6 +48,8 @@ def serve(options: Options) -> None:
     workspace = options.workspace or Path("work") / api.name
     with ExitStack() as opened:
         sock = opened.enter_context(app.bind(options.host, options.port))  # first: it fails at once, loading takes long
+        for module in ("fastapi", "uvicorn", "gradio"):
+            need(module, extra="serve")
         store = opened.enter_context(closing(Store(workspace / FILE)))
         model = options.model or own_model(api, workspace)
         session = opened.enter_context(

@@ -23,11 +23,7 @@ def serve(
     decoding: Annotated[str, Option("--decoding", help="grammar (valid calls only), gbnf or free.")] = "grammar",
 ) -> None:
     """Serve the query assistant: a page at /, POST /v1/call, GET /health. Ctrl-C stops it."""
-    from querywright.errors import need
     from querywright.progress import say
-
-    for module in ("fastapi", "uvicorn"):
-        need(module, extra="serve")
     from server.start import Options
     from server.start import serve as run
 
