@@ -13,15 +13,16 @@ def run(*args: str, text: bytes = b"") -> subprocess.CompletedProcess[bytes]:
 
 
 def test_parse_gives_one_json_a_line_and_never_dies() -> None:
-    lines = [b"/v3/query?limit=5&q=symbol:CDK2", b"/nowhere", b"\xff\xfe", b"", b"/v3/query?q=" + b"(" * 3000, b"/v3/query?q=%00"]
+    lines = [b"/v3/query?limit=5&q=symbol:CDK2", b"/nowhere", b"\xff\xfe", b""]
+    lines += [b"/v3/query?q=" + b"(" * 3000, b"/v3/query?q=%00"]
     done = run("call", "parse", "--api", "mygene", text=b"\n".join(lines) + b"\n")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == len(lines)
     assert all(list(row) == ["path", "ok", "canonical", "reason"] for row in rows)
-    assert rows[0] == {
-        "path": "/v3/query?limit=5&q=symbol:CDK2", "ok": True, "canonical": "/v3/query?q=symbol:cdk2&size=5", "reason": None
-    }  # fmt: skip
+    assert rows[0]["ok"] is True
+    assert rows[0]["canonical"] == "/v3/query?q=symbol:cdk2&size=5"
+    assert rows[0]["reason"] is None
     assert all(not row["ok"] and row["canonical"] is None and row["reason"] for row in rows[1:])
 
 

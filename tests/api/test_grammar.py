@@ -24,6 +24,9 @@ HELPERS = runpy.run_path(str(Path(__file__).with_name("sampling.py")))
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real_queries.jsonl"
 
 
+DEEP = "/v3/query?q=" + "(" * (MAX_GROUPS + 1) + "a" + ")" * (MAX_GROUPS + 1)
+
+
 @lru_cache
 def parser() -> Lark:
     source = build(load("mygene"))
@@ -107,8 +110,8 @@ def test_what_a_lexer_could_get_wrong_is_accepted(mygene: API, text: str) -> Non
 @pytest.mark.parametrize(
     "text",
     ["", "/v3/query?q=", "/v3/query?q=nofield:x", "/v3/query?q=a&size=1001", "/v3/query?q=a&fields=nope", "/v3/genes/1",
-     "/v3/query?q=a&size=5&species=human", "/v3/query?q=(a", "/v3/query?q=a)", '/v3/query?q="a', "/v3/query?q=a&size=05",
-     "/v3/query?q=a&species=elf", "/v3/query?q=a\n", "/v3/query?q=" + "(" * (MAX_GROUPS + 1) + "a" + ")" * (MAX_GROUPS + 1)],
+     "/v3/query?q=a&size=5&species=human", "/v3/query?q=(a", "/v3/query?q=a)", '/v3/query?q="a',
+     "/v3/query?q=a&size=05", "/v3/query?q=a&species=elf", "/v3/query?q=a\n", DEEP],
 )  # fmt: skip
 def test_what_is_no_call_is_refused_by_both(text: str) -> None:
     assert not by_lark(text)

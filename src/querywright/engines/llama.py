@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +158,9 @@ class LlamaEngine:
             need("llguidance", extra="llama")
             from llguidance.llamacpp import lltokenizer_from_vocab
 
-            self._compiler = Compiler(lltokenizer_from_vocab(self._vocab))
+            with warnings.catch_warnings():  # one for each token, about a function's old name
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._compiler = Compiler(lltokenizer_from_vocab(self._vocab))
         return self._compiler.start(grammar)
 
     def _see(self, tokens: list[int], at_least: int = 1) -> None:

@@ -45,7 +45,7 @@ class OutlinesEngine:
         self._outlines = outlines
         self._model: Any = outlines.from_transformers(self._inner._model, self._inner.tokenizer)
         self._backend: Any = LLGuidanceBackend(self._model)
-        self._compiler = Compiler(self._inner.llguidance_tokenizer())
+        self._compiler = Compiler(self._backend.llg_tokenizer)
 
     def generate(
         self,
