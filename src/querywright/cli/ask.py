@@ -30,7 +30,7 @@ def ask(
         str, typer.Option("--strategy", help="How the prompt is built: tuned, zero_shot, icl, icl_nearest or rag.")
     ] = "tuned",
     decoding: Annotated[
-        str, typer.Option("--decoding", help="What may be written: grammar, gbnf or free.")
+        str, typer.Option("--decoding", help="What may be written: grammar, grounded, gbnf, free.")
     ] = "grammar",
     grounded: Annotated[
         bool | None,
@@ -44,6 +44,7 @@ def ask(
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, max=4096)] = 200,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
+    hits: Annotated[bool, typer.Option("--hits", help="Also run it on the embedded records.")] = False,
 ) -> None:
     """Write the call that a sentence asks for: the path on standard output, everything else on standard error.
 
@@ -76,6 +77,12 @@ def ask(
     elif got.ok:
         print(got.path)
     say(f"{got.tokens} tokens, {got.ms:.0f} ms" + ("" if got.ok else f"; no call: {got.reason}"))
+    if got.ok and hits:
+        from querywright.generate.show import explained, found
+
+        definition = load(api)
+        say(explained(definition, got.path))
+        say(found(definition, got.path, folder))
     if not got.ok:
         if not as_json:
             say(f"the model wrote: {got.text}")

@@ -14,7 +14,7 @@ from querywright.errors import QuerywrightError, did_you_mean
 from querywright.generate.ground import ground
 from querywright.generate.prompts import Strategy, strategy
 
-Decoding = Literal["free", "grammar", "gbnf"]
+Decoding = Literal["free", "grammar", "grounded", "gbnf"]
 MAX_TOKENS = 200
 
 
@@ -23,7 +23,7 @@ class Answer:
     """What came out for one sentence.
 
     Attributes:
-        path: the call in its readable form where `ok`, else the text as it came.
+        path: the call as it is sent (percent-encoded) where `ok`, else the text as it came.
         ok: whether the text is a whole call to the API.
         reason: why not; None where `ok`.
         ms: milliseconds of the engine.
@@ -65,8 +65,9 @@ def answer(
 
     Args:
         strategy: a name, or what `prompts.strategy` gave (keeps indexes and examples between sentences).
-        decoding: `free` text, under the API's `grammar`, or under its `gbnf` form (llama.cpp only).
-        grounded: values only from the sentence (see `ground`). By default where a tuned model writes under the grammar.
+        decoding: `free` text, under the API's `grammar`, `grounded` (besides, values only from the sentence: see
+            `ground`), or under the grammar's `gbnf` form (llama.cpp only).
+        grounded: whether `grammar` is grounded. By default where the strategy is "tuned".
 
     Raises:
         MaskError: the grammar could not be enforced.
@@ -89,6 +90,8 @@ def sample(
     n: int = 1,
 ) -> list[Answer]:
     """The same, `n` times at a temperature."""
+    if decoding == "grounded":
+        decoding, grounded = "grammar", True
     if grounded is None:
         grounded = strategy == "tuned" and decoding == "grammar"
     messages = _named(strategy, api)(instruction) if isinstance(strategy, str) else strategy(instruction)
@@ -111,7 +114,7 @@ def grammar_for(api: API, decoding: str, instruction: str | None = None) -> Gram
         from querywright.api.gbnf import build_gbnf
 
         return Grammar(build_gbnf(api), "gbnf")
-    if decoding == "grammar":
+    if decoding in ("grammar", "grounded"):
         return Grammar(mask_source(api, ground(api, instruction) if instruction is not None else None))
     known = [*get_args(Decoding)]
     near = did_you_mean(decoding, known)
@@ -130,7 +133,7 @@ def _judge(api: API, done: Completion, messages: list[Message]) -> Answer:
         reason = f"the model ran out of tokens after {done.tokens_out}"
     else:
         try:
-            path, ok = parse(api, text).text, True
+            path, ok = parse(api, text).path, True
         except CallError as error:
             reason = str(error)
         except RecursionError:
