@@ -39,7 +39,9 @@ def ask(
     examples: Annotated[Path | None, typer.Option("--examples", help="Pairs that icl shows.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="JSON lines with the key instruction.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where its answers go; interrupted, it goes on.")] = None,
-    workspace: Annotated[Path, typer.Option("--workspace", help="Folder of all workspaces.")] = Path("work"),
+    workspace: Annotated[
+        Path | None, typer.Option("--workspace", help="Folder of model, index and pairs; default: work/API.")
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Half of the cores by default.")] = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, max=4096)] = 200,
     seed: Annotated[int, typer.Option("--seed")] = 0,
@@ -61,7 +63,7 @@ def ask(
         )
     if file is not None and out is None:
         raise QuerywrightError("--file needs --out", hint=f"--out {file.with_suffix('.answers.jsonl')}")
-    folder = workspace / load(api).name
+    folder = workspace or Path("work") / load(api).name
     work = batch.open_session(
         api, folder, model=model or _tuned(load(api).name, folder), adapter=adapter,
         strategy=strategy, decoding=decoding, grounded=grounded,
