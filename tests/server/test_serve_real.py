@@ -91,7 +91,7 @@ def test_rest_answers_a_valid_call_with_hits(running: Running) -> None:
     assert body["ok"] is True or "ran out of tokens" in body["reason"], body
     if body["ok"]:
         call = parse(load("mygene"), body["path"])
-        assert call.text == body["path"]
+        assert call.path == body["path"]
         assert body["explanation"]
         assert body["hits"] is not None, body["hits_reason"]
     assert body["ms"] > 0
