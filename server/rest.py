@@ -70,7 +70,8 @@ def _reply(reply: Reply, model: str) -> CallReply:
     if hits.total is not None:
         found = CallHits(total=hits.total, ids=list(hits.ids), ms=round(hits.ms, 2))
     return CallReply(
-        path=verdict.call.path if verdict.call else verdict.path, ok=verdict.ok, reason=verdict.reason, ms=round(reply.ms, 2),
+        path=verdict.call.path if verdict.call else verdict.path, ok=verdict.ok, reason=verdict.reason,
+        ms=round(reply.ms, 2),
         explanation=list(verdict.words), url=verdict.link, model=model, hits=found, hits_reason=hits.reason,
     )  # fmt: skip
 
