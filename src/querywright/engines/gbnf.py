@@ -20,8 +20,7 @@ class GbnfMask:
         self._sampler = cpp.llama_sampler_init_grammar(vocab, text.encode(), b"root")
         if not self._sampler:
             raise MaskError("llama.cpp does not read this GBNF grammar", hint="querywright grammar build writes one")
-        self._vocab = vocab
-        self._ends = [t for t in range(cpp.llama_vocab_n_tokens(vocab)) if cpp.llama_vocab_is_eog(vocab, t)]
+        self._end = cpp.llama_vocab_eot(vocab) if cpp.llama_vocab_eot(vocab) >= 0 else cpp.llama_vocab_eos(vocab)
 
     def __del__(self) -> None:
         if getattr(self, "_sampler", None):
@@ -30,21 +29,25 @@ class GbnfMask:
     def pick(self, logits: np.ndarray, temperature: float, rng: np.random.Generator) -> tuple[int, float]:
         """See `choose.pick`."""
         token, logprob = pick(logits, None, temperature, rng)
-        if self._allowed([token])[0]:
+        if self._allowed(token, 1)[0]:
             return token, logprob
         import numpy as np
 
-        bits = np.packbits(np.array(self._allowed(list(range(len(logits)))), dtype=bool), bitorder="little")
-        return pick(logits, bits.tobytes(), temperature, rng)
+        bits = np.packbits(self._allowed(0, len(logits)), bitorder="little").tobytes()
+        return pick(logits, bits, temperature, rng)
 
-    def _allowed(self, tokens: list[int]) -> list[bool]:
-        data = (self._cpp.llama_token_data * len(tokens))(*((t, 0.0, 0.0) for t in tokens))
-        array = self._cpp.llama_token_data_array(data, len(tokens), -1, False)
+    def _allowed(self, first: int, n: int) -> np.ndarray:
+        """Whether each of the tokens `first` to `first + n - 1` may come next, bool of shape (n,)."""
+        import numpy as np
+
+        rows = np.zeros(n, dtype=[("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])  # llama.h: llama_token_data
+        rows["id"] = np.arange(first, first + n)
+        data = ctypes.cast(rows.ctypes.data, ctypes.POINTER(self._cpp.llama_token_data))
+        array = self._cpp.llama_token_data_array(data, n, -1, False)
         self._cpp.llama_sampler_apply(self._sampler, ctypes.byref(array))
-        kept = [False] * len(tokens)
-        first = tokens[0]
-        for i in range(array.size):
-            kept[array.data[i].id - first] = array.data[i].logit > float("-inf")
+        kept = np.zeros(n, dtype=bool)
+        left = rows[: array.size]
+        kept[left["id"] - first] = np.isfinite(left["logit"])
         return kept
 
     def take(self, token: int) -> None:
@@ -58,7 +61,7 @@ class GbnfMask:
     @property
     def may_end(self) -> bool:
         """Whether the text so far is whole."""
-        return self._allowed(self._ends[:1])[0]
+        return bool(self._allowed(self._end, 1)[0])
 
     @property
     def must_end(self) -> bool:

@@ -59,7 +59,7 @@ def open_session(
     build = prompts.strategy(strategy, api, examples=pairs, cache=workspace / "retrieval", seed=seed)
     engine = open_engine(model, adapter=adapter, threads=threads, isolated=True)
     if grounded is None:
-        grounded = strategy == "tuned" and decoding == "grammar"
+        grounded = decoding == "grounded" or (strategy == "tuned" and decoding == "grammar")
     about = {"api": api.name, "strategy": strategy, "decoding": decoding, "grounded": grounded, "seed": seed,
              "max_tokens": max_tokens, **engine.describe()}  # fmt: skip
     settings = {"grounded": grounded, "max_tokens": max_tokens, "seed": seed}
