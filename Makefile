@@ -4,8 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 PYTHON ?= python3
-API ?= mygene
-WORK ?= work/$(API)
+WORK ?= work/demo
 FULL ?=
 PORT ?= 7860
 QW := .venv/bin/querywright

@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # The main job, end to end: a log turns into a small model and a table that says how often it is right.
 # Run by `make demo`. Every stage skips what is whole, so that a demo that was interrupted goes on.
-# WORK: folder of the artefacts. FULL=1: trains on everything (hours on two cores), else a quick run.
+# WORK: folder of the artefacts, work/demo unless given: work/mygene, with the shipped model, stays as it is.
+# FULL=1: trains on everything (an hour and a half on two cores), else a quick run.
 set -euo pipefail
-WORK=${WORK:-work/mygene}
+WORK=${WORK:-work/demo}
 FULL=${FULL:-}
 export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 if [ -n "$FULL" ]; then
-  most=7000 draw=17000 valid=0.01 test=0.02 train=ft_configs/smollm2_135m_lora_cpu_full.yaml sweep=eval_configs/mygene_full.yaml
+  most=5000 draw=11000 valid=0.01 test=0.02 train=ft_configs/smollm2_135m_lora_cpu_full.yaml sweep=eval_configs/mygene_full.yaml
 else
-  most=700 draw=3500 valid=0.02 test=0.04 train=ft_configs/smollm2_135m_lora_cpu.yaml sweep=eval_configs/mygene_quick.yaml
+  most=500 draw=2200 valid=0.02 test=0.05 train=ft_configs/smollm2_135m_lora_cpu.yaml sweep=eval_configs/mygene_quick.yaml
 fi
 
+model=$WORK/model/model-q8_0.gguf
 times=()
 stage() { # stage NAME COMMAND...: say what starts, and how long it took
   local name=$1 began=$SECONDS
@@ -53,13 +55,15 @@ stage "calls to pairs" querywright pairs make --api mygene --calls "$WORK/calls/
 stage "verify" querywright pairs verify "$WORK/made/pairs.jsonl" --api mygene \
   --out "$WORK/made/verified.jsonl" --rejects "$WORK/made/rejects.jsonl"
 stage "split" querywright pairs split "$WORK/made/verified.jsonl" --valid $valid --test $test --out "$WORK/pairs"
-stage "fine-tune" querywright finetune "$train"
-stage "export" querywright export "$train"
-stage "evaluate" querywright eval "$sweep"
+stage "fine-tune" querywright finetune "$train" workspace="$WORK"
+stage "export" querywright export "$train" workspace="$WORK" --api mygene
+stage "evaluate" querywright eval "$sweep" models.tuned.path="$model" pairs="$WORK/pairs/test.jsonl" \
+  examples="$WORK/pairs/train.jsonl" out="$WORK/eval"
+stage "model card with scores" querywright export "$train" workspace="$WORK" --api mygene --scores "$WORK/eval/scores.json"
 
 question="which human genes have a symbol starting with CDK? give me symbol and name, at most 5"
 printf '\n\033[1m== one request\033[0m   %s\n' "$question" >&2
-querywright ask --api mygene --model "$WORK/model/model-q8_0.gguf" --hits "$question"
+querywright ask --api mygene --model "$model" --hits "$question"
 printf '\nTimes of the stages:\n' >&2
 printf '%s\n' "${times[@]}" >&2
-printf '\nOpen the query assistant:  .venv/bin/querywright serve --model %s --port 7860\n' "$WORK/model/model-q8_0.gguf" >&2
+printf '\nOpen the query assistant:  .venv/bin/querywright serve --model %s --port 7860\n' "$model" >&2
