@@ -24,13 +24,27 @@ stage() { # stage NAME COMMAND...: say what starts, and how long it took
   times+=("$(printf '%6d s  %s' $((SECONDS - began)) "$name")")
 }
 
-port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+mkdir -p "$WORK"
+# the port is kept: results of the service are remembered under its address
+python - "$WORK/port" <<'PY'
+import pathlib, socket, sys
+kept = pathlib.Path(sys.argv[1])
+for port in ([int(kept.read_text())] if kept.is_file() else []) + [0]:
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        kept.write_text(str(s.getsockname()[1]))
+        break
+PY
+port=$(cat "$WORK/port")
 server=
 cleanup() { if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; fi; }
 trap cleanup EXIT
 
 start_service() {
-  mkdir -p "$WORK"
   querywright api serve --api mygene --port "$port" >"$WORK/service.log" 2>&1 &
   server=$!
   for _ in $(seq 240); do
