@@ -222,7 +222,9 @@ def recipe_main(cfg: DictConfig) -> None:
     if is_done(output, run_facts(cfg)):
         say(f"nothing to do: {output / MANIFEST} covers this config and data")
         return
-    (output / MANIFEST).unlink(missing_ok=True)
+    if (output / MANIFEST).is_file():
+        say(f"{output} holds a run of another config or other data: it is trained anew and replaced")
+        (output / MANIFEST).unlink()
     recipe = Recipe(cfg=cfg)
     recipe.setup(cfg=cfg)
     recipe.train()
