@@ -16,7 +16,6 @@ from collections import Counter
 from pathlib import Path
 
 from querywright.api.definition import load
-from querywright.api.grammar import mask_source
 from querywright.engines.base import Grammar
 from querywright.engines.llama import LlamaEngine
 from querywright.generate.answer import grammar_for, sample
@@ -99,7 +98,7 @@ def main() -> None:
     assert plain is not None
     assert gbnf is not None
     mask, other = choose_ms(engine, plain), choose_ms(engine, gbnf)
-    grounded = [mask_source(api, ground(api, s)) for s in SENTENCES]
+    grounded = [ground(api, s) for s in SENTENCES]
     print(f"choose: llguidance {mask:.3f} ms, GBNF {other:.3f} ms ({other / mask:.0f} times)")
     print(f"compile: grammar {compile_ms(engine, [plain.text + f'// {n}' for n in range(5)]):.1f} ms, "
           f"grounded {compile_ms(engine, grounded):.1f} ms")  # fmt: skip

@@ -22,11 +22,11 @@ READ = {
     "MINUS": "[-!]",
     "AND": "(AND|%26%26)",
     "OR": r"(OR|\|\|)",
-    "INTERVAL": r"([A-Za-z]+[0-9]+\.)?chr[0-9A-Za-z_]+:[0-9][0-9,]*-[0-9][0-9,]*",
+    "INTERVAL": r"([A-Za-z]+[0-9]+\.)?[Cc][Hh][Rr][0-9A-Za-z_]+:[0-9][0-9,]*-[0-9][0-9,]*",
     "BOUND": r"""(\*|-?[0-9A-Za-z_.:*\-]+|"[^"\\&#%+\n]+")""",
     "NUMBER": r"-?[0-9A-Za-z_.:-]+",
     "FIRST": rf"({_FIRST}|%2[356]|\\([^\s%&#+A-Za-z0-9]|%2[356B]))",
-    "REST": rf"({_CHAR}|%2[356B]|\\([^\s%&#+A-Za-z0-9]|%2[356B]))",
+    "REST": rf"({_CHAR}|%2[356B]|\\([^\t-\r%&#+A-Za-z0-9]|%2[356B]))",
     "QUOTED": r"""\\["\\*?]""",
     "DISTANCE": r"[0-9.]*",
 }
@@ -152,15 +152,19 @@ def _tail(endpoint: str, params: list[str], has_query: bool) -> list[str]:
 _NOT_WRITTEN = {"scopes", "exists", "missing", "scroll_id", "userfilter", "userquery", "search", "prefix"}
 
 
-@lru_cache(maxsize=8)
-def build(api: API) -> str:
-    """Compile the `.lark` grammar of an API's calls; its start rule is `call`."""
+@lru_cache(maxsize=32)
+def build(api: API, without: frozenset[str] = frozenset()) -> str:
+    """Compile the `.lark` grammar of an API's calls; its start rule is `call`.
+
+    Args:
+        without: optional parameters that are left out of it.
+    """
     calls: list[str] = []
     rules: list[str] = []
     terminals: dict[str, str] = {}
     for name, endpoint in api.endpoints.items():
         before, has_id, _ = endpoint.path.partition("{id}")
-        optional = [p for p in endpoint.params if p not in _NOT_WRITTEN and p != "q"]
+        optional = [p for p in endpoint.params if p not in _NOT_WRITTEN and p != "q" and p not in without]
         has_query = "q" in endpoint.params
         parts = [f'"{before}?q=" query' if has_query else f'"{before}"'] + (["ID"] if has_id else [])
         if optional:
@@ -185,20 +189,21 @@ def build(api: API) -> str:
     return head + top + "\n\n" + _bounded(language)
 
 
-def mask_source(api: API, terminals: Mapping[str, str] | None = None) -> str:
+def mask_source(api: API, terminals: Mapping[str, str] | None = None, without: frozenset[str] = frozenset()) -> str:
     """The same grammar as llguidance reads it: it has no terminal priorities, it lexes by the longest match.
 
     Args:
         terminals: right-hand sides that take the place of terminals, by name, or stand beside them under new names
             (see `generate.ground`). Each has to be within the language of the terminal that it replaces.
+        without: optional parameters that are left out.
     """
-    source = _without_priorities(api)
+    source = _without_priorities(api, without)
     if not terminals:
         return source
     kept = (line for line in source.split("\n") if line.partition(":")[0] not in terminals)
     return "\n".join([*kept, *(f"{name}: {right}" for name, right in terminals.items()), ""])
 
 
-@lru_cache(maxsize=8)
-def _without_priorities(api: API) -> str:
-    return re.sub(r"(?m)^([A-Z_0-9]+)\.\d+:", r"\1:", build(api))
+@lru_cache(maxsize=32)
+def _without_priorities(api: API, without: frozenset[str]) -> str:
+    return re.sub(r"(?m)^([A-Z_0-9]+)\.\d+:", r"\1:", build(api, without))

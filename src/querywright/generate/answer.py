@@ -115,7 +115,7 @@ def grammar_for(api: API, decoding: str, instruction: str | None = None) -> Gram
 
         return Grammar(build_gbnf(api), "gbnf")
     if decoding in ("grammar", "grounded"):
-        return Grammar(mask_source(api, ground(api, instruction) if instruction is not None else None))
+        return Grammar(mask_source(api) if instruction is None else ground(api, instruction))
     known = [*get_args(Decoding)]
     near = did_you_mean(decoding, known)
     raise QuerywrightError(f"no decoding {decoding!r}{near}", hint=f"one of {', '.join(known)}")

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import yaml
 
 from querywright.api.definition import API
-from querywright.api.grammar import SPECIAL, alternatives, integer_terminal, vocabulary_terminal
+from querywright.api.grammar import SPECIAL, alternatives, integer_terminal, mask_source, vocabulary_terminal
 from querywright.api.query import Term, escape, print_query
 from querywright.artefacts import data_dir
 
@@ -113,7 +114,7 @@ def _gap(text: str) -> str:
 def _numbers(sentence: str, raw: list[str]) -> list[str]:
     found = [m.replace(",", "") for m in re.findall(r"\d[\d,]*(?:\.\d+)?", sentence)]
     found += [part for m in re.findall(r"\d[\d,]*", sentence) for part in m.split(",") if part]
-    lower = [w.strip(_EDGE).lower() for w in raw]
+    lower = [_spelt(w.strip(_EDGE).lower()) for w in raw]
     for i, word in enumerate(lower):
         values = [float(_NUMBER_WORDS[p]) for p in word.split("-") if p in _NUMBER_WORDS]
         if values:
@@ -131,14 +132,76 @@ def _numbers(sentence: str, raw: list[str]) -> list[str]:
     return [n for n in found if n]
 
 
+def _spelt(word: str) -> str:
+    """A number's word whose letters were swapped ("twnety")."""
+    if len(word) > 4 and word.isalpha() and word not in _NUMBER_WORDS:
+        near = [n for n in _NUMBER_WORDS if n[0] == word[0] and sorted(n) == sorted(word)]
+        return near[0] if near else word
+    return word
+
+
 def _plain(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
 # --- the terminals -------------------------------------------------------------------------------------------------
-def ground(api: API, sentence: str) -> dict[str, str]:
-    """Right-hand sides for the terminals of `api`'s grammar, by name (see `grammar.mask_source`)."""
+def ground(api: API, sentence: str) -> str:
+    """The grammar of an API's calls, as llguidance reads it, with values only from `sentence`.
+
+    A parameter whose values would all have to come from the sentence, and for which it offers none, is left out:
+    no species where none is named, no offset where no number is.
+    """
     offered = spans(sentence)
+    terminals = _values(api, sentence, offered)
+    without = set()
+    for name, param in api.params.items():
+        if param.kind == "integer":
+            terminals[integer_terminal(param)] = f"/{alternatives(_counts(offered, param.min or 0, param.max))}/"
+            if not offered.integers and name not in _SAID_WITHOUT_NUMBERS:
+                without.add(name)
+        if param.kind == "vocabulary" and param.numeric:
+            ids = [str(n) for n in offered.integers if 0 < n < 10**8]
+            said = [*mentioned(api, param.vocabulary, sentence), *ids]
+            terminals[vocabulary_terminal(param)] = f"/{alternatives(said or ['0'])}/"
+            without |= set() if said else {name}
+    return mask_source(api, terminals, frozenset(without))
+
+
+# how many: also said as "how many", "the top one" or "all"
+_SAID_WITHOUT_NUMBERS = {"size"}
+
+
+def mentioned(api: API, vocabulary: str, sentence: str) -> list[str]:
+    """The names of a vocabulary that a sentence mentions, by their ids or any of their words, small slips forgiven.
+
+    All of them where nobody wrote their words down (`lexicon.yaml`).
+    """
+    names = api.vocabularies[vocabulary]
+    spoken: dict[str, list[str]] = _known(api)["spoken"].get(vocabulary, {})
+    if not spoken:
+        return [*names]
+    words = [w.rstrip(".") if w[0].isdigit() else w for w in re.findall(r"[\w.]+", sentence.lower())]
+    text = " ".join(words)
+    pairs = [f"{a} {b}" for a, b in pairwise(words)]
+    found = []
+    for name in {**names, **spoken}:
+        phrases = spoken.get(name, [name])
+        said = str(names.get(name, name)) in words
+        said = said or any(re.search(rf"(?<!\w){re.escape(p)}(s|es)?(?!\w)", text) for p in phrases)
+        if said or any(_near(p, pairs if " " in p else words) for p in phrases):
+            found.append(name)
+    return found
+
+
+def _near(phrase: str, texts: list[str]) -> bool:
+    if len(phrase) < 5:
+        return False
+    alike = [t for t in texts if t[:1] == phrase[:1] and abs(len(t) - len(phrase)) < 3]
+    return bool(get_close_matches(phrase, alike, 1, 0.8))
+
+
+def _values(api: API, sentence: str, offered: Spans) -> dict[str, str]:
+    """Right-hand sides of the terminals that hold values, by name (see `grammar.mask_source`)."""
     known = _known(api)
     words = {w: None for word in offered.words for w in _cases(word)}
     words.update(dict.fromkeys([*offered.numbers, *known["words"], "1", "-1"]))
@@ -165,13 +228,6 @@ def ground(api: API, sentence: str) -> dict[str, str]:
         assembly = rf"({alternatives(names)}\.)?" if names else ""
         ends = alternatives(whole or ["0"])
         terminals["INTERVAL"] = rf"/{assembly}chr{alternatives(chromosomes or ['1'])}:{ends}-{ends}/"
-    for param in api.params.values():
-        if param.kind == "integer":
-            terminals[integer_terminal(param)] = f"/{alternatives(_counts(offered, param.min or 0, param.max))}/"
-        if param.kind == "vocabulary" and param.numeric:
-            ids = [n for n in whole if re.fullmatch(r"[1-9][0-9]{0,7}", n)]
-            names = [*api.vocabularies[param.vocabulary], *known["numbers"], *ids]
-            terminals[vocabulary_terminal(param)] = f"/{alternatives(names)}/"
     return terminals
 
 
@@ -193,7 +249,7 @@ def _word(text: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _known(api: API) -> dict[str, list[str]]:
+def _known(api: API) -> dict[str, Any]:
     """Values that need no span: ids of vocabularies, and values that people say as a noun ("pseudogenes")."""
     path = data_dir() / "apis" / api.name / "lexicon.yaml"
     lexicon: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -201,7 +257,16 @@ def _known(api: API) -> dict[str, list[str]]:
     words = [str(v) for values in (lexicon.get("nouns_for") or {}).values() for v in values]
     named = [str(v) for vocabulary in api.vocabularies.values() for v in vocabulary.values()]
     flags = ["true", "false"] if any(f.type == "boolean" for f in api.fields.values()) else []
-    return {"numbers": [*numbers, *named], "words": [*words, *numbers, *named, *flags]}
+    spoken = {
+        vocabulary: {
+            name: sorted({" ".join(re.findall(r"[\w.]+", str(p).lower())) for p in chain([name], *forms.values())})
+            for name, forms in names.items()
+            if isinstance(forms, dict)
+        }
+        for vocabulary, names in (lexicon.get("vocabularies") or {}).items()
+        if isinstance(names, dict)
+    }
+    return {"words": [*words, *numbers, *named, *flags], "spoken": spoken}
 
 
 # What the grammar's own terminals take; a word that needs another spelling is left out. See `grammar.WRITE`.
