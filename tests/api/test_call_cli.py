@@ -13,7 +13,7 @@ def run(*args: str, text: bytes = b"") -> subprocess.CompletedProcess[bytes]:
 
 
 def test_parse_gives_one_json_a_line_and_never_dies() -> None:
-    lines = [b"/v3/query?limit=5&q=symbol:CDK2", b"/nowhere", b"\xff\xfe", b""]
+    lines = [b"\xef\xbb\xbf/v3/query?limit=5&q=symbol:CDK2\r", b"/nowhere", b"\xff\xfe", b"", b"\r"]
     lines += [b"/v3/query?q=" + b"(" * 3000, b"/v3/query?q=%00"]
     done = run("call", "parse", "--api", "mygene", text=b"\n".join(lines) + b"\n")
     assert done.returncode == 0, done.stderr
@@ -34,7 +34,7 @@ def test_same_answers_with_its_exit_code() -> None:
     assert same("/v3/query?q=symbol:CDK2", "/v3/query?q=symbol:CDK3").returncode == 1
     broken = same("/v3/query?q=symbol:CDK2", "/elsewhere")
     assert broken.returncode == 2
-    assert b"unknown endpoint" in broken.stderr
+    assert b"'/elsewhere' is no call: unknown endpoint" in broken.stderr
     assert b"Traceback" not in broken.stderr
 
 

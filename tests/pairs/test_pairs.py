@@ -58,7 +58,7 @@ def test_common_shapes_have_hundreds_of_phrasings(mygene: API) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v3/query?q=symbol:CDK2~1", "/v3/query?q=a OR %2Bb", "/v3/query?scroll_id=xyz", "/v3/query?q=a&userfilter=b"],
+    ["/v3/query?q=symbol:CDK2~1", "/v3/query?q=a OR b AND c", "/v3/query?scroll_id=xyz", "/v3/query?q=a&userfilter=b"],
 )
 def test_what_has_no_words_is_left_out(mygene: API, path: str) -> None:
     call = parse(mygene, path)

@@ -8,7 +8,7 @@ of its operands are still the writer's. `Call.canonical` sorts and folds these a
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from querywright.api.definition import API, Param
 from querywright.api.forms import Call, Value, fold, same
@@ -33,7 +33,7 @@ def _decode(text: str) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})", text) is not None:
         text = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", text)  # a lone % is itself
     decoded = unquote(text, errors="strict")
-    if re.search(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]", decoded):
+    if re.search(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffd]", decoded):
         raise CallError("bad_encoding", "the path holds control or damaged characters")
     return decoded
 
@@ -56,43 +56,46 @@ def parse(api: API, path: str) -> Call:
 def _parse(api: API, path: str) -> Call:
     if len(path) > MAX_LENGTH:
         raise CallError("too_long", f"the path has {len(path)} characters; {MAX_LENGTH} are read")
-    path = re.sub(r"^https?://[^/?#]+", "", path.strip())
+    path = re.sub(rf"^(https?://[^/?#]+|{_host(api)}(?=/))", "", path.strip("\ufeff \t\r\n"), flags=re.I)
+    if not path:
+        raise CallError("unknown_endpoint", "there is no path")
     head, _, tail = path.split("#", 1)[0].partition("?")
     endpoint, record = _endpoint(api, _decode(head))
     given: dict[str, list[str]] = {}
-    for name, value in _split(api, tail):
-        given.setdefault(name, []).append(value)
+    for name, text in _split(api, tail):
+        given.setdefault(name, []).append(text)
     spec = api.endpoints[endpoint]
     values: dict[str, Value] = {}
-    query_text: str | None = None
     for name, texts in given.items():
         if name in api.ignored_params:
             continue
         canonical = api.param_names.get(name) or api.param_names.get(name.lower())
         if canonical is None:
             near = did_you_mean(name, [*api.param_names])
-            raise CallError("unknown_parameter", f"unknown parameter {name!r}{near}")
+            raise CallError("unknown_parameter", f"unknown parameter {name[:60]!r}{near}")
         param = api.params[canonical]
         text = texts[-1] if param.kind not in ("fields", "sort", "vocabulary") else ",".join(texts)
-        if canonical in values or (param.kind == "query" and query_text is not None):
-            raise CallError("repeated_parameter", f"{canonical} is given twice, under different names")
         if canonical not in spec.params:
             continue  # known elsewhere, without meaning here: services ignore it
-        if param.kind == "query":
-            query_text = text
-        elif text.strip() or param.kind == "query":
-            values[canonical] = _read(api, canonical, param, text.strip())
+        if not text.strip():
+            continue
+        value: Value = text if param.kind == "query" else _read(api, canonical, param, text.strip())
+        if values.setdefault(canonical, value) != value:
+            raise CallError("repeated_parameter", f"{canonical} is given twice, with different values")
     node: Node | None = None
+    query_text = str(values.pop("q", ""))
     if spec.required:
-        if query_text is not None and query_text.strip():
+        if query_text:
             node = parse_query(query_text, lambda n: _resolve_searched(api, n))
-        elif not any(values.get(r) for r in spec.required if r != "q"):
+        elif not any(values.get(r) for r in spec.required):
             raise CallError("missing_parameter", f"{spec.path} needs a value for {' or '.join(spec.required)}")
     return normalise(Call(api, endpoint, record, node, tuple(values.items())))
 
 
 def _endpoint(api: API, path: str) -> tuple[str, str | None]:
     path = re.sub(r"/{2,}", "/", path).rstrip("/") or "/"
+    if any(path + "/" == e.path.partition("{id}")[0] for e in api.endpoints.values()):
+        raise CallError("bad_id", f"{path} needs an id after it")
     for name, endpoint in sorted(api.endpoints.items(), key=lambda e: "{id}" in e[1].path):
         current = api.version_prefixes[0]
         for prefix in api.version_prefixes:
@@ -103,6 +106,10 @@ def _endpoint(api: API, path: str) -> tuple[str, str | None]:
             if has_id and path.startswith(before) and path.endswith(after) and len(path) > len(before + after):
                 return name, _record_id(api, path[len(before) : len(path) - len(after) or None])
     raise CallError("unknown_endpoint", f"unknown endpoint {path[:80]!r}; known: {', '.join(_paths(api))}")
+
+
+def _host(api: API) -> str:
+    return re.escape(urlsplit(api.base_url).netloc)
 
 
 def _paths(api: API) -> list[str]:
@@ -141,6 +148,8 @@ def _resolve_searched(api: API, name: str) -> str:
     for param in api.params.values():
         if name.lower() in param.in_query:
             return param.field
+    if name == "_missing_":
+        raise QueryError("_missing_ is not understood: write NOT _exists_:FIELD")
     known = api.resolve(name)
     if known is None:
         raise QueryError(api.unknown_field(name))

@@ -64,6 +64,7 @@ class Intervals(_Strict):
     model_config = ConfigDict(extra="allow")
     default: str
     default_species: str = ""
+    of_default_species: tuple[str, ...] = ()
 
     def field(self, assembly: str | None) -> str | None:
         """The object field with `.chr`, `.start` and `.end` for an assembly, or None if there is none."""
@@ -163,9 +164,18 @@ class API(_Strict):
         """A vocabulary's word for a value (`9606` is `human`), or the value itself."""
         return next((k for k, v in self.vocabularies[param.vocabulary].items() if str(v) == value), value)
 
+    def defaults(self, name: str) -> tuple[str, ...]:
+        """What a parameter of several values has where it is not given."""
+        param = self.params.get(name)
+        return tuple(param.default or ()) if param else ()
+
+    def lifted(self, name: str) -> bool:
+        """Whether a search in this field is the same as a parameter, as `taxid:9606` is `species=human`."""
+        return any(param.field == name and param.in_query for param in self.params.values())
+
     def unknown_field(self, name: str) -> str:
         """A reason that a person understands."""
-        return f"unknown field {name!r}{did_you_mean(name, [*self.fields, *self.field_aliases])}"
+        return f"unknown field {name[:60]!r}{did_you_mean(name, [*self.fields, *self.field_aliases])}"
 
 
 def shipped() -> list[str]:

@@ -97,6 +97,8 @@ def _parameter(call: Call, name: str, value: Value) -> str:
     api, param = call.api, call.api.params[name]
     values = value if isinstance(value, tuple) else ()
     if param.kind == "vocabulary":
+        if param.all in values:
+            return f"of any {param.vocabulary}"
         names = _list([_entry(api, param.vocabulary, v) for v in values], "or")
         return f"only {names}" if param.in_query else f"hits only of {names}, counts of all"
     if param.kind == "fields":

@@ -9,7 +9,19 @@ from typing import Any
 from urllib.parse import quote
 
 from querywright.api.definition import API, Param
-from querywright.api.query import Bool, Interval, Node, Range, Term, escape, print_query, rewrite, walk
+from querywright.api.query import (
+    Bool,
+    Interval,
+    Node,
+    Range,
+    Term,
+    escape,
+    has_wildcard,
+    print_query,
+    rewrite,
+    simplify,
+    walk,
+)
 
 Value = str | int | bool | tuple[str, ...]
 
@@ -69,12 +81,27 @@ def fold(call: Call) -> Call:
     """Sort what has no order and lower what has no case."""
     api = call.api
     node = None if call.query is None else _order(rewrite(call.query, lambda leaf: _fold_leaf(api, leaf)))
-    values = {n: tuple(sorted(v)) if isinstance(v, tuple) and n != "sort" else v for n, v in call.params}
-    if api.intervals and node is not None and any(isinstance(n, Interval) for n in walk(node)):
+    values = {n: _fold_value(api, n, v) for n, v in call.params}
+    if call.query is not None and values.get("fields") == tuple(sorted(api.defaults("fields"))):
+        values.pop("fields")
+    if values.get("fetch_all"):
+        values.pop("size", None)  # its pages are always as large as they can be
+    if not values.get("facets"):
+        values.pop("facet_size", None)
+    spans = [n for n in walk(node) if isinstance(n, Interval)] if node is not None else []
+    if api.intervals and any(n.assembly in (None, *api.intervals.of_default_species) for n in spans):
         default = api.intervals.default_species
         if default and values.get("species") == (default,):
             values.pop("species")
     return replace(call, query=node, params=tuple(values.items()), id=_fold_id(call.id))
+
+
+def _fold_value(api: API, name: str, value: Value) -> Value:
+    if not isinstance(value, tuple) or name == "sort":
+        return value
+    if name == "fields":  # a hit has its id and score whether they are asked for or not
+        value = tuple(v for v in value if v not in api.meta_fields) or ("_id",)
+    return tuple(sorted(value))
 
 
 def _fold_id(text: str | None) -> str | None:
@@ -82,17 +109,22 @@ def _fold_id(text: str | None) -> str | None:
 
 
 def _fold_leaf(api: API, leaf: Node) -> Node:
-    if isinstance(leaf, Term) and leaf.field is None and leaf.kind == "word" and ":" in leaf.value:
+    if isinstance(leaf, Term) and leaf.field is None and leaf.kind in ("word", "phrase") and ":" in leaf.value:
         prefix, _, rest = leaf.value.partition(":")
-        fields = [f for f, p in api.value_prefixes.items() if p.lower() == prefix.lower() and rest]
+        whole = rest if leaf.kind == "word" else re.fullmatch(r"\w+", rest) and "~" not in leaf.tail
+        fields = [f for f, p in api.value_prefixes.items() if p.lower() == prefix.lower() and whole]
         if fields and any(api.fields[leaf].default_search for leaf in api.leaves(fields[0])):
             # an id with its prefix stands in that prefix's field and nowhere else
-            leaf = replace(leaf, field=fields[0], value=rest)
+            leaf = replace(leaf, field=fields[0], value=rest, kind="word")
     if isinstance(leaf, Term | Range) and leaf.field is not None and leaf.field not in api.meta_fields:
         leaves = api.leaves(leaf.field)
         if len(leaves) == 1:  # searching an object is searching its leaves; with one leaf the two are the same
             leaf = replace(leaf, field=leaves[0])
+    if isinstance(leaf, Range):
+        return _fold_range(api, leaf)
     analysis = api.analysis(leaf.field) if isinstance(leaf, Term) else ""
+    if isinstance(leaf, Term) and leaf.kind == "wildcard" and not api.leading_wildcard:
+        leaf = _fold_wildcard(leaf)
     if isinstance(leaf, Term) and (analysis in ("lower", "text") or (leaf.kind == "wildcard" and analysis != "exact")):
         return replace(leaf, value=leaf.value.lower())
     if isinstance(leaf, Interval):
@@ -100,11 +132,32 @@ def _fold_leaf(api: API, leaf: Node) -> Node:
     return leaf
 
 
+def _fold_wildcard(leaf: Term) -> Term:
+    """`*kinase` is `kinase` to a service that ignores wildcards at the start of a word."""
+    value = leaf.value.lstrip("*?")
+    if has_wildcard(value):
+        return replace(leaf, value=value) if re.match(r"\w", value) else leaf
+    return replace(leaf, value=value, kind="word") if re.fullmatch(r"\w+", value) else leaf
+
+
+def _fold_range(api: API, leaf: Range) -> Range | Term:
+    """One spelling of letter case, of open ends, and of a range that holds one value."""
+    analysis = api.analysis(leaf.field)
+    low, high = (b.lower() if analysis in ("lower", "text") else b for b in (leaf.low, leaf.high))
+    folded = Range(leaf.field, low, high, leaf.include_low or low == "*", leaf.include_high or high == "*")
+    if leaf.field in api.meta_fields or api.lifted(leaf.field) or analysis not in ("lower", "number"):
+        return folded
+    return Term(leaf.field, low) if folded.one_value else folded
+
+
 def _order(node: Node) -> Node:
+    """Operands in one order; what is the same only then is said once."""
     if not isinstance(node, Bool):
         return node
     parts = ([_order(n) for n in part] for part in (node.must, node.should, node.must_not))
-    return Bool(*(tuple(dict.fromkeys(sorted(part, key=print_query))) for part in parts))
+    ordered = Bool(*(tuple(dict.fromkeys(sorted(part, key=print_query))) for part in parts))
+    simple = simplify(ordered)
+    return ordered if simple == ordered else _order(simple)
 
 
 def _mask(leaf: Node) -> Node:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from decimal import Decimal
 
-from querywright.api.definition import API, Param
+from querywright.api.definition import API, Param, SchemaField
 from querywright.api.forms import Call, Value
-from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term, rewrite, simplify
+from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term, rewrite, simplify, walk
 
 
 def normalise(call: Call) -> Call:
@@ -32,7 +33,7 @@ def normalise(call: Call) -> Call:
             continue
         if param.all and isinstance(value, tuple) and param.all in value:
             value = (param.all,)
-            if param.kind == "vocabulary":
+            if param.kind == "vocabulary" and not (param.in_query and _has_default_species(api, node)):
                 values.pop(name)  # all of them is what is searched anyway
                 continue
         if param.kind == "fields" and isinstance(value, tuple):
@@ -55,6 +56,12 @@ def _names(value: Value) -> tuple[str, ...]:
     return value if isinstance(value, tuple) else ()
 
 
+def _has_default_species(api: API, node: Node | None) -> bool:
+    """Whether the query has an interval that is looked for in one species unless the call says otherwise."""
+    spans = [n for n in walk(node) if isinstance(n, Interval)] if node is not None else []
+    return bool(api.intervals and api.intervals.default_species) and any(n.assembly is None for n in spans)
+
+
 def _without_children(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(n for n in names if not any(n.startswith(other + ".") for other in names))
 
@@ -68,12 +75,15 @@ def _scoped(leaf: Node, scopes: tuple[str, ...]) -> Node:
 def _tidy_leaf(api: API, leaf: Node) -> Node:
     """A term's one spelling: no needless quotation marks, no id prefix that the field implies."""
     if isinstance(leaf, Interval):
-        return replace(leaf, assembly=None) if api.intervals and leaf.assembly == "hg38" else leaf
+        known = api.intervals.field(leaf.assembly) if api.intervals else None
+        return replace(leaf, assembly=None) if api.intervals and known == api.intervals.default else leaf
     if isinstance(leaf, Range) and leaf.low == leaf.high == "*":
         return Exists(leaf.field)
+    if isinstance(leaf, Range) and leaf.one_value and api.lifted(leaf.field):
+        leaf = Term(leaf.field, leaf.low)
     if not isinstance(leaf, Term):
         return leaf
-    value, kind = leaf.value, leaf.kind
+    value, kind, tail = leaf.value, leaf.kind, _tidy_tail(leaf)
     analysis = api.analysis(leaf.field)
     if leaf.field is not None:
         prefix = api.value_prefixes.get(leaf.field.split(".")[0])
@@ -82,11 +92,29 @@ def _tidy_leaf(api: API, leaf: Node) -> Node:
         for param in api.params.values():
             if param.field == leaf.field and param.vocabulary:
                 value = str(api.vocabularies[param.vocabulary].get(value.lower(), value))
-    if kind == "phrase" and not leaf.tail.startswith("~") and value.strip():
+        field = _single(api, leaf.field)
+        if field and field.type in ("integer", "long") and re.fullmatch(r"0+[0-9]+", value):
+            value = value.lstrip("0") or "0"
+    if kind == "phrase" and value.strip():
         one_token = re.fullmatch(r"\w+", value, re.ASCII)
         if one_token or (analysis in ("lower", "exact", "number") and not re.search(r"\s", value)):
-            kind = "word"
-    return replace(leaf, value=value, kind=kind)
+            kind, tail = "word", tail[tail.find("^") :] if "^" in tail else ""  # one word has no distance
+    return replace(leaf, value=value, kind=kind, tail=tail)
+
+
+def _single(api: API, name: str) -> SchemaField | None:
+    """The one field that a search in `name` looks at, or None where there are several."""
+    leaves = api.leaves(name)
+    return api.fields.get(leaves[0]) if len(leaves) == 1 else None
+
+
+def _tidy_tail(leaf: Term) -> str:
+    """A weight's one spelling; a weight of 1 and a distance of 0 between a phrase's words are none."""
+    distance, caret, boost = leaf.tail.partition("^")
+    if leaf.kind == "phrase" and distance == "~0":
+        distance = ""
+    weight = format(Decimal(boost).normalize(), "f") if caret else "1"
+    return distance + (f"^{weight}" if weight != "1" else "")
 
 
 def _lift(api: API, name: str, param: Param, node: Node, values: dict[str, Value]) -> tuple[Node, dict[str, Value]]:

@@ -15,6 +15,11 @@ from typing import Any
 from lark import Lark, Token, Transformer, UnexpectedInput
 from lark.exceptions import VisitError
 
+from querywright.api.query_text import QueryError as QueryError
+from querywright.api.query_text import escape as escape
+from querywright.api.query_text import tidy
+from querywright.api.query_text import unescape as unescape
+
 
 @dataclass(frozen=True)
 class Everything:
@@ -40,6 +45,12 @@ class Range:
     high: str
     include_low: bool = True
     include_high: bool = True
+
+    @property
+    def one_value(self) -> bool:
+        """Whether both ends are the same plain value."""
+        plain = re.fullmatch(r"[\w.-]+", self.low) is not None
+        return plain and self.low == self.high and self.include_low and self.include_high
 
 
 @dataclass(frozen=True)
@@ -71,64 +82,19 @@ class Bool:
 Node = Everything | Term | Range | Exists | Interval | Bool
 
 
-class QueryError(ValueError):
-    """A query string that is no query; the message is a reason for people."""
-
-
-# --- the text layer: what stands in a URL as %XX, also stands so in the grammar -----------------------------------
-_ESCAPES = {"%": "%25", "&": "%26", "#": "%23", "+": "%2B"}
-
-
-def escape(text: str) -> str:
-    """Write the four characters that a URL would take for itself as %XX."""
-    return re.sub(r"[%&#+]", lambda m: _ESCAPES[m[0]], text)
-
-
-def unescape(text: str) -> str:
-    """The opposite of `escape`; any %XX of an ASCII character is taken."""
-    return re.sub(r"%([0-7][0-9A-F])", lambda m: chr(int(m[1], 16)), text)
-
-
-_SPLIT = re.compile(r'((?<!\\)"(?:\\.|[^"\\])*")', re.S)
-
-
-def _tidy(text: str) -> str:
-    """Fold white space outside of phrases; put spaces where two clauses touch."""
-    parts = _SPLIT.split(text.strip())
-    if any('"' in re.sub(r"\\.", "", p) for p in parts[::2]):
-        raise QueryError("a quotation mark is not closed")
-    for i in range(0, len(parts), 2):
-        p = re.sub(r"\s+", " ", parts[i])
-        p = re.sub(r"(?<!\\)\( ", "(", p)
-        p = re.sub(r" \)", ")", p)
-        p = re.sub(r"(?<=[^\\]\))(?=[^\s)^~])", " ", p)
-        p = re.sub(r"(?<=[\w*?])\((?=\w)", " (", p)
-        p = re.sub(r"(?<=[^\\\s]:) (?=\S)", "", p)
-        p = re.sub(r" NOT$| (AND|OR)$", "", p) if i == len(parts) - 1 else p
-        parts[i] = p
-    for i in range(1, len(parts), 2):
-        parts[i] = re.sub(r"\s+", " ", parts[i])
-        if i + 1 < len(parts) and parts[i + 1][:1] not in ("", " ", ")", "~", "^"):
-            parts[i] += " "
-        if parts[i - 1][-1:] not in ("", " ", "(", ":", "-", "+", "!"):
-            parts[i] = " " + parts[i]
-    tidy = "".join(parts).strip()
-    return "*" if tidy == "*:*" else tidy
-
-
 # --- reading -------------------------------------------------------------------------------------------------------
 def _unquote(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text)
 
 
 def _split_tail(text: str) -> tuple[str, str]:
-    match = re.search(r"(?<!\\)((?:~[\d.]*)?(?:\^[\d.]+)?)$", text)
-    tail = match[1] if match else ""
-    return (text[: len(text) - len(tail)], tail) if tail else (text, "")
+    match = re.fullmatch(r"((?:\\.|[^\\])*?)((?:~[\d.]*)?(?:\^[\d.]+)?)", text, re.S)
+    return (match[1], match[2]) if match else (text, "")
 
 
-def _has_wildcard(text: str) -> bool:
-    return bool(re.search(r"(?<!\\)[*?]", text))
+def has_wildcard(text: str) -> bool:
+    """Whether a `*` or `?` stands in a written word without a backslash before it."""
+    return any(match[1] for match in re.finditer(r"\\.|([*?])", text, re.S))
 
 
 class _Build(Transformer[Token, Any]):
@@ -145,16 +111,19 @@ class _Build(Transformer[Token, Any]):
         text = unescape(body)
         if text == "*" or text == "__all__":
             return Everything()
-        if _has_wildcard(text):
+        if has_wildcard(text):
             return Term(None, text, "wildcard", tail)
-        return Term(None, _unquote(text), "fuzzy" if tail.startswith("~") else "word", tail)
+        kind = "fuzzy" if tail.startswith("~") else "phrase" if " " in text else "word"
+        return Term(None, _unquote(text), kind, tail)
 
     def modifier(self, items: list[Token]) -> str:
         return {"PLUS": "+"}.get(items[0].type, "-")
 
     def interval(self, items: list[Token]) -> Node:
-        match = re.fullmatch(r"(?:(\w+)\.)?chr(\w+):([\d,]+)-([\d,]+)", str(items[0]))
+        match = re.fullmatch(r"(?:(\w+)\.)?chr(\w+):([\d,]+)-([\d,]+)", str(items[0]), re.I)
         assert match is not None, items[0]
+        if max(len(match[3]), len(match[4])) > _MAX_DIGITS:
+            raise QueryError("a position on a chromosome has too many digits")
         start, end = (int(match[i].replace(",", "")) for i in (3, 4))
         return Interval(match[1].lower() if match[1] else None, match[2], start, end)
 
@@ -178,7 +147,7 @@ class _Build(Transformer[Token, Any]):
 
     def group(self, items: list[Any]) -> Node:
         node: Node = items[0]
-        return node
+        return _boosted(node, str(items[1])) if len(items) == 2 else node
 
     def clause(self, items: list[Any]) -> tuple[str, Node]:
         return (items[0] if len(items) == 2 else "", items[-1])
@@ -194,10 +163,10 @@ class _Build(Transformer[Token, Any]):
             mod, node = item
             if occurs and conj == "AND" and occurs[-1][0] != "-":
                 occurs[-1][0] = "+"
-            if occurs and conj == "OR" and occurs[-1][0] == "+" and not occurs[-1][2]:
-                occurs[-1][0] = "?"
-            occurs.append([mod or ("?" if conj == "OR" else "+"), node, bool(mod)])
-        pick = {sign: tuple(n for o, n, _ in occurs if o == sign) for sign in "+?-"}
+            if occurs and conj == "OR" and occurs[-1][0] == "+":
+                occurs[-1][0] = "?"  # where AND is the default, a written + says nothing more
+            occurs.append(["-" if mod == "-" else "?" if conj == "OR" else "+", node])
+        pick = {sign: tuple(n for o, n in occurs if o == sign) for sign in "+?-"}
         return simplify(Bool(pick["+"], pick["?"], pick["-"]))
 
 
@@ -208,6 +177,15 @@ def _with_field(node: Node, field: str) -> Node:
         return Exists(field)
     if isinstance(node, Bool):
         return Bool(*(tuple(_with_field(n, field) for n in part) for part in (node.must, node.should, node.must_not)))
+    return node
+
+
+def _boosted(node: Node, boost: str) -> Node:
+    """A group's weight, given to the words in it that have none of their own."""
+    if isinstance(node, Term):
+        return node if "^" in node.tail else replace(node, tail=node.tail + boost)
+    if isinstance(node, Bool):
+        return Bool(*(tuple(_boosted(n, boost) for n in part) for part in (node.must, node.should, node.must_not)))
     return node
 
 
@@ -240,21 +218,20 @@ def simplify(node: Node) -> Node:
             must.append(child.must_not[0])  # NOT NOT a = a
         else:
             must_not.append(child)
+    must, should, must_not = list(_unique(must)), list(_unique(should)), list(_unique(must_not))
     if len(should) == 1 and not must:
         must, should = should, []
         return simplify(Bool(tuple(must), (), tuple(must_not)))
     real: list[Node] = [n for n in must if not isinstance(n, Everything)]
     if must and not real and should:  # all records are let in, so that `should` only ranks
-        return Bool((Everything(),), _unique(should), _unique(must_not))
+        return Bool((Everything(),), tuple(should), tuple(must_not))
     if real or not must:
         must = real
     elif must and must_not:
         must = []
     if len(should) > 1 and must_not and not must:  # (a OR b) AND NOT c has one form, which a list around it can take in
-        must, should = [Bool((), _unique(should), ())], []
-    if should and must_not and not must:  # (a OR b) AND NOT c: one shape for what is printed and read alike
-        must, should = [Bool(should=_unique(should))], []
-    result = Bool(_unique(must), _unique(should), _unique(must_not))
+        must, should = [Bool(should=tuple(should))], []
+    result = Bool(tuple(must), tuple(should), tuple(must_not))
     if len(result.must) == 1 and not result.should and not result.must_not:
         return result.must[0]
     return result if result != Bool() else Everything()
@@ -272,6 +249,7 @@ def _parser() -> Lark:
     return Lark(source, parser="lalr", start="query", lexer="contextual", maybe_placeholders=False)
 
 
+_MAX_DIGITS = 20  # of a position, with its commas
 _MAX_DEPTH = 40  # groups inside groups; what walks the tree does so by recursion
 
 
@@ -289,12 +267,12 @@ def parse_query(text: str, resolve: Callable[[str], str] = lambda name: name) ->
     Raises:
         QueryError: the text is no query; the message says where and why.
     """
-    tidy = _tidy(text)
-    if not tidy:
+    text = tidy(text)
+    if not text:
         raise QueryError("the query is empty")
-    if len(tidy) > 20_000 or _depth(tidy) > _MAX_DEPTH:
+    if len(text) > 20_000 or _depth(text) > _MAX_DEPTH:
         raise QueryError("the query is too long or too deeply nested")
-    escaped = escape(tidy)
+    escaped = escape(text)
     try:
         return _Build(resolve).transform(_parser().parse(escaped))
     except VisitError as error:
@@ -306,9 +284,15 @@ def parse_query(text: str, resolve: Callable[[str], str] = lambda name: name) ->
 
 
 def _reason(text: str, error: UnexpectedInput, resolve: Callable[[str], str]) -> str:
-    for name in re.findall(rf"(?<![\w\\:.])({FIELD_PATTERN}):", re.sub(r'"[^"]*"', "", text)):
+    for word in re.split(r"[\s()]+", re.sub(r'"[^"]*"', "", text)):
+        name, colon, _ = word.partition(":")
+        name = unescape(name).lstrip("+-!")
+        if not colon or not re.fullmatch(FIELD_PATTERN, escape(name)):
+            continue
+        if name == "_exists_":
+            return "_exists_ takes the name of one field, such as _exists_:symbol"
         try:
-            resolve(unescape(name))
+            resolve(name)
         except QueryError as unknown:
             return str(unknown)
     if text.count("(") != text.count(")"):
@@ -317,6 +301,13 @@ def _reason(text: str, error: UnexpectedInput, resolve: Callable[[str], str]) ->
     rest = unescape(text[at:]) if isinstance(at, int) and 0 <= at < len(text) else ""
     if rest.startswith(":"):
         return f"a colon in a value has to be quoted or escaped, near {rest[:20]!r}"
+    empty = re.match(rf"({FIELD_PATTERN}):(?=[\s)]|$)", rest)
+    if empty:
+        return f"{empty[1]}: has no value"
+    if "()" in text or '""' in text:
+        return "there is nothing between two parentheses or quotation marks"
+    if rest[:1] in ("[", "{"):
+        return f"a range is written as in FIELD:[LOW TO HIGH], near {rest[:20]!r}"
     return f"not a query, near {rest[:20]!r}" if rest else "the query ends too early"
 
 
@@ -350,9 +341,13 @@ def print_query(node: Node, nested: bool = False) -> str:
     if node.should and not node.must:
         any_of = " OR ".join(print_query(n, True) for n in node.should)
         text = f"({any_of}) AND {' AND '.join(negative)}" if negative else any_of
-    elif node.should:  # some required, some only for rank: needs the signs
-        signed = [f"+{print_query(n, True)}" for n in node.must] + [f"-{print_query(n, True)}" for n in node.must_not]
-        text = " OR ".join([*(print_query(n, True) for n in node.should), " ".join(signed)])
+    elif node.should:  # some required, some only for rank: Lucene reads `a AND b OR c` and `b OR a AND d` so
+        required = " AND ".join([*(print_query(n, True) for n in node.must), *negative])
+        optional = [print_query(n, True) for n in node.should]
+        if len(optional) == 1 and len(node.must) > 1:
+            text = f"{optional[0]} OR {required}"
+        else:
+            text = f"{required} AND {' OR '.join(optional if len(optional) > 1 else optional * 2)}"
     elif not negative and all(map(_plain, node.must)):
         text = " ".join(print_query(n) for n in node.must)
     else:

@@ -83,6 +83,8 @@ def filters(call: Call, after: bool = False) -> list[Node]:
     for name, value in given.items():
         param = api.params[name]
         if param.kind == "vocabulary" and isinstance(value, tuple) and after == (not param.in_query):
+            if param.all in value:
+                continue
             nodes.append(_values(api, name, value))
         elif param.kind == "boolean" and value is True and param.field and not after:
             nodes.append(Exists(param.field))

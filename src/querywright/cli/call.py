@@ -30,12 +30,20 @@ def same(
     y: Annotated[str, typer.Argument(help="another")],
 ) -> None:
     """Exit with 0 where two calls mean the same, 1 where they do not, 2 where one is no call."""
+    from querywright.api.call import Call, CallError
     from querywright.api.call import parse as read
     from querywright.api.call import same as equal
     from querywright.api.definition import load
 
     definition = load(api)
-    first, second = read(definition, x), read(definition, y)
+
+    def call(path: str) -> Call:
+        try:
+            return read(definition, path)
+        except CallError as error:
+            raise CallError(error.code, f"{path[:80]!r} is no call: {error}") from None
+
+    first, second = call(x), call(y)
     if equal(first, second):
         print(f"same: {first.canonical}")
         return

@@ -1,0 +1,51 @@
+"""Query strings as text, before they are read: escapes, white space, and what people leave out or add."""
+
+from __future__ import annotations
+
+import re
+
+
+class QueryError(ValueError):
+    """A query string that is no query; the message is a reason for people."""
+
+
+# What stands in a URL as %XX, also stands so in the grammar.
+_ESCAPES = {"%": "%25", "&": "%26", "#": "%23", "+": "%2B"}
+
+
+def escape(text: str) -> str:
+    """Write the four characters that a URL would take for itself as %XX."""
+    return re.sub(r"[%&#+]", lambda m: _ESCAPES[m[0]], text)
+
+
+def unescape(text: str) -> str:
+    """The opposite of `escape`; any %XX of an ASCII character is taken."""
+    return re.sub(r"%([0-7][0-9A-F])", lambda m: chr(int(m[1], 16)), text)
+
+
+_SPLIT = re.compile(r'((?<!\\)"(?:\\.|[^"\\])*")', re.S)
+
+
+def tidy(text: str) -> str:
+    """Fold white space outside of phrases; put spaces where two clauses touch."""
+    parts = _SPLIT.split(text.strip())
+    if any('"' in re.sub(r"\\.", "", p) for p in parts[::2]):
+        raise QueryError("a quotation mark is not closed")
+    for i in range(0, len(parts), 2):
+        p = re.sub(r"\s+", " ", parts[i])
+        p = re.sub(r"(?<!\\)\( ", "(", p)
+        p = re.sub(r"(?<!\\) \)", ")", p)
+        p = re.sub(r"(?<=:[\[{]) | (?=[\]}])", "", p)
+        p = re.sub(r"(?<=[^\\]\))(?=[^\s)^~])", " ", p)
+        p = re.sub(r"(?<=[\w*?])\((?=\w)", " (", p)
+        p = re.sub(r"(?<=[^\\\s]:) (?=\S|$)", "", p)
+        p = re.sub(r" NOT$| (AND|OR)$", "", p) if i == len(parts) - 1 else p
+        parts[i] = p
+    for i in range(1, len(parts), 2):
+        parts[i] = re.sub(r"\s+", " ", parts[i])
+        if i + 1 < len(parts) and parts[i + 1][:1] not in ("", " ", ")", "~", "^", "]", "}"):
+            parts[i] += " "
+        if parts[i - 1][-1:] not in ("", " ", "(", ":", "-", "+", "!", "[", "{"):
+            parts[i] = " " + parts[i]
+    whole = "".join(parts).strip()
+    return "*" if whole == "*:*" else whole
