@@ -100,7 +100,8 @@ class ChildEngine:
             code = process.wait()
             raise EngineError(
                 f"the engine's process died ({_cause(code)})", retryable=True,
-                hint="try again; if it dies each time, build llama-cpp-python for this CPU (see docs/engines.md)",
+                hint="try again; if it dies each time: CMAKE_ARGS=-DGGML_NATIVE=OFF pip install --force-reinstall "
+                "--no-deps --no-cache-dir llama-cpp-python",
             )  # fmt: skip
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
