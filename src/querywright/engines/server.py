@@ -30,7 +30,7 @@ class ServerEngine:
             url: up to and including the version, for example http://127.0.0.1:8080/v1.
             model: the name that the server knows it by; the first one that it lists by default.
         """
-        httpx: Any = need("httpx", extra="serve")
+        httpx: Any = need("httpx", extra="api")
         key = os.environ.get(KEY, "")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.url = url.rstrip("/")
