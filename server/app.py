@@ -63,7 +63,7 @@ def bind(host: str, port: int) -> socket.socket:
         QuerywrightError: the port is in use or not allowed, or the host is not one of this machine.
     """
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, socket.IPPROTO_TCP)[0]
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, kind, proto)
         try:
             if os.name == "posix":
