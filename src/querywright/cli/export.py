@@ -17,15 +17,21 @@ def export(
     api: Annotated[str | None, typer.Option("--api", help="the API's name; default: the workspace's")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="default: the folder that holds the run's")] = None,
     merged: Annotated[bool, typer.Option(help="also the merged checkpoint (540 MB)")] = True,
-    scores: Annotated[Path | None, typer.Option("--scores", help="scores.json of an evaluation, for the card")] = None,
+    scores: Annotated[
+        list[Path] | None, typer.Option("--scores", help="scores.json for the card; default: all of the workspace")
+    ] = None,
 ) -> None:
     """Make what the run of CONFIG is used through; a second time, only what is missing."""
+    from querywright.errors import QuerywrightError
     from querywright.finetune.check import find_config, load
     from querywright.finetune.export import export as run
 
     cfg = load(find_config(config), overrides or [])
     folder = Path(cfg.output_dir)
     workspace = Path(cfg.get("workspace") or folder.parent.parent)
-    found = scores or next(iter(sorted(workspace.glob("eval/*/scores.json"), key=lambda p: -p.stat().st_mtime)), None)
+    found = scores or [*workspace.glob("eval/scores.json"), *sorted(workspace.glob("eval/*/scores.json"))]
+    missing = [str(path) for path in found if not path.is_file()]
+    if missing:
+        raise QuerywrightError(f"no scores in {', '.join(missing)}", hint="querywright eval CONFIG writes them")
     base = Path(cfg.checkpointer.checkpoint_dir)
     typer.echo(run(folder, out or folder.parent, api or workspace.name, base=base, merged=merged, scores=found))

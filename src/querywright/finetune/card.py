@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,12 @@ def modelfile(gguf: str, api: str) -> str:
     )
 
 
-def card(api: str, run: dict[str, Any], scores: dict[str, Any] | None, files: dict[str, str]) -> str:
+def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files: dict[str, str]) -> str:
     """README.md of the model.
 
     Args:
         run: the training run's manifest.
-        scores: ``scores.json`` of a sweep, if there is one.
+        scores: what ``scores.json`` of each sweep holds.
         files: file name -> what it is.
     """
     settings = run["config"]["settings"]
@@ -72,7 +73,11 @@ def card(api: str, run: dict[str, Any], scores: dict[str, Any] | None, files: di
         "",
         "## Scores",
         "",
-        *(_scores(scores) if scores else ["Not measured yet: `querywright eval`, then `querywright export` again."]),
+        *(
+            [line for one in scores for line in _scores(one)]
+            if scores
+            else ["Not measured yet: `querywright eval`, then `querywright export` again."]
+        ),
         "",
         "## Prompt",
         "",
@@ -116,4 +121,4 @@ def _scores(scores: dict[str, Any]) -> list[str]:
         lines.append(
             f"| {cell['model']} | {cell['strategy']} | {cell['decoding']} | {cell['n']} | {' | '.join(shares)} |"
         )
-    return lines
+    return [*lines, ""]

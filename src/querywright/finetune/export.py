@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def export(
     *,
     base: Path = DEFAULT_FOLDER,
     merged: bool = True,
-    scores: Path | None = None,
+    scores: Sequence[Path] = (),
 ) -> Path:
     """Make everything that a finished run is used through; returns the GGUF to use. Takes about a minute.
 
@@ -64,15 +65,16 @@ def export(
         out: gets ``adapter/``, ``merged/``, two GGUF files, ``Modelfile``, ``README.md`` and last the manifest.
         base: folder of the base checkpoint, made if it is not there.
         merged: whether the merged checkpoint (540 MB) is wanted.
-        scores: ``scores.json`` for the card.
+        scores: ``scores.json`` of the evaluations that the card shows.
 
     Raises:
         QuerywrightError: no finished run.
     """
     run, source = finished_run(run_folder)
-    measured = json.loads(scores.read_text(encoding="utf-8")) if scores and scores.is_file() else None
+    measured = [json.loads(path.read_text(encoding="utf-8")) for path in scores]
+    hashes = [sha256(path) for path in scores]
     config = {"source": "run", "api": api, "adapter_sha256": sha256(source / WEIGHTS), "merged": merged}
-    if not is_done(out, {**config, "scores_sha256": sha256(scores) if scores and measured else None}):
+    if not is_done(out, {**config, "scores_sha256": hashes}):
         (out / MANIFEST).unlink(missing_ok=True)
         say(f"export: adapter of {run_folder} to {out}")
         write_adapter(source, out / "adapter", MODEL_ID)
@@ -86,9 +88,7 @@ def export(
         write_text(out / "README.md", card(api, run, measured, files))
         write_text(out / "adapter" / "README.md", card(api, run, measured, {WEIGHTS: WHAT[f"adapter/{WEIGHTS}"]}))
         names = [*files, f"adapter/{CONFIG}", "adapter/README.md", "README.md"]
-        write_manifest(
-            out, {**config, "scores_sha256": sha256(scores) if scores and measured else None}, names, run=run
-        )
+        write_manifest(out, {**config, "scores_sha256": hashes}, names, run=run)
     size = (out / "adapter" / WEIGHTS).stat().st_size / 1e6
     say(f"adapter {size:.1f} MB, model card {out / 'README.md'}; try: querywright ask --api {api} --model {out / BEST}")
     return out / BEST
