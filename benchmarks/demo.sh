@@ -75,7 +75,7 @@ stage "evaluate" querywright eval "$sweep" models.tuned.path="$model" pairs="$WO
   examples="$WORK/pairs/train.jsonl" out="$WORK/eval"
 stage "model card with scores" querywright export "$train" workspace="$WORK" --api mygene --scores "$WORK/eval/scores.json"
 
-question="which human genes have a symbol starting with CDK? give me symbol and name, at most 5"
+question="find the human gene with symbol CDK2 and show its name and summary"
 printf '\n\033[1m== one request\033[0m   %s\n' "$question" >&2
 querywright ask --api mygene --model "$model" --hits "$question"
 printf '\nTimes of the stages:\n' >&2
