@@ -1,0 +1,67 @@
+"""`querywright schema`: import, annotate, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="An API's schema: import it, describe its fields, compare two of them.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """An API's schema: import it, describe its fields, compare two of them."""
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            help="files or addresses: BioThings /metadata/fields, an Elasticsearch or OpenSearch mapping or index, "
+            "OpenAPI 3.0 or 3.1 (JSON or YAML). Several are merged: where two disagree, the later one is right"
+        ),
+    ],
+    name: Annotated[str, typer.Option("--name", help="the API's name in commands and files")],
+    out: Annotated[Path, typer.Option("--out", help="the definition's folder")],
+    base_url: Annotated[str, typer.Option("--base-url", help="scheme and host of the service")] = "",
+    item_path: Annotated[str, typer.Option("--item-path", help="one record's path, as /v1/gene/{id}")] = "",
+    query_path: Annotated[str, typer.Option("--query-path", help="the path of queries")] = "/v1/query",
+    query_param: Annotated[
+        str, typer.Option("--query-param", help="OpenAPI: the parameter that holds a Lucene query")
+    ] = "",
+    default_field: Annotated[
+        str, typer.Option("--default-field", help="mapping: the field that searches without a field look in")
+    ] = "",
+    only_listed: Annotated[
+        bool, typer.Option("--only-listed", help="leave out fields of a mapping that no list of fields names")
+    ] = False,
+    keep: Annotated[list[str], typer.Option("--keep", help="with --only-listed: fields that stay, as clingen")] = [],  # noqa: B006
+    update: Annotated[
+        bool, typer.Option("--update", help="take new facts into an existing folder; what a person wrote stays")
+    ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="with --update: take out what the source no longer has")
+    ] = False,
+) -> None:
+    """Write api.yaml, fields.csv (and params.csv) from an API's own schema; says what was found and left out."""
+    from querywright.schema.import_schema import Options, import_schema
+
+    import_schema(
+        source,
+        out,
+        Options(
+            name=name,
+            base_url=base_url,
+            item_path=item_path,
+            query_path=query_path,
+            query_param=query_param,
+            default_field=default_field,
+            only_listed=only_listed,
+            keep=tuple(keep),
+            update=update,
+            remove=remove,
+        ),
+    )

@@ -1,0 +1,139 @@
+"""A schema's source: a file or an address, read as data, and what kind of schema it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from querywright.errors import QuerywrightError, need
+
+MOST_BYTES = 64 << 20
+KINDS = "BioThings /metadata/fields, an Elasticsearch or OpenSearch mapping or index, OpenAPI 3.0 or 3.1"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One document: its name in messages, its kind (biothings, elasticsearch, openapi) and its content."""
+
+    name: str
+    kind: str
+    data: dict[str, Any]
+
+
+def read_source(where: str) -> Source:
+    """Read a file or an http(s) address.
+
+    Raises:
+        QuerywrightError: it can't be read, is too large, is neither JSON nor YAML, or is no kind of schema known here.
+    """
+    name, text = (_short(where), _fetch(where)) if re.match(r"(?i)[a-z][a-z0-9+.-]*://", where) else _file(Path(where))
+    data = _parsed(name, text)
+    kind = detect(data)
+    if not kind:
+        raise QuerywrightError(f"{name} is no schema known here; {_seen(data)}", hint=f"SOURCE is {KINDS}")
+    return Source(name, kind, data)
+
+
+def _short(url: str) -> str:
+    return urlsplit(url)._replace(query="", fragment="").geturl()
+
+
+def _file(path: Path) -> tuple[str, str]:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise QuerywrightError(f"{path} is larger than {MOST_BYTES >> 20} MB", hint="give the schema alone")
+        return path.name, path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise QuerywrightError(
+            f"could not read {path}: {reason}", hint="SOURCE is a file or an http(s) address"
+        ) from None
+
+
+def _fetch(url: str, hops: int = 3) -> str:
+    """The text behind an address that the user gave. Redirects stay on http(s) and on the same host."""
+    if urlsplit(url).scheme.lower() not in ("http", "https") or not urlsplit(url).hostname:
+        raise QuerywrightError(
+            f"{url[:80]!r} is no http or https address", hint="SOURCE is a file or an http(s) address"
+        )
+    httpx = need("httpx", extra="logs")
+    try:
+        with httpx.stream("GET", url, timeout=30, follow_redirects=False) as answer:
+            if answer.is_redirect:
+                target = urljoin(url, answer.headers.get("location", ""))
+                if not hops or urlsplit(target).hostname != urlsplit(url).hostname:
+                    raise QuerywrightError(f"{url} redirects to {target}", hint="give that address if you trust it")
+                return _fetch(target, hops - 1)
+            answer.raise_for_status()
+            body = b""
+            for block in answer.iter_bytes():
+                body += block
+                if len(body) > MOST_BYTES:
+                    raise QuerywrightError(f"{url} answers with more than {MOST_BYTES >> 20} MB", hint="give a file")
+            return body.decode("utf-8-sig")
+    except httpx.HTTPError as error:
+        raise QuerywrightError(f"could not fetch {url}: {error}", hint="check the address", retryable=True) from None
+    except UnicodeDecodeError:
+        raise QuerywrightError(f"{url} does not answer with UTF-8 text", hint="give a file") from None
+
+
+def _parsed(name: str, text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        data = load_yaml(name, text)
+    if not isinstance(data, dict):
+        raise QuerywrightError(f"{name} holds a {type(data).__name__}, not an object", hint=f"SOURCE is {KINDS}")
+    return data
+
+
+def load_yaml(name: str, text: str) -> Any:
+    """Read YAML as data; dates stay text, as JSON would have them."""
+    import yaml
+
+    class Plain(yaml.SafeLoader):
+        pass
+
+    Plain.yaml_implicit_resolvers = {
+        first: [(tag, regex) for tag, regex in found if tag != "tag:yaml.org,2002:timestamp"]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    try:
+        return yaml.load(text, Loader=Plain)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise QuerywrightError(f"{name} is neither JSON nor YAML: {reason}", hint=f"SOURCE is {KINDS}") from None
+
+
+def detect(data: dict[str, Any]) -> str:
+    """The kind of a document: biothings, elasticsearch, openapi, or empty where it is none of them."""
+    if isinstance(data.get("openapi"), str) and isinstance(data.get("paths", {}), dict):
+        return "openapi"
+    if isinstance(data.get("swagger"), str):
+        raise QuerywrightError(
+            f"this is Swagger {data['swagger'][:8]}; OpenAPI 3.0 and 3.1 are read",
+            hint="convert it first, for instance with npx swagger2openapi",
+        )
+    if _is_mapping(data):
+        return "elasticsearch"
+    fields = list(data.values())
+    if fields and all(isinstance(f, dict) and isinstance(f.get("type"), str) for f in fields):
+        return "biothings"
+    if any(isinstance(v, dict) and _is_mapping(v) for v in fields):
+        return "elasticsearch"
+    return ""
+
+
+def _is_mapping(data: dict[str, Any]) -> bool:
+    if isinstance(data.get("mappings"), dict):
+        return True
+    properties = data.get("properties")
+    return isinstance(properties, dict) and all(isinstance(p, dict) for p in properties.values())
+
+
+def _seen(data: dict[str, Any]) -> str:
+    return f"its keys are {', '.join(map(repr, list(data)[:5]))}" if data else "it is empty"
