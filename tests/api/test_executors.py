@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from querywright.api import executors, search
+from querywright.api import fetch, search
 from querywright.api.call import CallError, parse
 from querywright.api.definition import API
 from querywright.api.executors import EmbeddedExecutor, Hits, HttpExecutor, hits_of
@@ -58,10 +58,31 @@ def test_http_and_embedded_agree(mygene: API, embedded: EmbeddedExecutor, url: s
     assert (here.total, here.ids, here.rows) == (there.total, there.ids, there.rows)
 
 
-def test_hits_of_answers_of_every_shape() -> None:
-    assert hits_of({"total": {"value": 3}, "hits": [{"_id": "1"}]}, 1.0) == Hits(3, ("1",), [{"_id": "1"}], 1.0)
-    assert hits_of([{"_id": 1}, {"query": "x", "notfound": True}], 0.0).ids == ("1",)
-    assert hits_of({"stats": {}}, 0.0).total == 1
+@pytest.mark.parametrize(
+    ("body", "total", "ids"),
+    [
+        ({"total": {"value": 3}, "hits": [{"_id": "1"}]}, 3, ("1",)),
+        ([{"_id": 1}, {"query": "x", "notfound": True}], 2, ("1",)),
+        ({"stats": {}}, 1, ()),
+        ({"count": 7, "next": None, "results": [{"id": 4}, {"id": 5}]}, 7, ("4", "5")),
+        ({"data": [{"uid": "a"}], "meta": {"total": 12}}, 12, ("a",)),
+        ({"response": {"numFound": 2, "docs": [{"id": "x"}]}}, 2, ("x",)),
+        ({"hits": {"total": {"value": 9}, "hits": [{"_id": "y"}]}}, 9, ("y",)),
+        ({"items": []}, 0, ()),
+        ({"total": None, "hits": [{}]}, 1, ()),
+    ],
+)
+def test_hits_of_answers_of_every_shape(body: Any, total: int, ids: tuple[str, ...]) -> None:
+    hits = hits_of(body, 1.0)
+    assert (hits.total, hits.ids) == (total, ids)
+
+
+def test_a_record_is_one_row_whatever_lists_it_has() -> None:
+    assert hits_of({"_id": "9", "items": [], "count": 0}, 1.0, record=True) == Hits(
+        1, ("9",), [{"_id": "9", "items": [], "count": 0}], 1.0
+    )
+    with pytest.raises(QuerywrightError, match="'many' hits"):
+        hits_of({"total": "many", "hits": []}, 0.0)
 
 
 def test_refused_call_and_absent_service_are_told_apart(mygene: API, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +90,7 @@ def test_refused_call_and_absent_service_are_told_apart(mygene: API, url: str, m
     with pytest.raises(QuerywrightError, match="No mapping found") as refused:
         HttpExecutor(mygene, url).run(call)
     assert not refused.value.retryable
-    monkeypatch.setattr(executors, "ATTEMPTS", 1)
+    monkeypatch.setattr(fetch, "ATTEMPTS", 1)
     with pytest.raises(QuerywrightError, match="does not answer") as absent:
         HttpExecutor(mygene, "http://127.0.0.1:9").run(call)
     assert absent.value.retryable
@@ -77,7 +98,10 @@ def test_refused_call_and_absent_service_are_told_apart(mygene: API, url: str, m
         HttpExecutor(mygene, "file:///etc/passwd")
 
 
-def test_busy_service_is_asked_again_and_redirects_are_not_followed(mygene: API) -> None:
+def test_busy_service_is_asked_again_and_redirects_are_not_followed(
+    mygene: API, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "WAIT_S", 0.01)
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -98,10 +122,28 @@ def test_busy_service_is_asked_again_and_redirects_are_not_followed(mygene: API)
         executor = HttpExecutor(mygene, f"http://127.0.0.1:{server.server_port}")
         assert executor.run(parse(mygene, "/v3/query?q=cdk2")).ids == ("5",)
         assert len(asked) == 3
-        with pytest.raises(QuerywrightError, match="302"):
+        with pytest.raises(QuerywrightError, match=r"302 it sends on to .*, which is not followed"):
             executor.run(parse(mygene, "/v3/query?q=elsewhere"))
         assert not any("followed" in path for path in asked)
         server.shutdown()
+
+
+def test_only_an_address_that_was_asked_for_may_be_private(mygene: API, url: str) -> None:
+    call = parse(mygene, "/v3/query?q=cdk2")
+    moved = mygene.model_copy(update={"base_url": url})
+    with pytest.raises(QuerywrightError, match="loopback address") as refused:
+        HttpExecutor(moved).run(call)
+    assert "--allow-private" in refused.value.hint
+    assert not refused.value.retryable
+    for executor in (
+        HttpExecutor(moved, allow_private=True),
+        HttpExecutor(mygene, url),
+        HttpExecutor(mygene, url.replace("127.0.0.1", "localhost")),
+    ):
+        assert executor.run(call).total > 0
+        executor.close()
+    with pytest.raises(QuerywrightError, match="metadata service"):
+        HttpExecutor(mygene, "http://169.254.169.254", allow_private=True).run(call)
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the real queries lie beside the project, not in it")

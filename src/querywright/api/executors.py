@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from querywright.api.call import Call
 from querywright.api.definition import API
 from querywright.errors import QuerywrightError, need
 
-TIMEOUT_S = 30.0
-ATTEMPTS = 3
+# How services name the number of records in all, and the list of those on this page; the first that is there counts.
+TOTALS = (
+    *("total", "count", "totalCount", "total_count", "totalHits", "total_hits", "totalResults", "total_results"),
+    *("totalItems", "total_items", "numFound", "hitCount", "nhits", "num_results", "found", "matches"),
+)
+LISTS = ("hits", "results", "items", "data", "records", "docs", "documents", "entries", "rows", "result", "features")
+WRAPPERS = ("meta", "metadata", "pagination", "page", "paging", "page_info", "response", "result", "hits", "data")
+IDS = ("_id", "id", "uid", "identifier", "accession")
 
 
 @dataclass(frozen=True)
@@ -36,16 +42,36 @@ class Executor(Protocol):
     def run(self, call: Call) -> Hits: ...
 
 
-def hits_of(body: Any, ms: float) -> Hits:
-    """Read a service's answer; answers without hits, such as metadata, count as one row."""
-    if isinstance(body, dict) and isinstance(body.get("hits"), list):
-        total = body.get("total", len(body["hits"]))
-        rows = body["hits"]
+def hits_of(body: Any, ms: float, record: bool = False) -> Hits:
+    """Read a service's answer; `record` says that a record was asked for by its id.
+
+    The list of records and their total are found under the names that services give them, at the top or one wrapper
+    below. An answer without a list, such as metadata or one record, counts as one row.
+
+    Raises:
+        QuerywrightError: the total is no number.
+    """
+    if isinstance(body, dict) and not record:
+        within = [body, *(body[name] for name in WRAPPERS if isinstance(body.get(name), dict))]
+        lists = (part[name] for part in within for name in LISTS if isinstance(part.get(name), list))
+        rows: list[Any] | None = next(lists, None)
+        if rows is None:
+            return Hits(1, _ids([body]), [body], ms)
+        total: Any = next((part[name] for part in within for name in TOTALS if name in part), len(rows))
         total = total.get("value", len(rows)) if isinstance(total, dict) else total
     else:
         rows = body if isinstance(body, list) else [body]
         total = len(rows)
-    return Hits(int(total), tuple(str(r["_id"]) for r in rows if isinstance(r, dict) and "_id" in r), rows, ms)
+    try:
+        return Hits(len(rows) if total is None else int(total), _ids(rows), rows, ms)
+    except (TypeError, ValueError, OverflowError):
+        raise QuerywrightError(f"an answer says that it has {str(total)[:40]!r} hits") from None
+
+
+def _ids(rows: list[Any]) -> tuple[str, ...]:
+    """The rows' ids, under the first of the usual names that a row has."""
+    found = (next((row[name] for name in IDS if name in row), None) for row in rows if isinstance(row, dict))
+    return tuple(str(value) for value in found if isinstance(value, str | int))
 
 
 class EmbeddedExecutor:
@@ -72,77 +98,69 @@ class EmbeddedExecutor:
         try:
             body = search.answer(self.index, call, self.scrolls)
         except search.NoMoreResults:
-            body = {"total": 0, "hits": []}
+            return Hits(0, (), [])
         except search.ServiceError as error:
             if error.status != 404:
                 raise
-            body = {"total": 0, "hits": []}
-        return hits_of(body, (time.perf_counter() - started) * 1000)
+            return Hits(0, (), [])
+        return hits_of(body, (time.perf_counter() - started) * 1000, record=call.id is not None)
 
 
 class HttpExecutor:
-    """Runs calls on a service over HTTP: only at the definition's address or at one that was asked for.
+    """Runs calls on a service over HTTP: only at the definition's address or at one that was asked for. See `fetch`.
 
-    Redirects are not followed; a service that does not answer is asked three times.
+    Args:
+        base_url: the address that was asked for; None is the definition's. One that is written as an address or as
+            `localhost` may be private; a name, and the definition's address, only with `allow_private`.
+        rate: requests a second; None is 5, and no limit on this machine; 0 is no limit.
+        proxy: the URL of a proxy; those of the environment are not used.
+
+    Raises:
+        QuerywrightError: there is no such address.
     """
 
-    def __init__(self, api: API, base_url: str | None = None) -> None:
-        httpx = need("httpx", extra="api")
+    def __init__(
+        self,
+        api: API,
+        base_url: str | None = None,
+        *,
+        rate: float | None = None,
+        allow_private: bool = False,
+        proxy: str | None = None,
+    ) -> None:
+        need("httpx", extra="api")
+        from querywright.api import addresses, fetch
+
         self.api = api
         self.base_url = (base_url or api.base_url).rstrip("/")
-        if not self.base_url.startswith(("http://", "https://")):
-            raise QuerywrightError(f"{self.base_url!r} is no address", hint="such as http://127.0.0.1:8000")
-        self.client = httpx.Client(timeout=TIMEOUT_S, follow_redirects=False)
+        host = (urlsplit(self.base_url).hostname or "") if base_url else ""
+        asked = addresses.is_address(host) or addresses.is_loopback(host)
+        self.fetcher = fetch.Fetcher(self.base_url, allow_private=allow_private or asked, rate=rate, proxy=proxy)
 
     def run(self, call: Call) -> Hits:
         """Send a call. A 404 gives no hits."""
-        started = time.perf_counter()
-        response = self._get(self.base_url + call.path)
-        ms = (time.perf_counter() - started) * 1000
-        if response.status_code == 404:
-            return Hits(0, (), [], ms)
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        if response.status_code != 200 or body is None:
-            reason = body.get("error") if isinstance(body, dict) else None
+        answer = self.fetcher.get(call.path)
+        if answer.status == 404:
+            return Hits(0, (), [], answer.ms)
+        body = answer.json()
+        if answer.status != 200 or body is None:
             raise QuerywrightError(
-                f"{self.base_url} refuses {call.text}: {response.status_code} {reason or response.reason_phrase}",
+                f"{self.base_url} refuses {call.text}: {answer.status} {_reason(body, answer)}".rstrip(),
                 hint="querywright call parse shows how the call is read",
             )
-        return hits_of(body, ms)
-
-    def _get(self, url: str) -> Any:
-        import httpx
-
-        stamina: Any = need("stamina", extra="api")
-
-        def worth_it(error: Exception) -> bool:
-            return isinstance(error, httpx.TransportError | _Busy)
-
-        logging.getLogger("stamina").setLevel(logging.ERROR)  # the last error is told, the first two need not be
-
-        @stamina.retry(on=worth_it, attempts=ATTEMPTS, wait_initial=0.2, wait_max=3.0)
-        def once() -> Any:
-            response = self.client.get(url)
-            if response.status_code in (429, 502, 503, 504):
-                raise _Busy(f"{response.status_code} {response.reason_phrase}")
-            return response
-
-        try:
-            return once()
-        except (httpx.HTTPError, httpx.InvalidURL, _Busy) as error:
-            raise QuerywrightError(
-                f"{self.base_url} does not answer: {error}",
-                hint=f"querywright api serve --api {self.api.name} runs a local service; --server names it",
-                retryable=True,
-            ) from error
+        return hits_of(body, answer.ms, record=call.id is not None)
 
     def close(self) -> None:
         """Close the connections."""
-        self.client.close()
+        self.fetcher.close()
 
 
-class _Busy(Exception):
-    """The service asks to come back later."""
+def _reason(body: Any, answer: Any) -> str:
+    """What a service says of its refusal, in a line."""
+    if 300 <= answer.status < 400:
+        return f"it sends on to {answer.location[:100]!r}, which is not followed"
+    if answer.status == 200:
+        return "its answer is no JSON"
+    said = body if isinstance(body, dict) else {}
+    found = next((said[name] for name in ("error", "message", "detail", "reason", "title") if said.get(name)), "")
+    return " ".join(str(found).split())[:300]
