@@ -8,12 +8,14 @@ of its operands are still the writer's. `Call.canonical` sorts and folds these a
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from querywright.api.definition import API, Param
-from querywright.api.forms import Call, Value, fold, same
+from querywright.api.forms import Call, fold, same
 from querywright.api.normal import normalise
 from querywright.api.query import Node, QueryError, parse_query
+from querywright.api.values import Value, ValueProblem, read_value
 from querywright.errors import QuerywrightError, did_you_mean
 
 __all__ = ["Call", "CallError", "Value", "fold", "normalise", "parse", "same"]
@@ -56,12 +58,11 @@ def parse(api: API, path: str) -> Call:
 def _parse(api: API, path: str) -> Call:
     if len(path) > MAX_LENGTH:
         raise CallError("too_long", f"the path has {len(path)} characters; {MAX_LENGTH} are read")
-    path = re.sub(rf"^(https?://[^/?#]+|{_host(api)}(?=/))", "", path.strip("\ufeff \t\r\n"), flags=re.I)
+    path = _origin(api).sub("", path.strip("\ufeff \t\r\n"))
     if not path:
         raise CallError("unknown_endpoint", "there is no path")
     head, _, tail = path.split("#", 1)[0].partition("?")
-    endpoint, record = _endpoint(api, _decode(head))
-    given: dict[str, list[str]] = {}
+    endpoint, record, given = _endpoint(api, head)
     for name, text in _split(api, tail):
         given.setdefault(name, []).append(text)
     spec = api.endpoints[endpoint]
@@ -73,43 +74,47 @@ def _parse(api: API, path: str) -> Call:
         if canonical is None:
             near = did_you_mean(name, [*api.param_names])
             raise CallError("unknown_parameter", f"unknown parameter {name[:60]!r}{near}")
-        param = api.params[canonical]
-        text = texts[-1] if param.kind not in ("fields", "sort", "vocabulary") else ",".join(texts)
         if canonical not in spec.params:
             continue  # known elsewhere, without meaning here: services ignore it
-        if not text.strip():
+        texts = [t for t in texts if t.strip()]
+        if not texts:
             continue
-        value: Value = text if param.kind == "query" else _read(api, canonical, param, text.strip())
+        value = _read(api, canonical, api.params[canonical], texts)
         if values.setdefault(canonical, value) != value:
             raise CallError("repeated_parameter", f"{canonical} is given twice, with different values")
     node: Node | None = None
-    query_text = str(values.pop("q", ""))
-    if spec.required:
-        if query_text:
-            node = parse_query(query_text, lambda n: _resolve_searched(api, n))
-        elif not any(values.get(r) for r in spec.required):
-            raise CallError("missing_parameter", f"{spec.path} needs a value for {' or '.join(spec.required)}")
+    if api.query_language == "lucene":
+        query_text = str(values.pop("q", ""))
+        if query_text and "q" in spec.params:
+            single = api.intervals is not None and api.intervals.positions
+            node = parse_query(query_text, lambda n: _resolve_searched(api, n), single)
+    for group in spec.needs:
+        if not (node if group[0] == "q" and node is not None else any(values.get(r) not in (None, ()) for r in group)):
+            raise CallError("missing_parameter", f"{spec.path} needs a value for {' or '.join(group)}")
     return normalise(Call(api, endpoint, record, node, tuple(values.items())))
 
 
-def _endpoint(api: API, path: str) -> tuple[str, str | None]:
-    path = re.sub(r"/{2,}", "/", path).rstrip("/") or "/"
-    if any(path + "/" == e.path.partition("{id}")[0] for e in api.endpoints.values()):
+def _endpoint(api: API, head: str) -> tuple[str, str | None, dict[str, list[str]]]:
+    """The endpoint of a path, the record's id in it, and the parameters that stand in it."""
+    for path in dict.fromkeys((head, _decode(head))):
+        path = re.sub(r"/{2,}", "/", path).rstrip("/") or "/"
+        found = api.routes.match(path)
+        if found is not None and found.lastgroup is not None:
+            name, names = api.route_names[found.lastgroup]
+            end = int(found.lastindex or 0) - 1
+            texts = dict(zip(names, found.groups()[end - len(names) : end], strict=True))
+            record = texts.pop("id", None)
+            decoded = {name: [_decode(text)] for name, text in texts.items()}
+            return name, None if record is None else _record_id(api, _decode(record)), decoded
+    path = _decode(head).rstrip("/")
+    if any(path + "/" == e.path.partition("{")[0] for e in api.endpoints.values()):
         raise CallError("bad_id", f"{path} needs an id after it")
-    for name, endpoint in sorted(api.endpoints.items(), key=lambda e: "{id}" in e[1].path):
-        current = api.version_prefixes[0]
-        for prefix in api.version_prefixes:
-            template = prefix + endpoint.path[len(current) :]
-            before, has_id, after = template.partition("{id}")
-            if not has_id and path == template:
-                return name, None
-            if has_id and path.startswith(before) and path.endswith(after) and len(path) > len(before + after):
-                return name, _record_id(api, path[len(before) : len(path) - len(after) or None])
-    raise CallError("unknown_endpoint", f"unknown endpoint {path[:80]!r}; known: {', '.join(_paths(api))}")
+    raise CallError("unknown_endpoint", f"unknown endpoint {path[:80]!r}; known: {', '.join(_paths(api)[:12])}")
 
 
-def _host(api: API) -> str:
-    return re.escape(urlsplit(api.base_url).netloc)
+@lru_cache(maxsize=32)
+def _origin(api: API) -> re.Pattern[str]:
+    return re.compile(rf"^(https?://[^/?#]+|{re.escape(urlsplit(api.base_url).netloc)}(?=/))", re.I)
 
 
 def _paths(api: API) -> list[str]:
@@ -117,15 +122,39 @@ def _paths(api: API) -> list[str]:
 
 
 def _record_id(api: API, text: str) -> str:
-    if not re.fullmatch(r"[\w.:\-*@()+|=>/]+", text, re.ASCII) or "/" in text:
+    if not re.fullmatch(r"[\w.:\-*@()+|=>,]+", text, re.ASCII):
         raise CallError("bad_id", f"{text[:60]!r} is no record id")
+    known = _shaped(api, text)
+    if known:
+        return known
+    if api.id_refused and re.match(api.id_refused, text, re.I):
+        raise CallError("bad_id", f"{text[:60]!r} is no record id; such ids look like {_example(api)}")
     scope, colon, rest = text.partition(":")
-    if colon and rest and scope.isidentifier() is not None and re.fullmatch(r"[A-Za-z_][\w.\-]*", scope):
-        known = api.resolve(scope)
-        if known is None and scope.upper() not in {p.upper() for p in api.value_prefixes.values()}:
+    if colon and rest and re.fullmatch(r"[A-Za-z_][\w.\-]*", scope):
+        field = api.resolve(scope)
+        if field is None and scope.upper() not in {p.upper() for p in api.value_prefixes.values()}:
             raise CallError("unknown_field", api.unknown_field(scope))
-        return f"{known}:{rest}" if known else text
+        return f"{field}:{rest}" if field else text
     return text
+
+
+def _shaped(api: API, text: str) -> str | None:
+    """An id of one of the definition's shapes in its one spelling, with or without its scope before it."""
+    scope, colon, rest = text.partition(":")
+    for entry in api.ids:
+        if entry.regex.fullmatch(text):
+            return text.upper() if entry.upper else text
+        if colon and scope.lower() in entry.scopes and entry.regex.fullmatch(rest):
+            return rest.upper() if entry.upper else rest
+    for entry in api.ids:
+        if colon and rest and scope.lower() in entry.scopes and entry.field:
+            return f"{entry.field}:{rest}"
+    return None
+
+
+def _example(api: API) -> str:
+    examples = api.fields["_id"].examples if "_id" in api.fields else ()
+    return " or ".join(examples[:2]) or " or ".join(entry.shape for entry in api.ids[:2])
 
 
 def _split(api: API, tail: str) -> list[tuple[str, str]]:
@@ -158,26 +187,15 @@ def _resolve_searched(api: API, name: str) -> str:
     return known
 
 
-def _read(api: API, name: str, param: Param, text: str) -> Value:
-    if param.kind == "integer":
-        if not re.fullmatch(r"\d{1,12}", text):
-            raise CallError("bad_value", f"{name} takes a whole number, not {text[:40]!r}")
-        for bound, wrong, word in (
-            (param.min, int.__lt__, "below the minimum"),
-            (param.max, int.__gt__, "above the maximum"),
-        ):
-            if bound is not None and wrong(int(text), bound):
-                raise CallError("bad_value", f"{name} {int(text)} is {word} {bound}")
-        return int(text)
-    if param.kind == "boolean":
-        if text.lower() in ("true", "1", "yes", "y", "t", "on"):
-            return True
-        if text.lower() in ("false", "0", "no", "n", "f", "off", "none"):
-            return False
-        raise CallError("bad_value", f"{name} takes true or false, not {text[:40]!r}")
-    if param.kind == "text":
-        return text
-    words = [w for w in re.split(r"\s*[,\s]\s*", text.strip(", []()")) if w]
+def _read(api: API, name: str, param: Param, texts: list[str]) -> Value:
+    if param.kind == "query":
+        return texts[-1]
+    if param.kind not in ("vocabulary", "fields", "sort"):
+        try:
+            return read_value(name, param, texts)
+        except ValueProblem as problem:
+            raise CallError("bad_value", str(problem)) from None
+    words = [w for w in re.split(r"\s*[,\s]\s*", ",".join(texts).strip(", []()")) if w]
     if param.kind == "vocabulary":
         return tuple(dict.fromkeys(_species(api, param, name, w) for w in words))
     return tuple(dict.fromkeys(_field(api, param, w) for w in words))

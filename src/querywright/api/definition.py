@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from querywright.artefacts import data_dir
 from querywright.errors import QuerywrightError, did_you_mean
@@ -34,37 +34,116 @@ class SchemaField(_Strict):
     weight: float = 1.0
 
 
-class Param(_Strict):
-    """One parameter: its kind, its other names, its default (left out of the canonical form) and its bounds."""
+Kind = Literal["query", "vocabulary", "fields", "sort", "integer", "boolean", "text", "number", "date", "enum", "list"]
+Compare = Literal["eq", "ge", "le", "gt", "lt", "contains", "in"]
 
-    kind: Literal["query", "vocabulary", "fields", "sort", "integer", "boolean", "text"]
+
+class Param(_Strict):
+    """One parameter: its kind, its other names, its default (left out of the canonical form) and its bounds.
+
+    The kinds `query`, `fields`, `sort` and `vocabulary` belong to APIs that search fields; the others are plain typed
+    values. A `list` holds several `items`, after a comma or, where it `explode`s, with the name repeated.
+    """
+
+    kind: Kind
     aliases: tuple[str, ...] = ()
     default: Any = None
-    min: int | None = None
-    max: int | None = None
+    min: int | float | None = None
+    max: int | float | None = None
     vocabulary: str = ""
     numeric: bool = False
     all: str = ""
     indexed: bool = False
     field: str = ""
     in_query: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    items: Literal["enum", "integer", "number", "text", "date"] = "text"
+    explode: bool = False
+    pattern: str = ""
+    compare: Compare = "eq"
+    role: Literal["", "limit", "offset", "sort"] = ""
+    description: str = ""
+    synonyms: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    weight: float = 1.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Param:
+        """A kind has what it needs."""
+        if "enum" in (self.kind, self.items if self.kind == "list" else "") and not self.values:
+            raise ValueError("an enum needs its values")
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"pattern is no regular expression: {error}") from None
+        return self
+
+    @cached_property
+    def spelling(self) -> dict[str, str]:
+        """The values of an enum in lower case, to the definition's spelling."""
+        return {v.lower(): v for v in reversed(self.values)}
 
 
 class Endpoint(_Strict):
-    """One path; `{id}` in it stands for a record's id."""
+    """One path; `{id}` in it stands for a record's id, any other `{name}` for the parameter of that name.
+
+    `required` names parameters that have to be given; an entry `a|b` asks for one of the two. `aliases` are other paths
+    that answer the same.
+    """
 
     path: str
     params: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+
+    @cached_property
+    def in_path(self) -> tuple[str, ...]:
+        """Names of the parameters that stand in the path, in its order."""
+        return tuple(name for name in re.findall(r"\{([^{}]+)\}", self.path) if name != "id")
+
+    @cached_property
+    def needs(self) -> tuple[tuple[str, ...], ...]:
+        """The required parameters: one of each group."""
+        return tuple(tuple(entry.split("|")) for entry in self.required)
+
+    @cached_property
+    def optional(self) -> bool:
+        """Whether a call needs nothing behind the path."""
+        return not self.required
+
+
+class IdShape(_Strict):
+    """How a record's id may be written: a shape, the field it is looked up in, and names that people put before it.
+
+    `CHEBI:57966`, `chebi:CHEBI:57966` and `chebi.id:CHEBI:57966` are the same id. `upper`: its letters have no
+    case. `write`: the part of the shape that is worth writing, where that is simpler.
+    """
+
+    shape: str
+    write: str = ""
+    field: str = ""
+    scopes: tuple[str, ...] = ()
+    upper: bool = False
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        """The shape, compiled."""
+        return re.compile(self.shape, re.IGNORECASE if self.upper else 0)
 
 
 class Intervals(_Strict):
-    """Which object field an interval such as `hg19.chr1:1-1000` searches, by assembly."""
+    """Which object field an interval such as `hg19.chr1:1-1000` searches, by assembly.
+
+    `positions`: whether `chr1:1000` is one base. `chromosome`: the chromosome's field where it is not FIELD.chr.
+    """
 
     model_config = ConfigDict(extra="allow")
     default: str
     default_species: str = ""
     of_default_species: tuple[str, ...] = ()
+    positions: bool = False
+    chromosome: str = ""
 
     def field(self, assembly: str | None) -> str | None:
         """The object field with `.chr`, `.start` and `.end` for an assembly, or None if there is none."""
@@ -85,12 +164,14 @@ class API(_Strict):
     title: str
     about: str = ""
     base_url: str
-    query_language: Literal["lucene"] = "lucene"
+    query_language: Literal["lucene", "none"] = "lucene"
     noun: str = "record"
     default_operator: Literal["AND", "OR"] = "AND"
     meta_fields: tuple[str, ...] = ()
     field_aliases: dict[str, str] = Field(default_factory=dict)
     value_prefixes: dict[str, str] = Field(default_factory=dict)
+    ids: tuple[IdShape, ...] = ()
+    id_refused: str = ""
     intervals: Intervals | None = None
     leading_wildcard: bool = True
     ranking: Ranking = Field(default_factory=Ranking)
@@ -100,7 +181,39 @@ class API(_Strict):
     endpoints: dict[str, Endpoint]
     params: dict[str, Param]
     ignored_params: tuple[str, ...] = ()
+    unwritten: tuple[str, ...] = ()
     fields: dict[str, SchemaField] = Field(default_factory=dict)
+    folder: str = Field(default="", exclude=True)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> API:
+        """Every name that a definition uses is defined in it."""
+        wrong = [
+            f"endpoint {name}: no parameter {p!r}"
+            for name, e in self.endpoints.items()
+            for p in (*e.params, *(n for group in e.needs for n in group))
+            if p not in self.params
+        ]
+        wrong += [
+            f"endpoint {name}: {p!r} stands in its path but not in its params"
+            for name, e in self.endpoints.items()
+            for p in e.in_path
+            if p not in e.params
+        ]
+        wrong += [
+            f"parameter {name}: no vocabulary {p.vocabulary!r}"
+            for name, p in self.params.items()
+            if p.kind == "vocabulary" and p.vocabulary not in self.vocabularies
+        ]
+        if self.query_language == "none":
+            wrong += [
+                f"parameter {name}: the kind {p.kind} needs query_language: lucene"
+                for name, p in self.params.items()
+                if p.kind in ("query", "fields", "sort")
+            ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
 
     def __hash__(self) -> int:  # a definition is loaded once and compared by identity, so that it can key caches
         return id(self)
@@ -112,6 +225,35 @@ class API(_Strict):
     def param_names(self) -> dict[str, str]:
         """Every spelling of a parameter, to its canonical name."""
         return {spelling: name for name, p in self.params.items() for spelling in (name, *p.aliases)}
+
+    @cached_property
+    def route_names(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Of each group of `routes`: the endpoint's name, and what stands between braces in its path, in order."""
+        return {f"r{i}": (name, tuple(re.findall(r"\{([^{}]+)\}", path))) for i, (name, path) in enumerate(self._paths)}
+
+    @cached_property
+    def routes(self) -> re.Pattern[str]:
+        """All paths as one regular expression: the named group at its end tells which matched; see `route_names`."""
+        options = []
+        for i, (_, path) in enumerate(self._paths):
+            pieces = re.split(r"(\{[^{}]+\})", path)
+            body = "".join(
+                "(.+)" if p == "{id}" else "([^/]+)" if p.startswith("{") else re.escape(p) for p in pieces if p
+            )
+            options.append(f"{body}(?P<r{i}>)$")
+        return re.compile("|".join(options))
+
+    @cached_property
+    def _paths(self) -> list[tuple[str, str]]:
+        """(endpoint, path) of every path that is read, in all versions; those without a placeholder first."""
+        current = self.version_prefixes[0]
+        found = [
+            (name, prefix + path[len(current) :] if path.startswith(current) else path)
+            for name, endpoint in self.endpoints.items()
+            for path in (endpoint.path, *endpoint.aliases)
+            for prefix in self.version_prefixes
+        ]
+        return sorted(dict.fromkeys(found), key=lambda f: f[1].count("{"))
 
     @cached_property
     def late_param(self) -> re.Pattern[str]:
@@ -226,8 +368,9 @@ def load(name_or_path: str) -> API:
         )
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        api = API.model_validate({**raw, "fields": {}})
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        raw = {**raw, "params": _described(raw.get("params") or {}, path.with_name("params.csv"))}
+        api = API.model_validate({**raw, "fields": {}, "folder": str(path.parent)})
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, AttributeError) as error:
         raise QuerywrightError(
             f"{path} is no YAML definition: {error}", hint="see data/apis/mygene/api.yaml"
         ) from error
@@ -235,5 +378,22 @@ def load(name_or_path: str) -> API:
         raise QuerywrightError(f"{path}: {_first(error)}", hint="see data/apis/mygene/api.yaml") from error
     table = path.with_name("fields.csv")
     if not table.is_file():
+        if api.query_language == "none":
+            return api
         raise QuerywrightError(f"{table} is missing", hint="querywright schema import SOURCE writes it")
     return api.model_copy(update={"fields": read_fields(table)})
+
+
+def _described(params: dict[str, Any], table: Path) -> dict[str, Any]:
+    """The parameters with what `params.csv` says of them: descriptions, synonyms, examples, weights."""
+    if not table.is_file():
+        return params
+    with open(table, encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file), 2):
+            name = row.get("name") or ""
+            if name not in params:
+                near = did_you_mean(name, [*params])
+                raise QuerywrightError(f"{table}:{number}: no parameter {name!r}{near}", hint="correct this row")
+            told = {k: _split(v) if k in ("synonyms", "examples") else v for k, v in row.items() if k != "name" and v}
+            params = {**params, name: {**params[name], **told}}
+    return params

@@ -22,8 +22,8 @@ from querywright.api.query import (
     simplify,
     walk,
 )
-
-Value = str | int | bool | tuple[str, ...]
+from querywright.api.values import Value as Value
+from querywright.api.values import print_param, printed
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,21 @@ class Call:
     @cached_property
     def text(self) -> str:
         """The readable form, which models learn to write: spaces are spaces, only & # % + are escaped."""
-        path = self.api.endpoints[self.endpoint].path.replace("{id}", self.id or "")
+        spec = self.api.endpoints[self.endpoint]
+        path = spec.path.replace("{id}", self.id or "")
         parts = [] if self.query is None else ["q=" + escape(print_query(self.query))]
-        parts += [f"{name}={_print(self.api, self.api.params[name], value)}" for name, value in self.params]
+        for name, value in self.params:
+            if name in spec.in_path:
+                path = path.replace(f"{{{name}}}", re.sub("[/?]", _hex, escape(printed(value))))
+            else:
+                parts.append(print_param(name, self.api.params[name], value))
         return path + ("?" + "&".join(parts) if parts else "")
 
     @cached_property
     def path(self) -> str:
         """The form to send: a path with its query, percent-encoded."""
         head, _, tail = self.text.partition("?")
-        return quote(head, safe="/:.,-_~") + ("?" + quote(tail, safe="=&%:,/*()[]{}!?@$;-_.~'|<>^") if tail else "")
+        return quote(head, safe="/:.,-_~%") + ("?" + quote(tail, safe="=&%:,/*()[]{}!?@$;-_.~'|<>^") if tail else "")
 
     @cached_property
     def canonical(self) -> str:
@@ -97,9 +102,10 @@ def fold(call: Call) -> Call:
 
 
 def _fold_value(api: API, name: str, value: Value) -> Value:
-    if not isinstance(value, tuple) or name == "sort":
+    param = api.params[name]
+    if not isinstance(value, tuple) or param.kind == "sort" or param.role == "sort":
         return value
-    if name == "fields":  # a hit has its id and score whether they are asked for or not
+    if name == "fields" and param.kind == "fields":  # a hit has its id and score whether they are asked for or not
         value = tuple(v for v in value if v not in api.meta_fields) or ("_id",)
     return tuple(sorted(value))
 
@@ -173,18 +179,15 @@ def _mask(leaf: Node) -> Node:
 
 
 def _mask_param(param: Param, value: Value) -> Value:
-    if param.kind == "integer":
+    kind = param.items if param.kind == "list" else param.kind
+    if kind in ("integer", "number"):
         return "<n>"
-    if param.kind == "text":
-        return "<text>"
+    if kind in ("text", "date"):
+        return f"<{kind}>"
     if param.kind == "vocabulary" and isinstance(value, tuple):
         return ("<one>",) if len(value) == 1 else ("<many>",)
     return value
 
 
-def _print(api: API, param: Param, value: Value) -> str:
-    if isinstance(value, tuple):
-        return ",".join(escape(v) for v in value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return escape(str(value))
+def _hex(match: re.Match[str]) -> str:
+    return f"%{ord(match[0]):02X}"

@@ -12,6 +12,10 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from querywright.api.definition import API, Param
+from querywright.api.query_text import escape
+from querywright.api.values import SPECIAL as SPECIAL
+from querywright.api.values import alternatives as alternatives
+from querywright.api.values import value_regex
 from querywright.artefacts import repo_dir
 
 # Characters of a bare word: no white space, nothing that the query language or a URL takes for itself.
@@ -22,7 +26,7 @@ READ = {
     "MINUS": "[-!]",
     "AND": "(AND|%26%26)",
     "OR": r"(OR|\|\|)",
-    "INTERVAL": r"([A-Za-z]+[0-9]+\.)?[Cc][Hh][Rr][0-9A-Za-z_]+:[0-9][0-9,]*-[0-9][0-9,]*",
+    "INTERVAL": r"([A-Za-z]+[0-9]+\.)?[Cc][Hh][Rr][0-9A-Za-z_]+:[0-9][0-9,]*(-[0-9][0-9,]*)?",
     "BOUND": r"""(\*|-?[0-9A-Za-z_.:*\-]+|"[^"\\&#%+\n]+")""",
     "NUMBER": r"-?[0-9A-Za-z_.:-]+",
     "FIRST": rf"({_FIRST}|%2[356]|\\([^\s%&#+A-Za-z0-9]|%2[356B]))",
@@ -78,15 +82,6 @@ def _bounded(language: str) -> str:
     return "\n".join([*lines[:at], *copies, *rest])
 
 
-def alternatives(words: Iterable[str]) -> str:
-    """A regular expression of exactly these words; longest first, so that a lexer takes the whole word."""
-    ordered = sorted(set(words), key=lambda w: (-len(w), w))
-    return "(" + "|".join(w.translate(SPECIAL) for w in ordered) + ")"
-
-
-SPECIAL = {ord(char): "\\" + char for char in ".+*?()[]{}|^$/\\-"}
-
-
 def _escaped(words: Iterable[str]) -> list[str]:
     return [w.replace("+", "%2B") for w in words]
 
@@ -96,28 +91,41 @@ def searchable(api: API) -> list[str]:
     return [name for name in api.fields if api.leaves(name)]
 
 
-def _value_rule(api: API, param: Param) -> tuple[str, dict[str, str]]:
+def _value_rule(api: API, name: str, param: Param, in_path: bool = False) -> tuple[str, dict[str, str]]:
     """The right-hand side of a parameter's value, and the terminals that it needs, by name."""
     if param.kind == "vocabulary":
-        name = vocabulary_terminal(param)
+        terminal = vocabulary_terminal(param)
         words = alternatives(api.vocabularies[param.vocabulary])
-        return f'{name} ("," {name})*', {name: f"({words}|[1-9][0-9]{{0,7}})" if param.numeric else words}
+        return f'{terminal} ("," {terminal})*', {terminal: f"({words}|[1-9][0-9]{{0,7}})" if param.numeric else words}
     if param.kind == "fields":
-        name = "NAME" if param.indexed else "RETURNED"
-        return (f'"{param.all}" | ' if param.all else "") + f'{name} ("," {name})*', {}
+        terminal = "NAME" if param.indexed else "RETURNED"
+        return (f'"{param.all}" | ' if param.all else "") + f'{terminal} ("," {terminal})*', {}
     if param.kind == "sort":
         return 'SORTED ("," SORTED)*', {}
-    if param.kind == "integer":
-        name = integer_terminal(param)
-        return name, {name: _integer(param.min or 0, param.max)}
     if param.kind == "boolean":  # a default is left out of a call, so only the other value is worth writing
         return {False: '"true"', True: '"false"'}.get(param.default, '"true" | "false"'), {}
-    return "P_TEXT", {"P_TEXT": r"[0-9A-Za-z_.=\-]+"}
+    kind = param.items if param.kind == "list" else param.kind
+    terminal = value_terminal(name, param)
+    regex = {terminal: value_regex(param, kind, in_path)}
+    if param.kind == "list":
+        return f'{terminal} ("{f"&{name}=" if param.explode else ","}" {terminal})*', regex
+    return terminal, regex
 
 
 def integer_terminal(param: Param) -> str:
     """The name of the terminal of an integer parameter's values; parameters of one range share it."""
-    return f"P_{param.min or 0}_{param.max or ''}"
+    return re.sub(r"\W", "N", f"P_{param.min or 0}_{'' if param.max is None else param.max}")
+
+
+def value_terminal(name: str, param: Param) -> str:
+    """The name of the terminal of a typed value: shared by parameters whose values are the same, else its own."""
+    kind = param.items if param.kind == "list" else param.kind
+    if kind == "integer":
+        return integer_terminal(param)
+    if kind == "number":
+        low, high = ("" if bound is None else str(bound) for bound in (param.min, param.max))
+        return re.sub(r"\W", "N", f"P_NUMBER_{low}_{high}")
+    return "P_DATE" if kind == "date" else f"PV_{_ascii(name).upper()}"
 
 
 def vocabulary_terminal(param: Param) -> str:
@@ -125,31 +133,33 @@ def vocabulary_terminal(param: Param) -> str:
     return f"P_{param.vocabulary.upper()}"
 
 
-def _integer(low: int, high: int | None) -> str:
-    """Whole numbers from `low` (0 or 1) to `high`, a power of ten; the longest alternative first."""
-    digits = len(str(high)) - 1 if high else 9
-    return f"({f'{high}|' if high else ''}{'0|' if low == 0 else ''}[1-9][0-9]{{0,{digits - 1}}})"
+def _rule(name: str) -> str:
+    """A name as it may stand in a rule's name."""
+    return name if re.fullmatch(r"[a-z][a-z0-9_]*", name) else f"x{_ascii(name)}"
 
 
-def _tail(endpoint: str, params: list[str], has_query: bool) -> list[str]:
-    """Rules for optional parameters in their order, each at most once; the first without `q` takes the question mark.
+def _ascii(name: str) -> str:
+    """Small letters, digits and underlines; every other character as its number, so that two names stay two."""
+    return "".join(c if re.fullmatch("[a-z0-9]", c) else f"_{ord(c)}_" for c in name)
+
+
+def _tail(endpoint: str, params: list[str], needed: tuple[tuple[str, ...], ...], first: str) -> list[str]:
+    """Rules for what stands behind a path: parameters in their order, each at most once, the needed ones always.
 
     One rule a parameter, `this, then perhaps a later one | a later one`: writing `a? b? c?` would make LALR expand
-    every combination.
+    every combination. `first` is the mark before the first one: a question mark, or & where `q` stands before it.
     """
+    must = {group[0] for group in needed}
     rules = []
     for i, name in enumerate(params):
-        last = i + 1 == len(params)
-        rest = f"{endpoint}_and_{params[i + 1]}" if not last else ""
-        rules.append(f'{endpoint}_and_{name}: "&{name}=" v_{name}' + (f" {rest}? | {rest}" if rest else ""))
-        if not has_query:
-            other = f" | {endpoint}_has_{params[i + 1]}" if not last else ""
-            rules.append(f'{endpoint}_has_{name}: "?{name}=" v_{name}' + (f" {rest}?" if rest else "") + other)
-    return rules if has_query else [r for r in rules if not r.startswith(f"{endpoint}_and_{params[0]}:")]
-
-
-# Parameters that are read but folded into others or never worth writing; see `call.normalise`.
-_NOT_WRITTEN = {"scopes", "exists", "missing", "scroll_id", "userfilter", "userquery", "search", "prefix"}
+        later = params[i + 1 :]
+        rest = f" {endpoint}_and_{_rule(later[0])}" + ("" if must & set(later) else "?") if later else ""
+        for mark, sign in (("has", "?"), ("and", "&")):
+            if (mark == "has" and first == "&") or (mark == "and" and first == "?" and i == 0):
+                continue
+            skip = f" | {endpoint}_{mark}_{_rule(later[0])}" if later and name not in must else ""
+            rules.append(f'{endpoint}_{mark}_{_rule(name)}: "{sign}{escape(name)}=" v_{_rule(name)}{rest}{skip}')
+    return rules
 
 
 @lru_cache(maxsize=32)
@@ -163,30 +173,50 @@ def build(api: API, without: frozenset[str] = frozenset()) -> str:
     rules: list[str] = []
     terminals: dict[str, str] = {}
     for name, endpoint in api.endpoints.items():
-        before, has_id, _ = endpoint.path.partition("{id}")
-        optional = [p for p in endpoint.params if p not in _NOT_WRITTEN and p != "q" and p not in without]
-        has_query = "q" in endpoint.params
-        parts = [f'"{before}?q=" query' if has_query else f'"{before}"'] + (["ID"] if has_id else [])
-        if optional:
-            parts.append(f"{name}_{'and' if has_query else 'has'}_{optional[0]}?")
-        calls.append(f"{name}_call")
-        rules.append(f"{name}_call: {' '.join(parts)}")
-        if optional:
-            rules += _tail(name, optional, has_query)
-        for p in optional:
-            value, needed = _value_rule(api, api.params[p])
-            rules.append(f"v_{p}: {value}")
-            terminals |= needed
+        has_query = "q" in endpoint.params and api.params["q"].kind == "query"
+        behind = [p for p in endpoint.params if p not in (*api.unwritten, *endpoint.in_path)]
+        behind = [p for p in behind if not (has_query and p == "q") and p not in without]
+        needed = tuple(group for group in endpoint.needs if group[0] in behind)
+        parts = [_path_part(piece) for piece in re.split(r"(\{[^{}]+\})", endpoint.path) if piece]
+        rule = _rule(name)
+        if has_query:
+            parts[-1] = parts[-1][:-1] + '?q=" query'
+        tail: list[str] = []
+        if behind:
+            parts.append(f"{rule}_{'and' if has_query else 'has'}_{_rule(behind[0])}" + ("" if needed else "?"))
+            tail = _tail(rule, behind, needed, "&" if has_query else "?")
+        calls.append(f"{rule}_call")
+        rules += [f"{rule}_call: {' '.join(parts)}", *tail]
+        for p in (*behind, *endpoint.in_path):
+            value, used = _value_rule(api, p, api.params[p], p in endpoint.in_path)
+            rules.append(f"v_{_rule(p)}: {value}")
+            terminals |= used
+    head = f"// {api.title}: written by `querywright grammar build --api {api.name}`; do not edit.\n"
+    top = "\n".join([f"start: call\ncall: {' | '.join(calls)}", *dict.fromkeys(rules), ""])
+    if any("{id}" in e.path for e in api.endpoints.values()):
+        terminals["ID"] = _ids(api)
+    if api.query_language == "none":
+        return head + top + "\n".join(["", *(f"{name}.4: /{regex}/" for name, regex in terminals.items()), ""])
     terminals["RETURNED"] = alternatives(_escaped([*api.fields, *api.meta_fields]))
     ordered = [f for f in api.fields if api.leaves(f) == (f,)]
     terminals["SORTED"] = "-?" + alternatives(_escaped([*ordered, *api.meta_fields]))
-    terminals["ID"] = r"[0-9A-Za-z][0-9A-Za-z_.\-]*"
-    head = f"// {api.title}: written by `querywright grammar build --api {api.name}`; do not edit.\n"
-    top = "\n".join([f"start: call\ncall: {' | '.join(calls)}", *dict.fromkeys(rules), ""])
     top += "\n".join(["", *(f"{name}.4: /{regex}/" for name, regex in terminals.items())])
     names = searchable(api)
     language = skeleton('NAME ":"', f"/{alternatives(_escaped(names))}/", WRITE)
     return head + top + "\n\n" + _bounded(language)
+
+
+def _path_part(piece: str) -> str:
+    if piece == "{id}":
+        return "ID"
+    return f"v_{_rule(piece[1:-1])}" if piece.startswith("{") else f'"{piece}"'
+
+
+def _ids(api: API) -> str:
+    """What a model may write as a record's id: the shapes of the definition, or words without a scope."""
+    plain = r"[0-9A-Za-z][0-9A-Za-z_.\-]*"
+    shapes = [entry.write or entry.shape for entry in api.ids]
+    return f"({'|'.join([*shapes, *([] if api.id_refused else [plain])])})" if shapes else plain
 
 
 def mask_source(api: API, terminals: Mapping[str, str] | None = None, without: frozenset[str] = frozenset()) -> str:

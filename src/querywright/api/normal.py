@@ -7,8 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 from querywright.api.definition import API, Param, SchemaField
-from querywright.api.forms import Call, Value
+from querywright.api.forms import Call
 from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term, rewrite, simplify, walk
+from querywright.api.values import Value
 
 
 def normalise(call: Call) -> Call:
@@ -42,6 +43,8 @@ def normalise(call: Call) -> Call:
         default = set(param.default) if isinstance(param.default, list) else param.default
         if param.kind == "fields" and param.all and "q" not in api.endpoints[call.endpoint].params:
             default = {param.all}  # one record by its id comes whole unless fields are asked for
+        if name in api.endpoints[call.endpoint].in_path:
+            continue
         if (set(value) if isinstance(value, tuple) else value) == default or value == ():
             values.pop(name)
     if values.get("scroll_id"):  # the service ignores everything else

@@ -100,9 +100,10 @@ def has_wildcard(text: str) -> bool:
 class _Build(Transformer[Token, Any]):
     """Turns the parse tree into nodes; `resolve` maps a written field name to the schema's, or raises QueryError."""
 
-    def __init__(self, resolve: Callable[[str], str]) -> None:
+    def __init__(self, resolve: Callable[[str], str], positions: bool = False) -> None:
         super().__init__()
         self.resolve = resolve
+        self.positions = positions
 
     def value(self, items: list[Token]) -> Node:
         body, tail = _split_tail(str(items[0]))
@@ -120,11 +121,14 @@ class _Build(Transformer[Token, Any]):
         return {"PLUS": "+"}.get(items[0].type, "-")
 
     def interval(self, items: list[Token]) -> Node:
-        match = re.fullmatch(r"(?:(\w+)\.)?chr(\w+):([\d,]+)-([\d,]+)", str(items[0]), re.I)
+        match = re.fullmatch(r"(?:(\w+)\.)?chr(\w+):([\d,]+)(?:-([\d,]+))?", str(items[0]), re.I)
         assert match is not None, items[0]
-        if max(len(match[3]), len(match[4])) > _MAX_DIGITS:
+        if not match[4] and not self.positions:
+            self.resolve(str(items[0]).partition(":")[0])
+            raise QueryError("a stretch of a chromosome has two positions, as in chr1:1000-2000")
+        if max(len(match[3]), len(match[4] or "")) > _MAX_DIGITS:
             raise QueryError("a position on a chromosome has too many digits")
-        start, end = (int(match[i].replace(",", "")) for i in (3, 4))
+        start, end = (int((match[i] or match[3]).replace(",", "")) for i in (3, 4))
         return Interval(match[1].lower() if match[1] else None, match[2], start, end)
 
     def exists(self, items: list[Token]) -> Node:
@@ -261,8 +265,12 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def parse_query(text: str, resolve: Callable[[str], str] = lambda name: name) -> Node:
+def parse_query(text: str, resolve: Callable[[str], str] = lambda name: name, positions: bool = False) -> Node:
     """Parse a decoded `q` value.
+
+    Args:
+        resolve: maps a written field name to the schema's, or raises QueryError.
+        positions: whether `chr1:1000` is one base.
 
     Raises:
         QueryError: the text is no query; the message says where and why.
@@ -274,7 +282,7 @@ def parse_query(text: str, resolve: Callable[[str], str] = lambda name: name) ->
         raise QueryError("the query is too long or too deeply nested")
     escaped = escape(text)
     try:
-        return _Build(resolve).transform(_parser().parse(escaped))
+        return _Build(resolve, positions).transform(_parser().parse(escaped))
     except VisitError as error:
         if isinstance(error.orig_exc, QueryError):
             raise error.orig_exc from None
