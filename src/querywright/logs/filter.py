@@ -16,12 +16,14 @@ from querywright.logs.read import Line
 
 REASONS = {
     "malformed": "no log line: cut, empty, binary, or over 64 KiB",
-    "where": "a JSON line that --where leaves out",
+    "header": "a header or comment of the log itself",
+    "where": "a line that --where leaves out",
     "not_get": "another method: a POST's query is in its body, which logs do not hold",
     "status": "the server refused or failed (status not 2xx or 304)",
     "probe": "a health check",
     "bot": "a crawler",
     "not_api": "no endpoint of this API",
+    "personal_data": "an e-mail address, a key or the like, without which the call means nothing",
     "bad_call": "an endpoint, but the API's language does not allow the request",
 }
 """Every reason code with its meaning, in the order in which they are tried."""
@@ -72,6 +74,23 @@ def is_endpoint(api: API, path: str) -> bool:
     """Whether a path is one of the API's endpoints, of any version that it reads."""
     paths = tuple(e.path for e in api.endpoints.values())
     return _endpoints(paths, tuple(api.version_prefixes)).match(path) is not None
+
+
+def of_request(method: str, status: bytes, agent: str) -> str | None:
+    """The reason code that method, status and user agent give a line, or None. An unknown status passes."""
+    if method != "GET":
+        return "not_get"
+    if status and not (status[:1] == b"2" or status == b"304"):
+        return "status"
+    kind = agent_kind(agent)
+    return None if kind == "user" else kind
+
+
+def of_path(api: API, path: str) -> str | None:
+    """The reason code that the path gives a line, or None. `bad_call` and `personal_data` are decided later."""
+    if PROBE_PATHS.match(path):
+        return "probe"
+    return None if is_endpoint(api, path) else "not_api"
 
 
 def reject(line: Line | None, api: API, where: tuple[tuple[str, str], ...] = ()) -> str | None:

@@ -1,0 +1,103 @@
+"""JSON lines: nginx-json, Caddy, Traefik, Elastic Common Schema and others; other keys by a mapping."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from querywright.logs.hit import MALFORMED, WHERE, Hit, Options, Read
+from querywright.logs.keys import ROLES, wanted
+from querywright.logs.tables import hit
+
+_fast: Callable[[bytes], Any]
+try:
+    import orjson
+
+    _fast = orjson.loads
+except ImportError:
+    _fast = json.loads
+
+_BARE_HEX = re.compile(rb"(?<!\\)((?:\\\\)*)\\x([0-9A-Fa-f]{2})")
+
+
+def load(line: bytes) -> Any:
+    """The value of a JSON line, None where it is none. nginx's default escape (`\\xHH`), no JSON, is read as well."""
+    try:
+        return _fast(line)
+    except (ValueError, RecursionError):
+        pass
+    if b"\\x" in line:
+        line = _BARE_HEX.sub(rb"\1%\2", line)
+    try:
+        return json.loads(line.decode(errors="replace"))  # lone surrogates, bytes that are not UTF-8
+    except (ValueError, RecursionError):
+        return None
+
+
+def dig(row: dict[str, Any], key: str) -> Any:
+    """The value at `key`, or below it where the key has dots (a name with dots in it goes first); None if missing."""
+    if key in row:
+        return row[key]
+    value: Any = row
+    head, dot, rest = key.partition(".")
+    while dot and isinstance(value, dict):
+        value = value.get(head)
+        if isinstance(value, dict) and rest in value:
+            return value[rest]
+        head, dot, rest = rest.partition(".")
+    return None
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, list) and value:
+        value = value[0]  # Caddy: a header is a list of values
+    if isinstance(value, str):
+        return value.encode(errors="replace")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).encode() if isinstance(value, int) and not isinstance(value, bool) else b""
+
+
+def keys_of(rows: Sequence[Any], options: Options) -> dict[str, list[str]]:
+    """Role → keys to try, in order: the one asked for; else those that the sample has, then all others that we know."""
+    given = wanted(options)
+    out: dict[str, list[str]] = {}
+    for role, known in ROLES.items():
+        if role in given:
+            out[role] = [given[role]]
+        elif role in ("request", "query") and "path" in given:
+            out[role] = []
+        else:
+            used = [key for key in known if any(isinstance(r, dict) and _bytes(dig(r, key)) for r in rows)]
+            out[role] = used + [key for key in known if key not in used]
+    return out
+
+
+def reader(keys: dict[str, list[str]], options: Options) -> Read:
+    """A reader of JSON lines that looks for each role under its keys."""
+    # one lookup for a plain name; dots need a walk
+    lookups = [(role, [(key, "." in key) for key in names]) for role, names in keys.items() if names]
+    where = options.where
+
+    def read(line: bytes) -> Hit | str:
+        row = load(line)
+        if not isinstance(row, dict):
+            return MALFORMED
+        values: dict[str, bytes] = {}
+        for role, names in lookups:
+            for key, deep in names:
+                value = dig(row, key) if deep else row.get(key)
+                if value is not None and (found := _bytes(value)):
+                    values[role] = found
+                    break
+        if where and any(_said(dig(row, key)) != value for key, value in where):
+            return WHERE
+        return hit(values)
+
+    return read
+
+
+def _said(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)
