@@ -25,7 +25,9 @@ def make(
     most: Annotated[int, typer.Option(help="at most so many kept calls, dealt out over their signatures")] = 2000,
     draw: Annotated[int, typer.Option(help="calls drawn from the schema beside the log's")] = 2000,
     per_call: Annotated[int, typer.Option(help="sentences for each kept call")] = 3,
-    records: Annotated[str, typer.Option(help="where values come from: a JSONL file, or goatools")] = "goatools",
+    records: Annotated[
+        str | None, typer.Option(help="where values come from: a JSONL file, or goatools; else the definition's")
+    ] = None,
     seed: int = 17,
 ) -> None:
     """Write sentences for kept and drawn calls, with templates."""
@@ -34,7 +36,8 @@ def make(
     from querywright.pairs.values import sample_records
 
     definition = load(api)
-    sample = sample_records(definition, records, 20_000, seed)
+    source = records or definition.records
+    sample = sample_records(definition, source, 20_000, seed) if source else []
     options = {"calls": calls, "most": most, "draw": draw, "per_call": per_call, "seed": seed}
     run(definition, out, **options, records=sample)  # type: ignore[arg-type]
 

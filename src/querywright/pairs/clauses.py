@@ -9,19 +9,7 @@ from querywright.api.definition import API
 from querywright.api.query import Bool, Exists, Interval, Node, Range, Term
 from querywright.pairs import english as en
 from querywright.pairs.dress import keep
-from querywright.pairs.values import lexicon
-
-
-def plural(phrase: str) -> str:
-    """A plural good enough for field names and nouns."""
-    if (
-        phrase.endswith(("s", "data", "information", "genomics", "\x03"))
-        or " of " in phrase
-        or " in " in phrase
-        or "/" in phrase
-    ):
-        return phrase
-    return phrase[:-1] + "ies" if re.search(r"[^aeiou]y$", phrase) else phrase + "s"
+from querywright.pairs.words import field_words, noun_plural, words
 
 
 class Unsayable(ValueError):
@@ -33,7 +21,7 @@ class Clauses:
 
     def __init__(self, api: API, rng: random.Random) -> None:
         self.api, self.rng = api, rng
-        self.words = lexicon(api)
+        self.words = words(api)
 
     # --- small pieces ---
     def pick(self, phrases: list[str]) -> str:
@@ -45,6 +33,8 @@ class Clauses:
             return str(self.pick(self.words["facet_words"][name]))
         field = self.api.fields.get(name)
         roll = self.rng.random()
+        if field is not None and not field.synonyms and roll > 0.4:
+            return field_words(name)
         if field is None or not field.synonyms or roll < 0.13:
             return keep(name)
         if roll < 0.17 and re.search(r"[._]", name):
@@ -57,7 +47,7 @@ class Clauses:
         return keep(f'"{text}"' if roll < 0.04 else f"'{text}'" if roll < 0.07 else text)
 
     def number(self, n: str) -> str:
-        if n.isdigit() and len(n) > 3 and self.rng.random() < 0.3:
+        if n.isdigit() and len(n) > 3 and n[0] != "0" and self.rng.random() < 0.3:
             return keep(f"{int(n):,}")
         return keep(n)
 
@@ -94,6 +84,8 @@ class Clauses:
         own = self.words.get("clauses", {}).get(name)
         if own and self.rng.random() < 0.4:
             return str(self.pick(own)).format(V=self.value(value))
+        if name in self.api.fields and self.api.fields[name].type == "boolean":
+            return self.pick(en.TRUE if value.lower() == "true" else en.FALSE).format(F=self.field(name))
         analysis = self.api.analysis(name)
         is_id = self.api.fields.get(name) is not None and bool(self.api.fields[name].shape)
         if analysis == "text" and not is_id:
@@ -144,18 +136,24 @@ class Clauses:
         if self.rng.random() < 0.35:
             a, b = f"{node.start:,}", f"{node.end:,}"
         inline = node.assembly and self.rng.random() < 0.3
-        if self.rng.random() < 0.45 and not inline:
+        if a == b:
+            text = self.position(node.chromosome, a, f"{node.assembly}." if node.assembly and inline else "")
+        elif self.rng.random() < 0.45 and not inline:
             text = self.pick(en.INTERVAL_WORDS).format(C=keep(node.chromosome), A=keep(a), B=keep(b))
         else:
             chromosome = ("chr" if self.rng.random() < 0.88 or inline else "") + node.chromosome
             region = f"{f'{node.assembly}.' if inline else ''}{chromosome}:{a}-{b}"
             text = self.pick(en.INTERVAL).format(I=keep(region))
         if node.assembly and not inline:
-            names = {"hg19": ["hg19", "GRCh37", "hg19"], "mm9": ["mm9", "NCBI37", "mm9"]}.get(
-                node.assembly, [node.assembly]
-            )
+            names = en.ASSEMBLIES.get(node.assembly, [node.assembly])
             text += " " + self.pick(en.ASSEMBLY).format(G=keep(self.pick(names)))
         return text
+
+    def position(self, chromosome: str, at: str, assembly: str) -> str:
+        """One base of a chromosome."""
+        if not assembly and self.rng.random() < 0.5:
+            return self.pick(en.POSITION_WORDS).format(C=keep(chromosome), A=keep(at))
+        return self.pick(en.POSITION).format(I=keep(f"{assembly}chr{chromosome}:{at}"))
 
     def exists(self, node: Exists, lacking: bool = False) -> str:
         field = self.field(node.field)
@@ -239,6 +237,6 @@ class Clauses:
         nouns = self.words.get("nouns_for", {}).get(node.field, {}) if isinstance(node, Term) else {}
         if isinstance(node, Term) and node.value in nouns and self.rng.random() < 0.5:
             return self.pick(["excluding {X}", "but not {X}", "except {X}", "that are not {X}"]).format(
-                X=str(self.pick(nouns[node.value])).format(N="genes")
+                X=str(self.pick(nouns[node.value])).format(N=noun_plural(self.words["nouns"][0]))
             )
         return self.pick(en.BUT_NOT).format(C=self.condition(node))

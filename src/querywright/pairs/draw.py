@@ -9,8 +9,12 @@ from typing import Any
 from querywright.api.call import Call, normalise
 from querywright.api.definition import API
 from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term, parse_query, simplify
+from querywright.pairs.english import FLAGS
 from querywright.pairs.values import Values
 
+# how often people give a parameter, by its usual name or else by its kind
+_CHANCE = {"size": 0.17, "from": 0.04, "sort": 0.07, "facets": 0.07, "dotfield": 0.02, "fetch_all": 0.03}
+_CHANCE_OF = {"vocabulary": 0.34, "fields": 0.34, "enum": 0.2}
 _NUMBERS = {"integer", "long", "float", "double", "byte", "date"}
 
 
@@ -25,6 +29,7 @@ class Drawer:
         self.returned = list(api.fields)
         self.return_weights = [api.fields[f].weight ** 2.2 for f in self.returned]
         self.numeric = [f for f in self.searched if api.fields[f].type in _NUMBERS]
+        self.facts = [n for n, e in api.endpoints.items() if "metadata" in e.path and not e.required]
         self.query_endpoint = next(n for n, e in api.endpoints.items() if "q" in e.params)
         self.item_endpoint = next(
             (n for n, e in api.endpoints.items() if "{id}" in e.path and "fields" in e.params), None
@@ -51,7 +56,7 @@ class Drawer:
         name = name or self.field()
         field = api.fields[name]
         value = self.values.draw(name, record)
-        if field.type in _NUMBERS and field.type != "object" and rng.random() < 0.25:
+        if field.type in _NUMBERS and rng.random() < (0.8 if field.type in ("float", "double", "date") else 0.25):
             return self.range(name)
         if api.analysis(name) == "text" and " " in value and rng.random() < 0.35:
             value = max((w for w in re.findall(r"[\w-]+", value) if len(w) > 3), key=len, default=value)
@@ -103,17 +108,13 @@ class Drawer:
         if name is None:
             weights = [self.api.fields[f].weight for f in self.numeric]
             name = rng.choices(self.numeric, weights)[0]
-        example = next((e for e in self.api.fields[name].examples if re.fullmatch(r"-?\d+", e)), "100")
-        top = max(10, int(example.lstrip("-")) * 2)
-        low, high = sorted(rng.randint(1, top) for _ in range(2))
-        if rng.random() < 0.4 and high > 10_000:
-            low, high = (max(1, round(v, -len(str(v)) + 2)) for v in (low, high))
+        low, high = self.values.bounds(name)
         roll = rng.random()
         if roll < 0.18:
-            return Range(name, str(low), "*", rng.random() < 0.5)
+            return Range(name, low, "*", rng.random() < 0.5)
         if roll < 0.36:
-            return Range(name, "*", str(high), True, rng.random() < 0.5)
-        return Range(name, str(low), str(high))
+            return Range(name, "*", high, True, rng.random() < 0.5)
+        return Range(name, low, high)
 
     def interval(self) -> Node:
         """A stretch of a chromosome, sometimes with its assembly."""
@@ -123,7 +124,12 @@ class Drawer:
         end = start + rng.choice([rng.randint(500, 10**6), 10 ** rng.randint(3, 6)])
         if rng.random() < 0.3:
             start, end = round(start, -3) + 1000, round(end, -3) + 1000
-        named = [a for a in (self.api.intervals.model_extra or {}) if a != "hg38"] if self.api.intervals else []
+        positions = float(self.values.words.get("draw", {}).get("positions", 0))
+        if positions and rng.random() < positions:
+            end = start
+        intervals = self.api.intervals
+        own = (intervals.model_extra or {}).items() if intervals else ()
+        named = [a for a, field in own if intervals and field != intervals.default and isinstance(field, str)]
         return Interval(rng.choice(named) if named and rng.random() < 0.3 else None, chromosome, start, end)
 
     def clause(self, record: dict[str, Any] | None = None) -> Node:
@@ -180,15 +186,16 @@ class Drawer:
         return simplify(Bool(should=(self.clause(), self.clause())))
 
     # --- parameters ---
-    def species(self, name: str) -> tuple[str, ...]:
+    def word(self, name: str) -> tuple[str, ...]:
         """One value of a vocabulary mostly, sometimes several or a bare number."""
-        known = list(self.api.vocabularies[self.api.params[name].vocabulary])
+        param = self.api.params[name]
+        known = [v for v in param.values or self.api.vocabularies[param.vocabulary] if v != param.default]
         weights = [30 / (i + 1) + 3 for i in range(len(known))]
         if self.rng.random() < 0.13:
             other = self.values.words.get("other_values", {}).get(name)
             if other:
                 return (str(self.rng.choice(other)),)
-        n = self.rng.choices([1, 2, 3], [0.86, 0.09, 0.05])[0]
+        n = self.rng.choices([1, 2, 3], [0.86, 0.09, 0.05])[0] if param.numeric or len(known) > 3 else 1
         return tuple(dict.fromkeys(self.rng.choices(known, weights, k=n)))
 
     def fields(self, n: int | None = None) -> tuple[str, ...]:
@@ -196,39 +203,48 @@ class Drawer:
         n = n or self.rng.choices([1, 2, 3, 4, 5], [0.36, 0.28, 0.2, 0.1, 0.06])[0]
         return tuple(dict.fromkeys(self.rng.choices(self.returned, self.return_weights, k=n)))
 
+    def chances(self, endpoint: str, of_record: bool) -> dict[str, float]:
+        """The optional parameters of an endpoint, with the chance that a drawn call has each."""
+        never = self.values.words.get("draw", {}).get("never", [])
+        chance = {}
+        for name in self.api.endpoints[endpoint].params:
+            param = self.api.params[name]
+            usual = _CHANCE.get(name) or (0.0 if param.indexed else _CHANCE_OF.get(param.kind, 0.0))
+            if param.kind == "boolean" and not param.default:
+                words = FLAGS.get(name) or param.synonyms or self.values.words.get("params", {}).get(name)
+                usual = usual or (0.02 if words else 0.0)
+            if usual and name not in (*never, *self.api.unwritten) and not name.endswith("_facet_filter"):
+                chance[name] = usual
+        if of_record:
+            fewer = {"fields": 0.72, "vocabulary": 0.05, "enum": 0.05}
+            kinds = {name: self.api.params[name].kind for name in chance}
+            ordered = sorted(kinds, key=lambda name: kinds[name] != "fields")
+            chance = {name: fewer.get(kinds[name], 0.03) for name in ordered}
+        return chance
+
     def params(self, endpoint: str, query: Node | None) -> dict[str, Any]:
         """Parameters, each with a chance of its own; at most three."""
         rng, known = self.rng, self.api.endpoints[endpoint].params
-        chance = {
-            "species": 0.34,
-            "fields": 0.34,
-            "size": 0.17,
-            "from": 0.04,
-            "sort": 0.07,
-            "facets": 0.07,
-            "entrezonly": 0.02,
-            "ensemblonly": 0.02,
-            "dotfield": 0.02,
-            "fetch_all": 0.03,
-        }
-        if query is None:
-            chance = {"fields": 0.72, "species": 0.05, "dotfield": 0.03}
+        chance = self.chances(endpoint, query is None)
         values: dict[str, Any] = {}
         if rng.random() < 0.22:
             return values
         for name in rng.sample(list(chance), len(chance)):
-            if name not in known or rng.random() >= chance[name] or len(values) >= 3:
+            if rng.random() >= chance[name] or len(values) >= 3:
                 continue
             param = self.api.params[name]
             if param.kind == "vocabulary":
-                values[name] = self.species(name)
+                values[name] = self.word(name)
+            elif param.kind == "enum":
+                values[name] = self.word(name)[0]
             elif name == "facets":
                 options = [*self._listed("facets"), self.field()]
                 values[name] = tuple(dict.fromkeys(rng.choices(options, k=1 if rng.random() < 0.8 else 2)))
                 if rng.random() < 0.25 and "facet_size" in known:
                     values["facet_size"] = rng.choice([3, 5, 20, 25, 50, 100])
-                if "species_facet_filter" in known and "taxid" in values[name] and rng.random() < 0.2:
-                    values["species_facet_filter"] = self.species("species_facet_filter")[:1]
+                for other in (p for p in known if p.endswith("_facet_filter")):
+                    if self.api.params[other].field in values[name] and rng.random() < 0.2:
+                        values[other] = self.word(other)[:1]
                 if rng.random() < 0.3:
                     values["size"] = rng.choice([0, 1])
             elif param.kind == "fields":
@@ -245,26 +261,34 @@ class Drawer:
             else:
                 values[name] = True
         if values.get("fetch_all"):
-            for idle in ("size", "from", "sort", "facets", "facet_size", "species_facet_filter"):
-                values.pop(idle, None)
+            for idle in [n for n in values if n in ("size", "from", "sort") or n.startswith("facet") or "_facet_" in n]:
+                values.pop(idle)
         if "from" in values and "size" not in values and rng.random() < 0.6:
             values["size"] = rng.choice([10, 20, 50, 100])
         return values
+
+    def something(self) -> dict[str, Any]:
+        """One parameter for a call that would otherwise ask for everything and nothing else."""
+        known = self.api.endpoints[self.query_endpoint].params
+        narrowing = next((p for p in known if self.api.params[p].kind == "vocabulary"), None)
+        if narrowing:
+            return {narrowing: self.word(narrowing)}
+        return {"fields": self.fields()} if "fields" in known else {}
 
     def call(self) -> Call:
         """One call to any endpoint that people ask for."""
         rng, api = self.rng, self.api
         roll = rng.random()
-        if roll < 0.015 and "metadata" in api.endpoints:
-            return normalise(Call(api, rng.choice(["metadata", "metadata_fields"])))
+        if roll < 0.015 and self.facts:
+            return normalise(Call(api, rng.choice(self.facts)))
         if roll < 0.13 and self.item_endpoint:
-            identifier = self.values.draw(rng.choice(self._listed("ids") or [self.field()]))
+            identifier = self.values.item_id(self._listed("ids"))
             values = self.params(self.item_endpoint, None)
             return normalise(Call(api, self.item_endpoint, identifier, None, tuple(values.items())))
         query = self.query()
         values = self.params(self.query_endpoint, query)
         if isinstance(query, Everything) and not values:
-            values["species"] = self.species("species")
+            values = self.something()
         return normalise(Call(api, self.query_endpoint, None, query, tuple(values.items())))
 
 

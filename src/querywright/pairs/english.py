@@ -1,7 +1,7 @@
 """Phrases that fit every API: what the template teacher builds sentences from.
 
 `{N}` is the noun phrase (what is asked for, with its conditions), `{F}` a field in words, `{V}` a value, `{R}` the
-fields to return in words, `{S}` a species or other vocabulary word.
+fields to return in words, `{S}` a vocabulary's word.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ TEXT = ["whose {F} mentions {V}", "whose {F} contains {V}", "whose {F} includes 
 TEXT_PHRASE = ["whose {F} contains the phrase {V}", "with the phrase {V} in the {F}", "with the exact phrase {V} in the {F}",
                "whose {F} contains {V}", "whose {F} mentions {V}", "with {F} {V}", "with {V} in the {F}", "whose {F} is {V}",
                "where the {F} includes {V}", "{F} {V}", "{F}: {V}", "matching the {F} {V}", "with the {F} {V}", "named {V} in the {F}"]
+TRUE = ["where {F} is true", "whose {F} is true", "with {F} true", "with {F} set to true", "for which {F} is true",
+        "{F} = true", "with {F} equal to true"]
+FALSE = ["where {F} is false", "whose {F} is false", "with {F} false", "with {F} set to false", "for which {F} is false",
+         "{F} = false", "for which {F} is not true"]
 PREFIX = ["whose {F} starts with {V}", "with {F} starting with {V}", "with a {F} beginning with {V}", "whose {F} begins with {V}",
           "{F} starting with {V}", "where the {F} starts with {V}", "with {F} prefix {V}", "having a {F} that starts with {V}",
           "whose {F} has the prefix {V}", "with {F} {V} followed by anything"]
@@ -81,6 +85,11 @@ INTERVAL_WORDS = ["on chromosome {C} between {A} and {B}", "on chromosome {C} fr
                   "on chr {C} from position {A} to {B}", "located between {A} and {B} on chromosome {C}",
                   "between positions {A} and {B} of chromosome {C}", "on chromosome {C}, {A} to {B}",
                   "on chromosome {C} between base {A} and base {B}", "in chromosome {C} from {A} to {B} bp"]
+POSITION = ["at {I}", "at the position {I}", "at position {I}", "located at {I}", "on {I}", "{I}", "for the position {I}", "found at {I}"]
+POSITION_WORDS = ["at position {A} on chromosome {C}", "on chromosome {C} at position {A}", "at {A} on chromosome {C}",
+                  "on chr{C} at {A}", "at base {A} of chromosome {C}", "on chromosome {C}, position {A}"]
+ASSEMBLIES = {"hg19": ["hg19", "GRCh37", "hg19"], "hg38": ["hg38", "GRCh38", "hg38"], "mm9": ["mm9", "NCBI37", "mm9"],
+              "mm10": ["mm10", "GRCm38", "mm10"]}
 ASSEMBLY = ["({G})", "in {G}", "using {G} coordinates", "on {G}", "in the {G} assembly", "with {G} positions", "of {G}"]
 
 BUT_NOT = ["but not {C}", "excluding those {C}", "except those {C}", "and not {C}", "but not those {C}", "except the ones {C}",
@@ -133,32 +142,47 @@ FACET_ASK = ["how many {N} are there per {F}?", "count {N} by {F}", "how many {N
 FACET_SIZE = ["with {n} facet values", "top {n} buckets", "show {n} buckets", "facet size {n}", "{n} facet buckets",
               "up to {n} categories", "the {n} most frequent ones", "{n} facet entries"]
 FACET_FILTER = ["show only {S} hits but keep the facet counts", "filter the hits to {S} without changing the facets",
-                "with a species facet filter on {S}", "species facet filter {S}", "only display {S} hits, facets unchanged"]
+                "with a {P} facet filter on {S}", "{P} facet filter {S}", "only display {S} hits, facets unchanged"]
+# parameters that more than one API has under the same name
 FLAGS = {
-    "entrezonly": ["only those with Entrez IDs", "Entrez genes only", "only Entrez genes", "restricted to genes with an Entrez ID",
-                   "entrezonly", "leave out hits without Entrez gene ID", "that have valid Entrez gene ids only"],
-    "ensemblonly": ["only those with Ensembl IDs", "Ensembl genes only", "only Ensembl genes", "ensemblonly",
-                    "restricted to genes with an Ensembl ID", "leave out hits without Ensembl gene ID"],
     "dotfield": ["flattened with dot notation", "use dotfield notation", "in dot notation", "flat output with dotted names",
                  "as flattened fields", "dotfield on", "no nested objects, use dotted keys"],
     "fetch_all": ["fetch all results", "fetch all of them", "fetch all hits", "stream all results", "get every hit with fetch_all",
                   "return all hits, not just the first page", "scroll through all results", "download all of them",
                   "all results without paging", "fetch everything"],
-    "include_tax_tree": ["including child taxa", "and all descendants of the taxon", "including the whole taxonomy tree below"],
-    "include_children": ["with its children", "including child taxa", "include the children"],
-    "has_gene": ["only taxa with genes", "that have genes"],
 }
-ITEM = ["get gene {V}", "gene {V}", "show gene {V}", "fetch gene {V}", "show me gene {V}", "give me gene {V}", "retrieve gene {V}",
-        "get the record of gene {V}", "annotation for gene {V}", "show the annotation of gene {V}", "gene annotation {V}",
-        "what is gene {V}?", "get the gene object for {V}", "everything about gene {V}", "details of gene {V}", "open gene {V}",
-        "i need gene {V}", "look up gene {V}", "gene info for {V}", "tell me about gene {V}", "pull up gene {V}",
-        "get the annotation for gene id {V}", "get gene information for {V}", "full annotation of gene {V}", "load gene record {V}"]
-ITEM_N = ["gene {V}", "gene {V}", "gene {V}", "the gene {V}", "gene record {V}", "gene entry {V}", "gene id {V}"]
-IN_SPECIES = ["in {S}", "in {S}", "from {S}", "of {S}", "for {S}", "in {S} only"]
-SPECIES_AFTER = ["in {S}", "for {S}", "species {S}", "species: {S}", "restrict to {S}", "only in {S}", "limited to {S}", "only {S}",
-                 "limit to {S}", "within {S}", "{S} only", "restricted to {S}", "in the species {S}", "organism {S}", "just in {S}"]
-TAXID = ["taxid {S}", "taxonomy ID {S}", "species {S}", "taxon {S}", "tax id {S}", "NCBI taxonomy {S}", "organism {S}",
-         "the species with taxid {S}", "{S}"]
+ITEM = ["get {N} {V}", "{N} {V}", "show {N} {V}", "fetch {N} {V}", "show me {N} {V}", "give me {N} {V}", "retrieve {N} {V}",
+        "get the record of {N} {V}", "annotation for {N} {V}", "show the annotation of {N} {V}", "{N} annotation {V}",
+        "what is {N} {V}?", "get the {N} object for {V}", "everything about {N} {V}", "details of {N} {V}", "open {N} {V}",
+        "i need {N} {V}", "look up {N} {V}", "{N} info for {V}", "tell me about {N} {V}", "pull up {N} {V}",
+        "get the annotation for {N} id {V}", "get {N} information for {V}", "full annotation of {N} {V}", "load {N} record {V}"]
+ITEM_NOUNS = ["{N}", "{N}", "{N}", "the {N}", "{N} record", "{N} entry", "{N} id"]
+# words without a field, by what they look like; {N} and {Ns} the API's noun
+BARE = {
+    "phrase": ["{V}", "the phrase {V}", "the exact phrase {V}", "{V} {Ns}", "{Ns} for {V}"],
+    "wild": ["{V}", "{V} {Ns}", "everything like {V}", "anything matching {V}", "{Ns} {V}", "all {V} {Ns}", "the pattern {V}"],
+    "id": ["{V}", "anything matching {V}", "hits for {V}", "matches for {V}", "results for {V}"],
+    "word": ["{V}", "{V} {Ns}", "{Ns} about {V}", "anything related to {V}", "{V} related {Ns}", "{V}-related {Ns}",
+             "anything on {V}", "{Ns} that have to do with {V}", "hits for {V}", "{V} {N}"],
+    "name": ["{V}", "{V}", "the {N} {V}", "the {V} {N}", "{V} {N}", "{N} {V}", "anything matching {V}", "hits for {V}",
+             "information on {V}", "{V} {Ns}", "entries for {V}", "anything about {V}", "info about {V}"],
+}
+# a vocabulary's word, {S}, where the lexicon gives no phrases; {P} the parameter in words
+SCOPE_IN = ["for {P} {S}", "with {P} {S}", "of {P} {S}", "({P} {S})"]
+SCOPE_AFTER = ["{P} {S}", "{P}: {S}", "{P} = {S}", "for {P} {S}", "only {P} {S}", "limited to {P} {S}", "restrict to {P} {S}",
+               "with {P} {S}", "use {P} {S}", "restricted to {P} {S}"]
+GLUE = [" and ", " and ", ", ", " and also ", " and ", " and additionally "]
+SCOPE_FRONT = ["for {P} {S}"]
+SCOPE_NUMBER = ["{S}"]
+# requests about the service itself
+METADATA = {
+    "metadata": ["show the metadata of the service", "what data sources and versions does the API use?", "get the API metadata",
+                 "when was the data last updated?", "give me the release and source versions", "metadata please",
+                 "how many records are in the database in total? show the metadata", "service metadata and statistics"],
+    "fields": ["which fields are available?", "list all available fields", "show me the fields I can query",
+               "what fields does the API have?", "get the field metadata", "describe the available fields",
+               "list of queryable fields"],
+}
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
            "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
 BEFORE = ["please ", "hi, ", "hello, ", "hey, ", "ok, ", "for my project ", "quick question: ", "for a talk, ", "now "]

@@ -10,15 +10,16 @@ from typing import Any, Protocol
 
 from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
+from querywright.api.lexicon import lexicon
 from querywright.api.query import Exists, Interval, Range, Term, walk
 from querywright.artefacts import content_id, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
 from querywright.pairs.say import Speaker
-from querywright.pairs.values import lexicon
 from querywright.progress import say, track
 
 Row = dict[str, Any]
+_PATIENCE = 3000  # drawn calls in a row without a new sentence: then a small API has no more to say
 
 
 class Teacher(Protocol):
@@ -87,15 +88,27 @@ def pairs(
             if sentence.lower() not in seen:
                 seen.add(sentence.lower())
                 yield row(call, sentence, "log", weight)
-    made = 0
+    made = idle = 0
     for call in drawn:
-        if made >= n_drawn:
+        if made >= n_drawn or idle >= _PATIENCE:
             return
+        idle += 1
         for sentence in teacher.instructions(call, 1):
             if sentence.lower() not in seen:
                 seen.add(sentence.lower())
-                made += 1
+                made, idle = made + 1, 0
                 yield row(call, sentence, "drawn")
+
+
+def sound(calls: Iterable[Call]) -> Iterator[Call]:
+    """Only calls that are read back as they were written: a drawn value may break a rule of its parameter."""
+    for call in calls:
+        try:
+            again = parse(call.api, call.text)
+        except CallError:
+            continue
+        if again.text == call.text:
+            yield call
 
 
 def make(
@@ -126,7 +139,7 @@ def make(
     rng = random.Random(seed)
     kept = kept_calls(api, calls, most, rng) if calls else []
     drawer = Drawer(api, rng, records)
-    rows = pairs(api, TemplateTeacher(api, rng), kept, iter(drawer.call, None), draw, per_call)
+    rows = pairs(api, TemplateTeacher(api, rng), kept, sound(iter(drawer.call, None)), draw, per_call)
     done = list(track(rows, "writing pairs", total=len(kept) * per_call + draw))
     n = write_jsonl(out / "pairs.jsonl", done)
     facts = report(api, done)

@@ -1,51 +1,67 @@
-"""The template teacher's noun phrases: what is asked for, with its conditions and its species."""
+"""The template teacher's noun phrases: what is asked for, with its conditions and the vocabulary that narrows it."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from querywright.api.query import Bool, Everything, Node, Term
 from querywright.pairs import english as en
-from querywright.pairs.clauses import Clauses, Unsayable, plural
+from querywright.pairs.clauses import Clauses, Unsayable
 from querywright.pairs.dress import keep
+from querywright.pairs.words import label, noun_plural, noun_singular
+
+Scope = tuple[str, tuple[str, ...]]  # a vocabulary's parameter and its values, such as species and human
+NO_SCOPE: Scope = ("", ())
 
 
 class Nouns(Clauses):
     """Says a whole query as a noun phrase: `human genes with symbol CDK2`."""
 
-    def species(self, values: tuple[str, ...], adjective: bool = False) -> str:
-        known = self.words.get("vocabularies", {}).get("species", {})
-        numbers = self.api.vocabularies.get("species", {})
+    # --- vocabularies: species, assemblies, ... ---
+    def vocabulary(self, name: str) -> str:
+        """The vocabulary of a parameter; an enum's is known by the parameter's own name."""
+        return self.api.params[name].vocabulary or name
+
+    def forms(self, name: str, value: str, form: str) -> list[str]:
+        """The words of a vocabulary's value: as `adjective` or as `noun`; none where nobody wrote them down."""
+        known = self.words.get("vocabularies", {}).get(self.vocabulary(name), {}).get(value)
+        return [str(w) for w in known.get(form, [])] if isinstance(known, dict) else []
+
+    def scope(self, scope: Scope, form: str = "noun") -> str:
+        """The values of a vocabulary, joined."""
+        name, values = scope
         said = []
         for v in values:
-            if v in known and not (self.rng.random() < 0.08 and not adjective):
-                said.append(str(self.pick(known[v]["adjective" if adjective else "noun"])))
+            every = self.words.get("vocabularies", {}).get("all")
+            if v == self.api.params[name].all and every:
+                said.append(str(self.pick(every)))
+                continue
+            words = self.forms(name, v, form)
+            if words and not (self.rng.random() < 0.08 and form == "noun"):
+                said.append(self.pick(words))
             else:
-                said.append(self.pick(en.TAXID).format(S=keep(str(numbers.get(v, v)))))
+                number = str(self.api.vocabularies.get(self.vocabulary(name), {}).get(v, v))
+                spelt = number if self.api.params[name].numeric else v
+                said.append(self.frame(name, "number", en.SCOPE_NUMBER).format(S=keep(spelt), P=label(name)))
         return self.join(said, "and" if self.rng.random() < 0.7 else "or")
 
-    def noun_phrase(self, query: Node, species: tuple[str, ...], one: bool) -> tuple[str, tuple[str, ...]]:
-        """`human genes with symbol CDK2`; gives back the species that are still to be said."""
+    def frame(self, name: str, how: str, default: list[str]) -> str:
+        """A phrase for a vocabulary's words: `in` (behind the noun), `after` (an afterthought), `front` or `number`."""
+        return self.pick(self.words.get("vocabulary_phrases", {}).get(self.vocabulary(name), {}).get(how) or default)
+
+    def scoped(self, scope: Scope, how: str = "in", default: list[str] = en.SCOPE_IN) -> str:
+        """`in mice`: the values in a phrase."""
+        return self.frame(scope[0], how, default).format(S=self.scope(scope), P=label(scope[0]))
+
+    # --- the noun phrase ---
+    def noun_phrase(self, query: Node, scope: Scope, one: bool) -> tuple[str, Scope]:
+        """`human genes with symbol CDK2`; gives back the vocabulary that is still to be said."""
         rng = self.rng
-        noun = str(self.pick(self.words.get("nouns", [self.api.noun])))
-        clauses = list(query.must) if isinstance(query, Bool) and query.must and not query.should else [query]
-        if (
-            isinstance(query, Bool)
-            and query.must
-            and not query.should
-            and query.must
-            and all(isinstance(n, Term) and n.field is None and n.kind == "word" for n in query.must)
-        ):
-            clauses = [Bool(must=query.must)]
-        without = list(query.must_not) if isinstance(query, Bool) and (query.must or query.should) else []
-        if isinstance(query, Bool) and query.should and not query.must:
-            clauses = [Bool(should=query.should)]
-        if isinstance(query, Bool) and not query.must and not query.should:
-            clauses, without = [], list(query.must_not)
-        if isinstance(query, Bool) and query.must and query.should:
-            raise Unsayable("clauses that only rank")
+        noun = str(self.pick(self.words["nouns"]))
+        clauses, without = self.parts(query)
         nouns = self.words.get("nouns_for", {})
-        head = noun if one else plural(noun)
+        head = noun_singular(noun) if one else noun_plural(noun)
         for node in list(clauses):
             if (
                 isinstance(node, Term)
@@ -58,103 +74,69 @@ class Nouns(Clauses):
                 break
         conditions = [self.condition(n) for n in clauses if not isinstance(n, Everything)]
         text = head
-        left = species
-        if (
-            species
-            and len(species) == 1
-            and species[0] in self.words.get("vocabularies", {}).get("species", {})
-            and rng.random() < 0.45
-        ):
-            text, left = f"{self.species(species, adjective=True)} {head}", ()
-        elif species and rng.random() < 0.35:
-            text, left = f"{head} {self.pick(en.IN_SPECIES).format(S=self.species(species))}", ()
-        glue = (
-            self.pick([" and ", " and ", ", ", " and also ", " that are also ", " and additionally "])
-            if len(conditions) > 1
-            else " "
-        )
-        if glue == " that are also ":
-            glue = " and "
+        left = scope
+        name, values = scope
+        if len(values) == 1 and self.forms(name, values[0], "adjective") and rng.random() < 0.45:
+            text, left = f"{self.scope(scope, 'adjective')} {head}", NO_SCOPE
+        elif values and rng.random() < 0.35:
+            text, left = f"{head} {self.scoped(scope)}", NO_SCOPE
+        glue = self.pick(en.GLUE) if len(conditions) > 1 else " "
         text += " " + glue.join(conditions) if conditions else ""
         for node in without:
             text += self.pick([" ", ", "]) + self.negative(node, alone=not conditions and head == noun)
-        if left and rng.random() < 0.5:
-            text, left = f"{text} {self.pick(en.IN_SPECIES).format(S=self.species(left))}", ()
+        if left[1] and rng.random() < 0.5:
+            text, left = f"{text} {self.scoped(left)}", NO_SCOPE
         return text, left
 
+    def parts(self, query: Node) -> tuple[list[Node], list[Node]]:
+        """The clauses of a query that must hold, and those that must not."""
+        if not isinstance(query, Bool):
+            return [query], []
+        if query.must and query.should:
+            raise Unsayable("clauses that only rank")
+        without = list(query.must_not)
+        if query.should:
+            return [Bool(should=query.should)], without
+        if query.must and all(isinstance(n, Term) and n.field is None and n.kind == "word" for n in query.must):
+            return [Bool(must=query.must)], without
+        return list(query.must), without
+
+    # --- words without a field ---
     def bare(self, query: Node) -> str | None:
         """Words without a field, named as people name them: `CDK2`, `the gene CDK2`, `kinase genes`."""
-        words = (
+        words: Any = (
             query.must if isinstance(query, Bool) and query.must and not (query.should or query.must_not) else (query,)
         )
         if not all(isinstance(n, Term) and n.field is None and not n.tail for n in words):
             return None
-        value = " ".join(n.value for n in words if isinstance(n, Term))
-        kinds = {n.kind for n in words if isinstance(n, Term)}
+        value = " ".join(n.value for n in words)
+        kinds = {n.kind for n in words}
         if kinds == {"phrase"}:
-            return self.pick(["{V}", "the phrase {V}", "the exact phrase {V}", "{V} genes", "genes for {V}"]).format(
-                V=keep(f'"{value}"')
-            )
+            return self.pick(self.words["bare"]["phrase"]).format(V=keep(f'"{value}"'))
         if kinds == {"wildcard"}:
-            return self.pick(
-                [
-                    "{V}",
-                    "{V} genes",
-                    "everything like {V}",
-                    "anything matching {V}",
-                    "genes {V}",
-                    "all {V} genes",
-                    "the pattern {V}",
-                    "{V} family genes",
-                ]
-            ).format(V=keep(value))
+            return self.pick(self.words["bare"]["wild"]).format(V=keep(value))
         if kinds != {"word"}:
             return None
         said = self.value(value)
-        if re.fullmatch(r"\d+|ENS[A-Z]*G\d+", value):  # "gene 1017" is the record itself
-            return self.pick(
-                ["{V}", "anything matching {V}", "hits for {V}", "matches for {V}", "results for {V}"]
-            ).format(V=said)
-        if value.islower():
-            return self.pick(
-                [
-                    "{V}",
-                    "{V} genes",
-                    "genes about {V}",
-                    "anything related to {V}",
-                    "{V} related genes",
-                    "{V}-related genes",
-                    "anything on {V}",
-                    "genes that have to do with {V}",
-                    "hits for {V}",
-                    "{V} gene",
-                ]
-            ).format(V=said)
-        return self.pick(
-            [
-                "{V}",
-                "{V}",
-                "the gene {V}",
-                "the {V} gene",
-                "{V} gene",
-                "gene {V}",
-                "anything matching {V}",
-                "hits for {V}",
-                "information on {V}",
-                "{V} genes",
-                "entries for {V}",
-                "anything about {V}",
-                "info about {V}",
-            ]
-        ).format(V=said)
+        kind = "id" if self.is_id(value) else "word" if value.islower() else "name"
+        return self.pick(self.words["bare"][kind]).format(V=said)
 
-    def placed(self, text: str, species: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-        """The text with the species before or behind it, or the species left for later."""
-        known = self.words.get("vocabularies", {}).get("species", {})
+    def is_id(self, value: str) -> bool:
+        """Whether a word looks like a record's id: `gene 1017` asks for the record itself, not for hits."""
+        if value.isdigit() or any(shape.regex.fullmatch(value) for shape in self.api.ids):
+            return True
+        fields = (self.api.fields.get(f) for f in self.words.get("draw", {}).get("ids", []))
+        return any(f.shape and re.fullmatch(f.shape, value) for f in fields if f)
+
+    def placed(self, text: str, scope: Scope) -> tuple[str, Scope]:
+        """The text with the vocabulary before or behind it, or the vocabulary left for later."""
+        name, values = scope
         roll = self.rng.random()
-        if species and len(species) == 1 and species[0] in known and roll < 0.4:
-            word = self.species(species, adjective=True)
-            return re.sub(r"^(the (?!phrase|exact|pattern))?", lambda m: (m[0] or "") + word + " ", text, count=1), ()
-        if species and roll < 0.75:
-            return f"{text} {self.pick(en.IN_SPECIES).format(S=self.species(species))}", ()
-        return text, species
+        if len(values) == 1 and self.forms(name, values[0], "adjective") and roll < 0.4:
+            word = self.scope(scope, "adjective")
+            return re.sub(
+                r"^(the (?!phrase|exact|pattern))?", lambda m: (m[0] or "") + word + " ", text, count=1
+            ), NO_SCOPE
+        if values and roll < 0.75:
+            return f"{text} {self.scoped(scope)}", NO_SCOPE
+        return text, scope

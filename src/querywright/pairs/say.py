@@ -13,9 +13,10 @@ from typing import Any
 from querywright.api.call import Call
 from querywright.api.query import Everything, Term
 from querywright.pairs import english as en
-from querywright.pairs.clauses import Unsayable, plural
+from querywright.pairs.clauses import Unsayable
 from querywright.pairs.dress import dress, keep
-from querywright.pairs.nouns import Nouns
+from querywright.pairs.nouns import NO_SCOPE, Nouns
+from querywright.pairs.words import label, plural
 
 
 class Speaker(Nouns):
@@ -53,8 +54,12 @@ class Speaker(Nouns):
         for name, value in values.items():
             if name in done:
                 continue
-            if name == "species":
-                out.append(self.pick(en.SPECIES_AFTER).format(S=self.species(value)))
+            param = self.api.params[name]
+            if name.endswith("_facet_filter"):
+                text = self.pick(en.FACET_FILTER)
+                out.append(text.format(S=self.scope((name, value)), P=label(self.vocabulary(name))))
+            elif param.kind in ("vocabulary", "enum"):
+                out.append(self.scoped((name, as_tuple(value)), "after", en.SCOPE_AFTER))
             elif name == "fields":
                 out.append(
                     self.pick(en.RETURN_ALL)
@@ -83,14 +88,24 @@ class Speaker(Nouns):
                 out.append(self.pick(en.FACET).format(F=self.join([self.field(v, facet=True) for v in value])))
             elif name == "facet_size":
                 out.append(self.pick(en.FACET_SIZE).format(n=self.count(value)))
-            elif name == "species_facet_filter":
-                out.append(self.pick(en.FACET_FILTER).format(S=self.species(value)))
-            elif name in en.FLAGS and value is True:
-                out.append(self.pick(en.FLAGS[name]))
+            elif self.flag(name, value):
+                out.append(self.pick(self.flag(name, value)))
             else:
                 raise Unsayable(f"parameter {name}")
         rng.shuffle(out)
         return out
+
+    def flag(self, name: str, value: Any) -> list[str]:
+        """Clauses for a boolean parameter that is given; none where it has no words."""
+        if not isinstance(value, bool):
+            return []
+        own = self.words.get("params", {}).get(name, {}).get("true" if value else "false")
+        known = en.FLAGS.get(name, []) if value else []
+        return [str(p) for p in own or known or (f"with {s}" if value else f"without {s}" for s in self.spoken(name))]
+
+    def spoken(self, name: str) -> tuple[str, ...]:
+        """A parameter's synonyms, if its definition gives some."""
+        return self.api.params[name].synonyms
 
     # --- sentences ---
     def say(self, call: Call) -> str:
@@ -102,21 +117,27 @@ class Speaker(Nouns):
         rng = self.rng
         done: set[str] = set()
         values: dict[str, Any] = dict(call.params)
-        if call.endpoint in self.words.get("endpoints", {}):
-            main = str(self.pick(self.words["endpoints"][call.endpoint])).format(V=keep(call.id or ""))
+        own = self.words.get("endpoints", {}).get(call.endpoint) or self.metadata(call)
+        if own:
+            main = str(self.pick(own)).format(V=keep(call.id or ""))
         elif call.query is None:
-            if call.id is None or ":" in call.id:
+            if call.id is None or self.api.resolve(call.id.partition(":")[0]) == call.id.partition(":")[0]:
                 raise Unsayable("no query and no id")
             names = values.get("fields", ())
             if names and names != ("all",) and rng.random() < 0.75:
-                main = self.of(names, self.pick(en.ITEM_N).format(V=self.value(call.id)))
+                main = self.of(names, f"{self.pick(self.words['item_nouns'])} {self.value(call.id)}")
                 done.add("fields")
             else:
-                main = self.pick(en.ITEM).format(V=self.value(call.id))
+                main = self.pick(self.words["item"]).format(V=self.value(call.id))
         else:
             main = self.main(call, values, done)
         extras = self.extras(call, done)
         return self.finish(main, extras)
+
+    def metadata(self, call: Call) -> list[str]:
+        """Sentences for requests about the service itself, where the lexicon has none."""
+        last = self.api.endpoints[call.endpoint].path.rstrip("/").split("/")[-2:]
+        return en.METADATA.get(last[-1], []) if "metadata" in last and call.id is None else []
 
     def of(self, names: tuple[str, ...], noun: str) -> str:
         text = self.returned(names)
@@ -127,21 +148,23 @@ class Speaker(Nouns):
         rng = self.rng
         assert call.query is not None
         names = values.get("fields", ())
-        species = tuple(values.get("species", ()))
+        kinds = {n: self.api.params[n].kind for n in values if not n.endswith("_facet_filter")}
+        narrowing = [n for n, kind in kinds.items() if kind in ("vocabulary", "enum")]
+        scope = next(((n, as_tuple(values[n])) for n in narrowing), NO_SCOPE)
         one = (
             rng.random() < (0.55 if isinstance(call.query, Term) else 0.1)
             and "size" not in values
             and "facets" not in values
         )
-        if "species_facet_filter" in values:
-            species = ()
+        if any(n.endswith("_facet_filter") for n in values):
+            scope = NO_SCOPE
         bare = self.bare(call.query) if rng.random() < 0.55 else None
         if bare is not None:
-            noun, left, one = *self.placed(bare, species), True
+            noun, left, one = *self.placed(bare, scope), True
         else:
-            noun, left = self.noun_phrase(call.query, species, one)
-        if species and not left:
-            done.add("species")
+            noun, left = self.noun_phrase(call.query, scope, one)
+        if scope[0] and not left[0]:
+            done.add(scope[0])
         the = (
             ""
             if bare is not None
@@ -177,7 +200,7 @@ class Speaker(Nouns):
             done.add("size")
             the, noun = (
                 self.pick(["just one ", "one single ", "only one ", "the first ", "the top "]),
-                re.sub(r"\b(gene|locu|loc|pseudogene)s\b", r"\1", noun),
+                self.singular(noun),
             )
         roll = rng.random()
         if roll < 0.2 and "{" not in noun:
@@ -188,14 +211,20 @@ class Speaker(Nouns):
             return self.pick(en.ASK if "facets" in values else en.ASK + en.HOW_MANY).format(N=noun)
         if roll < 0.34:  # keywords only
             return (the if the.strip() not in ("the", "a") else "") + noun
-        if roll < 0.42 and left:
-            done.add("species")
-            return f"in {self.species(left)}, {self.pick(en.FIND_LIST)} {the}{noun}"
+        if roll < 0.42 and left[0]:
+            done.add(left[0])
+            return f"{self.scoped(left, 'front', en.SCOPE_FRONT)}, {self.pick(en.FIND_LIST)} {the}{noun}"
         verb = self.pick(en.FIND_LIST)
         if verb.endswith("all"):
             the = "" if the in ("", "all ", "the ", "any ", "all the ") and not one else the
             verb = verb if not one and the == "" else "find"
         return f"{verb} {the}{noun}"
+
+    def singular(self, phrase: str) -> str:
+        """The phrase with its nouns in the singular."""
+        for many, one in self.words["singulars"].items():
+            phrase = re.sub(rf"\b{re.escape(many)}\b", one, phrase)
+        return phrase
 
     def finish(self, main: str, extras: list[str]) -> str:
         """Join the parts, then what people do to sentences: capitals, punctuation, politeness, slips."""
@@ -215,4 +244,9 @@ class Speaker(Nouns):
             main = self.pick(en.BEFORE) + main
         if rng.random() < 0.05 and not main.endswith("?"):
             main += self.pick(en.AFTER)
-        return dress(main, rng)
+        return dress(re.sub(r"\ba (?=\x02?[aeio])", "an ", main), rng)
+
+
+def as_tuple(value: Any) -> tuple[str, ...]:
+    """Several values, also where there is one."""
+    return value if isinstance(value, tuple) else (str(value),)

@@ -6,20 +6,14 @@ import random
 import re
 import string
 from dataclasses import dataclass, field
-from functools import lru_cache
+from datetime import date, timedelta
+from functools import cached_property
 from typing import Any
 
-import yaml
-
 from querywright.api.definition import API
-from querywright.artefacts import data_dir
-
-
-@lru_cache(maxsize=8)
-def lexicon(api: API) -> dict[str, Any]:
-    """The API's own words (`lexicon.yaml` beside its definition), or an empty one."""
-    path = data_dir() / "apis" / api.name / "lexicon.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+from querywright.api.lexicon import lexicon
+from querywright.pairs.literals import literal
+from querywright.pairs.words import label
 
 
 @dataclass
@@ -45,11 +39,13 @@ class Values:
         found = _leaf_values(record if record is not None else self.record(), name)
         if found and self.rng.random() < 0.9:
             return self.rng.choice(found)
+        if self.api.fields[name].type == "boolean":
+            return self.rng.choice(["true", "true", "false"])
         candidates = self.api.fields[name].examples
         for leaf in self.api.leaves(name):
             candidates = candidates or self.api.fields[leaf].examples
         if not candidates:
-            return self.topic()
+            return self._made_up(name)
         shape = self.api.fields[name].shape or next(
             (self.api.fields[leaf].shape for leaf in self.api.leaves(name) if self.api.fields[leaf].shape), ""
         )
@@ -57,7 +53,69 @@ class Values:
 
     def topic(self) -> str:
         """Words that a free-text search would hold."""
-        return str(self.rng.choice(self.words.get("values", {}).get("topics") or ["example"]))
+        return str(self.rng.choice(self.topics)) if self.topics else literal(self.rng, set())
+
+    def _made_up(self, name: str) -> str:
+        """A value for a field without examples, by its type and its name."""
+        leaves = self.api.leaves(name) or (name,)
+        kind = self.api.fields[self.rng.choice(leaves)].type
+        if kind == "date":
+            return some_date(self.rng)
+        if kind in ("float", "double"):
+            return format(round(self.rng.random(), 2), "g")
+        if kind in ("integer", "long", "byte"):
+            return str(self.rng.randint(1, 10 ** self.rng.randint(1, 4)))
+        if kind == "text" and self.topics and self.rng.random() < 0.5:
+            return self.topic()
+        return literal(self.rng, set(label(name.rsplit(".", 1)[-1]).split()))
+
+    @cached_property
+    def topics(self) -> list[str]:
+        """The lexicon's topics; without them, example values of text fields; else none."""
+        given = self.words.get("values", {}).get("topics")
+        if given:
+            return list(given)
+        fields = [f for f in self.api.fields.values() if f.indexed and not f.shape]
+        searched = [f for f in fields if f.analysis == "text"] or fields
+        examples = {e for f in searched for e in f.examples if re.fullmatch(r"[A-Za-z][A-Za-z -]{2,30}", e)}
+        return sorted(examples)
+
+    def bounds(self, name: str) -> tuple[str, str]:
+        """Two ends of a range in a numeric or date field, of the size that its examples have."""
+        examples, rng = self.api.fields[name].examples, self.rng
+        if self.api.fields[name].type == "date":
+            low, high = sorted(some_date(rng) for _ in range(2))
+            return low, high
+        decimal = next((e for e in examples if re.fullmatch(r"-?\d*\.\d+", e)), None)
+        if decimal or (self.api.fields[name].type in ("float", "double") and not examples):
+            value = float(decimal or 0.5)
+            top = 1.0 if 0 <= value <= 1 else 2 * abs(value)
+            digits = 1 if abs(value) > 10 else 2
+            a, b = sorted(round(rng.uniform(-top if value < 0 else 0, top), digits) for _ in range(2))
+            return format(a, "g"), format(b if b > a else a + 10**-digits, "g")
+        example = next((e for e in examples if re.fullmatch(r"-?\d+", e)), "100")
+        top = max(10, int(example.lstrip("-")) * 2)
+        first, last = sorted(rng.randint(1, top) for _ in range(2))
+        if rng.random() < 0.4 and last > 10_000:
+            first, last = (max(1, round(v, -len(str(v)) + 2)) for v in (first, last))
+        return str(first), str(last)
+
+    def item_id(self, fields: list[str]) -> str:
+        """An id of a record: of the lexicon's (its long numbers changed), of a field that holds ids, or of a shape."""
+        given = self.words.get("id_values")
+        if given and (not fields or self.rng.random() < 0.5):
+            return re.sub(r"\d{4,}", lambda m: self._like(m[0], ""), str(self.rng.choice(given)))
+        return self.draw(self.rng.choice(fields)) if fields else self._shaped_id()
+
+    def _shaped_id(self) -> str:
+        """An id without a word from the lexicon: an example of a field with a shape, the much-asked ones first."""
+        shapes = [s for s in self.api.ids if s.example]
+        if shapes:
+            chosen = self.rng.choice(shapes[:1] * 2 + shapes)
+            return self._like(chosen.example, chosen.write or chosen.shape)
+        shaped = [f.name for f in sorted(self.api.fields.values(), key=lambda f: -f.weight) if f.shape and f.examples]
+        anything = [name for name in self.api.fields if self.api.leaves(name)]
+        return self.draw(self.rng.choice(shaped[:3] or anything))
 
     def _like(self, example: str, shape: str) -> str:
         """Another id of the same shape: new digits, and for mixed ids new letters; else the example itself."""
@@ -80,6 +138,15 @@ class Values:
         if letters and c.isupper() and i > 0:
             return self.rng.choice(string.ascii_uppercase)
         return c
+
+
+def some_date(rng: random.Random, years: tuple[int, int] = (2005, 2024)) -> str:
+    """A date as ISO 8601; the first of a month or of a year more often than chance."""
+    day = date(years[0], 1, 1) + timedelta(days=rng.randrange((years[1] - years[0] + 1) * 365))
+    roll = rng.random()
+    if roll < 0.35:
+        day = day.replace(month=1, day=1) if roll < 0.12 else day.replace(day=1)
+    return day.isoformat()
 
 
 def _leaf_values(record: dict[str, Any], name: str) -> list[str]:

@@ -1,0 +1,81 @@
+"""What the template teacher calls an API's things: `lexicon.yaml` where there is one, else derived from its noun."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from querywright.api.definition import API
+from querywright.api.lexicon import lexicon
+from querywright.pairs import english as en
+
+_UNCOUNTED = ("data", "information", "genomics", "news", "series", "species", "metadata")
+
+
+def plural(phrase: str) -> str:
+    """A plural good enough for field names and nouns; `analysis/analyses` names its own."""
+    if "/" in phrase and " " not in phrase:
+        return phrase.partition("/")[2] if re.fullmatch(r"\w+/\w+", phrase) else phrase
+    if phrase.endswith(("\x03", *_UNCOUNTED)) or " of " in phrase or " in " in phrase or "/" in phrase:
+        return phrase
+    if re.search(r"(ss|sh|ch|x)$", phrase):
+        return phrase + "es"
+    if phrase.endswith("s"):
+        return phrase
+    return phrase[:-1] + "ies" if re.search(r"[^aeiou]y$", phrase) else phrase + "s"
+
+
+def noun_plural(noun: str) -> str:
+    """The plural of a noun of the lexicon: unlike a field's name it is never one already."""
+    if re.fullmatch(r"[^/]+/[^/]+", noun):
+        return noun.partition("/")[2]
+    if noun.endswith("s") and not noun.endswith(("ss", *_UNCOUNTED)):
+        return noun[:-2] + "es" if noun.endswith("sis") else noun + "es"
+    return plural(noun)
+
+
+def noun_singular(noun: str) -> str:
+    """The noun itself, without the plural that may stand behind a stroke."""
+    return noun.partition("/")[0]
+
+
+@lru_cache(maxsize=16)
+def words(api: API) -> dict[str, Any]:
+    """The lexicon with every missing key filled in: nouns, ways to name one record, and what to call loose words."""
+    given = lexicon(api)
+    noun = noun_singular(api.noun)
+    nouns = [str(n) for n in given.get("nouns") or [api.noun]]
+    items = [str(n) for n in given.get("item_nouns") or (t.format(N=noun) for t in en.ITEM_NOUNS)]
+    own_bare = given.get("bare") or {}
+    bare = {
+        kind: [str(t) for t in own_bare.get(kind) or (_filled(t, noun, api.noun) for t in templates)]
+        for kind, templates in en.BARE.items()
+    }
+    singulars = {noun_plural(n): noun_singular(n) for n in nouns}
+    for phrases in (p for values in (given.get("nouns_for") or {}).values() for p in values.values()):
+        singulars.update({p: p[:-1] for p in map(str, phrases) if "{N}" not in p and p.endswith("s")})
+    return {
+        **given,
+        "nouns": nouns,
+        "item_nouns": items,
+        "item": [str(t) for t in given.get("item") or (_filled(t, noun, api.noun) for t in en.ITEM)],
+        "bare": bare,
+        "singulars": singulars,
+    }
+
+
+def _filled(template: str, noun: str, both: str) -> str:
+    return template.replace("{N}", noun).replace("{Ns}", noun_plural(both))
+
+
+def label(name: str) -> str:
+    """A parameter's name in words: `species_facet_filter`, `maxRadiusKm` and `max.radius-km` with spaces."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    return re.sub(r"[\W_]+", " ", spaced).strip().lower() or name
+
+
+def field_words(name: str) -> str:
+    """A field's path in words, for a field that nobody gave synonyms: its last parts, none of them twice."""
+    parts = list(dict.fromkeys(w for part in name.split(".")[-3:] for w in label(part).split()))
+    return " ".join(parts) or name
