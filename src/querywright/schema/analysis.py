@@ -6,12 +6,12 @@ from typing import Any
 
 # Built-in analyzers (Elasticsearch 8, "Built-in analyzer reference"); the language analyzers are text as well.
 _BUILT_IN = {"keyword": "exact", "whitespace": "text", "standard": "text", "simple": "text", "stop": "text"}
-_LANGUAGES = frozenset(
+_LANGUAGES = (
     "arabic armenian basque bengali brazilian bulgarian catalan cjk czech danish dutch english estonian finnish french"
     " galician german greek hindi hungarian indonesian irish italian latvian lithuanian norwegian persian portuguese"
-    " romanian russian serbian sorani spanish swedish turkish thai".split()
+    " romanian russian serbian sorani spanish swedish turkish thai"
 )
-_TEXT = frozenset({"pattern", "fingerprint", *_LANGUAGES})
+_TEXT = frozenset({"pattern", "fingerprint", *_LANGUAGES.split()})
 
 
 def _names(value: Any) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ from querywright.schema.analysis import Analysers
 from querywright.schema.facts import Facts, some
 from querywright.schema.import_biothings import read_biothings
 from querywright.schema.import_elastic import indexes, read_elastic
-from querywright.schema.lucene import lucene_definition, yaml_text
+from querywright.schema.import_openapi import Described, read_openapi
+from querywright.schema.lucene import lucene_definition
 from querywright.schema.names import collisions, returnable, writable
 from querywright.schema.sources import Source, read_source
-from querywright.schema.write import FIELD_COLUMNS, Changes, csv_text, field_rows, read_rows, updated
+from querywright.schema.update import IMPORTED, imported_text, update_yaml
+from querywright.schema.write import FIELD_COLUMNS, PARAM_COLUMNS, Changes, csv_text, field_rows, read_rows, updated
+from querywright.schema.yaml_text import yaml_text
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def replace_field(field: SchemaField, **values: Any) -> SchemaField:
     return field.model_copy(update=values)
 
 
-def import_schema(where: list[str], out: Path, options: Options) -> Changes:
+def import_schema(where: list[str], out: Path, options: Options) -> None:
     """Read sources and write a definition into `out`; says what was found, guessed, left out and changed.
 
     Raises:
@@ -84,46 +87,73 @@ def import_schema(where: list[str], out: Path, options: Options) -> Changes:
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", options.name):
         raise QuerywrightError(f"{options.name!r} is no name of an API", hint="letters, digits, - and _")
-    if (out / "api.yaml").exists() and not options.update:
+    exists = (out / "api.yaml").exists()
+    if exists and not options.update:
         raise QuerywrightError(f"{out} holds a definition", hint="--update takes new facts over and keeps your edits")
     sources = [read_source(w) for w in where]
-    kinds = {s.kind for s in sources}
-    if "openapi" in kinds:
-        from querywright.schema.import_openapi import import_openapi
-
-        if len(sources) > 1:
-            raise QuerywrightError("OpenAPI is imported alone", hint="give the one file")
-        return import_openapi(sources[0], out, options)
-    facts = read_facts(sources, options)
-    for source in sources:
+    documents = [s for s in sources if s.kind == "openapi"]
+    schemas = [s for s in sources if s.kind != "openapi"]
+    if len(documents) > 1:
+        raise QuerywrightError("two OpenAPI documents are two APIs", hint="import each into a folder of its own")
+    facts = read_facts(schemas, options) if schemas else Facts("openapi")
+    for source in schemas:
         say(f"{source.name}: {_called(source)}")
+    files: dict[str, str] = {}
+    if documents:
+        told = _openapi(documents[0], options)
+        definition = told.definition
+        facts.fields = facts.fields or told.fields
+        rows, changes = updated(read_rows(out / "params.csv"), told.rows, options.remove)
+        files["params.csv"] = csv_text(PARAM_COLUMNS, rows)
+        tell(changes, options, "parameters")
+    else:
+        base_url = options.base_url or f"https://{options.name}.example"
+        definition = lucene_definition(facts, options.name, base_url, options.item_path, options.query_path)
+        if not options.base_url and not exists:
+            say("  no --base-url: the definition names a host that does not exist; calls are read, not sent")
+    files |= _fields(facts, out, options)
+    source_names = " + ".join(s.name for s in sources)
+    if exists:
+        files["api.yaml"], changed = update_yaml(out / "api.yaml", definition, options.remove)
+        for line in changed or ["api.yaml: nothing changed"]:
+            say(line)
+    else:
+        head = f"{options.name}: written by `querywright schema import` from {source_names}. Yours to edit."
+        files["api.yaml"] = yaml_text(definition, head)
+    files[IMPORTED] = imported_text(definition, source_names)
+    write_definition(out, files)
+
+
+def _openapi(source: Source, options: Options) -> Described:
+    told = read_openapi(source, options.name, options.base_url, options.query_param)
+    endpoints, params = told.definition["endpoints"], told.definition["params"]
+    say(f"{source.name}: OpenAPI {source.data['openapi']}, {len(endpoints)} endpoints, {len(params)} parameters")
+    for note in dict.fromkeys(told.notes):
+        say(f"  {note}")
+    for why, names in told.left_out.items():
+        say(f"  left out, {why}: {some(dict.fromkeys(names))}")
+    guessed = [n for n, p in params.items() if p.get("field")]
+    if guessed:
+        say(f"  which field of a record they compare is guessed by name: {some(guessed)}")
+    return told
+
+
+def _fields(facts: Facts, out: Path, options: Options) -> dict[str, str]:
+    """`fields.csv`, where there are fields."""
     fields, notes = tidy_names(known.table(facts))
     for note in [*facts.notes, *notes]:
         say(f"  {note}")
-    leaves = sum(f.type != "object" for f in fields.values())
-    searched = sum(f.indexed and f.type != "object" for f in fields.values())
-    say(
-        f"{len(fields)} fields: {leaves} hold values, {searched} can be searched, "
-        f"{sum(f.default_search for f in fields.values())} are searched by default"
-    )
+    if not fields and not (out / "fields.csv").exists():
+        return {}
+    values = [f for f in fields.values() if f.type != "object"]
+    searched, default = sum(f.indexed for f in values), sum(f.default_search for f in values)
+    if facts.kind == "openapi":
+        say(f"{len(fields)} fields in the answers, {len(values)} hold values")
+    else:
+        say(f"{len(fields)} fields: {len(values)} hold values, {searched} can be searched, {default} are by default")
     rows, changes = updated(read_rows(out / "fields.csv"), field_rows(fields), options.remove)
-    api = None
-    if not (out / "api.yaml").exists():
-        definition = lucene_definition(
-            facts,
-            options.name,
-            options.base_url or f"https://{options.name}.example",
-            options.item_path,
-            options.query_path,
-        )
-        head = f"{options.name}: written by `querywright schema import` from {facts.source}. Yours to edit."
-        api = yaml_text(definition, head)
-        if not options.base_url:
-            say("  no --base-url: the definition names a host that does not exist; calls are read, not sent")
-    files = {"fields.csv": csv_text(FIELD_COLUMNS, rows)} | ({"api.yaml": api} if api else {})
-    write_definition(out, files)
     tell(changes, options)
-    return changes
+    return {"fields.csv": csv_text(FIELD_COLUMNS, rows)}
 
 
 def _called(source: Source) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import yaml
-
 from querywright.schema.facts import Facts
 
 _PARAMS = ["q", "fields", "size", "from", "sort", "facets", "facet_size", "dotfield", "fetch_all", "scroll_id"]
@@ -68,31 +66,3 @@ def lucene_definition(
         "ignored_params": _IGNORED.split(),
     }
     return {key: value for key, value in definition.items() if value or key == "about"}
-
-
-def yaml_text(definition: dict[str, Any], head: str) -> str:
-    """A definition as YAML: one line a parameter, `head` as a comment on top."""
-    parts = ["\n".join(f"# {line}".rstrip() for line in head.splitlines())]
-    for key, value in definition.items():
-        if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
-            parts.append(f"{key}:")
-            parts += [_block(name, inner, key == "endpoints") for name, inner in value.items()]
-        else:
-            parts.append(_line({key: value}))
-    return "\n".join(parts) + "\n"
-
-
-def _line(value: dict[str, Any]) -> str:
-    block = not isinstance(next(iter(value.values())), list)
-    flow: Any = False if block else None
-    return yaml.safe_dump(value, default_flow_style=flow, sort_keys=False, allow_unicode=True, width=118).rstrip("\n")
-
-
-def _block(name: str, value: dict[str, Any], spread: bool) -> str:
-    """One parameter on one line, where it fits; an endpoint with a line for each of its keys."""
-    if not spread:
-        key = _line({name: None}).removesuffix(" null")
-        flow = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=112)
-        return f"  {key} " + flow.rstrip("\n").replace("\n", "\n    ")
-    text = yaml.safe_dump({name: value}, default_flow_style=None, sort_keys=False, allow_unicode=True, width=116)
-    return "\n".join(f"  {line}" for line in text.rstrip("\n").split("\n"))

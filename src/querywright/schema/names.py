@@ -15,7 +15,7 @@ def writable(name: str) -> bool:
 
 
 def returnable(name: str) -> bool:
-    """Whether a list of fields can name this field: no commas, no white space, nothing that a URL or CSV cell breaks."""
+    """Whether a list of fields can name this field: no commas, no white space, no quotation marks."""
     return re.fullmatch(r"[^\s,|\"'()\[\]\x00-\x1f\x7f\ufffd]{1,200}", name) is not None
 
 

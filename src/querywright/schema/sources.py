@@ -12,16 +12,18 @@ from urllib.parse import urljoin, urlsplit
 from querywright.errors import QuerywrightError, need
 
 MOST_BYTES = 64 << 20
+_WHERE = "SOURCE is a file or an http(s) address"
 KINDS = "BioThings /metadata/fields, an Elasticsearch or OpenSearch mapping or index, OpenAPI 3.0 or 3.1"
 
 
 @dataclass(frozen=True)
 class Source:
-    """One document: its name in messages, its kind (biothings, elasticsearch, openapi) and its content."""
+    """One document: its name in messages, its kind (biothings, elasticsearch, openapi), its content, where it lies."""
 
     name: str
     kind: str
     data: dict[str, Any]
+    where: str = ""
 
 
 def read_source(where: str) -> Source:
@@ -35,7 +37,7 @@ def read_source(where: str) -> Source:
     kind = detect(data)
     if not kind:
         raise QuerywrightError(f"{name} is no schema known here; {_seen(data)}", hint=f"SOURCE is {KINDS}")
-    return Source(name, kind, data)
+    return Source(name, kind, data, where)
 
 
 def _short(url: str) -> str:
@@ -49,17 +51,13 @@ def _file(path: Path) -> tuple[str, str]:
         return path.name, path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise QuerywrightError(
-            f"could not read {path}: {reason}", hint="SOURCE is a file or an http(s) address"
-        ) from None
+        raise QuerywrightError(f"could not read {path}: {reason}", hint=_WHERE) from None
 
 
 def _fetch(url: str, hops: int = 3) -> str:
     """The text behind an address that the user gave. Redirects stay on http(s) and on the same host."""
     if urlsplit(url).scheme.lower() not in ("http", "https") or not urlsplit(url).hostname:
-        raise QuerywrightError(
-            f"{url[:80]!r} is no http or https address", hint="SOURCE is a file or an http(s) address"
-        )
+        raise QuerywrightError(f"{url[:80]!r} is no http or https address", hint=_WHERE)
     httpx = need("httpx", extra="logs")
     try:
         with httpx.stream("GET", url, timeout=30, follow_redirects=False) as answer:
@@ -103,7 +101,7 @@ def load_yaml(name: str, text: str) -> Any:
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     try:
-        return yaml.load(text, Loader=Plain)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=Plain)
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())[:160]
         raise QuerywrightError(f"{name} is neither JSON nor YAML: {reason}", hint=f"SOURCE is {KINDS}") from None

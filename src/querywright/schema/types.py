@@ -17,10 +17,11 @@ _TYPES = {
 }
 _BY_NAME = {name: ours for ours, names in _TYPES.items() for name in names.split()}
 # Stored and returned, but no word or range finds them in a query string.
-NOT_SEARCHABLE = frozenset(
+_STORED = (
     "binary dense_vector sparse_vector knn_vector rank_feature rank_features geo_point geo_shape point shape percolator"
-    " histogram aggregate_metric_double completion murmur3 xy_point xy_shape".split()
+    " histogram aggregate_metric_double completion murmur3 xy_point xy_shape"
 )
+NOT_SEARCHABLE = frozenset(_STORED.split())
 
 
 def leaf_type(name: object) -> str | None:

@@ -11,8 +11,10 @@ from pathlib import Path
 from querywright.api.definition import SchemaField
 from querywright.errors import QuerywrightError
 
-FIELD_COLUMNS = ("name", "type", "indexed", "default_search", "analysis", "description", "synonyms", "examples")
-FIELD_COLUMNS += ("shape", "weight")
+FIELD_COLUMNS = (
+    *("name", "type", "indexed", "default_search", "analysis"),
+    *("description", "synonyms", "examples", "shape", "weight"),
+)
 PARAM_COLUMNS = ("name", "description", "synonyms", "examples", "weight")
 WRITTEN = ("description", "synonyms", "examples", "shape", "weight")  # a person's columns: they win over a source
 Row = dict[str, str]
@@ -99,6 +101,6 @@ def updated(old: list[Row], new: list[Row], remove: bool = False) -> tuple[list[
         rows.append(merged)
     changes.added = list(fresh)
     rows += fresh.values()
-    if fresh and [r["name"] for r in old] == sorted(r["name"] for r in old):
+    if old and fresh and [r["name"] for r in old] == sorted(r["name"] for r in old):
         rows.sort(key=lambda r: r["name"])
     return rows, changes
