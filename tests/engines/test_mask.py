@@ -82,3 +82,12 @@ def test_pick_refuses_a_broken_row(values: list[float]) -> None:
         pick(np.array(values, dtype=np.float32), None, 0.0, np.random.default_rng(0))
     with pytest.raises(ValueError):
         pick(np.zeros(8, dtype=np.float32), bits(), 0.0, np.random.default_rng(0))
+
+
+def test_json_schema(compiler: Compiler) -> None:
+    grammar = Grammar('{"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}', "json")
+    assert matches(compiler, grammar, list(b'{"a": 7}'))
+    assert not matches(compiler, grammar, list(b'{"a": "x"}'))
+    assert not matches(compiler, grammar, list(b'{"a": 7'))
+    with pytest.raises(MaskError):
+        compiler.start(Grammar('{"type": 7}', "json"))

@@ -104,3 +104,14 @@ def test_nobody_there() -> None:
     engine = server.ServerEngine("http://127.0.0.1:9/v1", model="m", timeout_s=1)
     with pytest.raises(EngineError, match="does not answer"):
         engine.generate(ASK)
+
+
+def test_json_schema(url: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+    grammar = Grammar(json.dumps(schema), "json")
+    Stub.answers = [said('{ "a": "x" }'), said('{"b": 1}')]
+    engine = open_engine(url)
+    assert engine.generate(ASK, grammar=grammar)[0].text == '{ "a": "x" }'
+    assert Stub.bodies[0]["response_format"]["json_schema"]["schema"] == schema
+    with pytest.raises(MaskError, match="did not keep to the grammar"):
+        engine.generate(ASK, grammar=grammar)

@@ -28,10 +28,11 @@ class MaskError(EngineError):
 
 @dataclass(frozen=True)
 class Grammar:
-    """What the text has to match, as a whole: a lark grammar (start rule `start`), or GBNF (`root`) for llama.cpp."""
+    """What the text has to match, as a whole: a lark grammar (start rule `start`), GBNF (`root`) for llama.cpp, or a
+    JSON schema (`json`), which any OpenAI-compatible server may take."""
 
     text: str
-    kind: Literal["lark", "gbnf"] = "lark"
+    kind: Literal["lark", "gbnf", "json"] = "lark"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ _KEPT = 8  # compiled grammars: the API's own and a few that are grounded in a s
 
 
 class Compiler:
-    """Compiles lark grammars for one tokenizer and keeps the last few. A copy of a compiled one costs microseconds."""
+    """Compiles lark grammars and JSON schemas for one tokenizer and keeps the last few. A copy of a compiled one costs microseconds."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer  # an llguidance.LLTokenizer
@@ -25,12 +25,17 @@ class Compiler:
         Raises:
             MaskError: the grammar is not valid; the message says where.
         """
-        if grammar.kind != "lark":
-            raise MaskError(f"this engine takes lark grammars, not {grammar.kind}", hint="--decoding grammar")
+        if grammar.kind == "gbnf":
+            raise MaskError("this engine takes lark grammars, not gbnf", hint="--decoding grammar")
         matcher = self._compiled.pop(grammar.text, None)
         if matcher is None:
             lib = need("llguidance", extra="llama")
-            matcher = lib.LLMatcher(self.tokenizer, lib.LLMatcher.grammar_from_lark(grammar.text), log_level=0)
+            read = lib.LLMatcher.grammar_from_json_schema if grammar.kind == "json" else lib.LLMatcher.grammar_from_lark
+            try:
+                source = read(grammar.text)
+            except ValueError as error:
+                raise MaskError(f"the grammar does not compile: {_first_line(str(error))}", hint="report this") from None
+            matcher = lib.LLMatcher(self.tokenizer, source, log_level=0)
             if matcher.is_error():
                 raise MaskError(f"the grammar does not compile: {_first_line(matcher.get_error())}", hint="report this")
         self._compiled[grammar.text] = matcher

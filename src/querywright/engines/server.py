@@ -6,6 +6,7 @@ grammar fails. The key is read from the environment, never from a config file.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -65,6 +66,9 @@ class ServerEngine:
         }  # fmt: skip
         if grammar is not None and grammar.kind == "gbnf":
             body["grammar"] = grammar.text  # llama.cpp's server
+        elif grammar is not None and grammar.kind == "json":
+            schema = {"name": "answer", "strict": True, "schema": json.loads(grammar.text)}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif grammar is not None:
             body["structured_outputs"] = {"grammar": grammar.text}  # vLLM, with llguidance behind it
         start = time.perf_counter()
@@ -75,10 +79,12 @@ class ServerEngine:
         for choice in reply.get("choices") or []:
             text = (choice.get("message") or {}).get("content") or ""
             finish = "length" if choice.get("finish_reason") == "length" else "stop"
-            if grammar is not None and grammar.kind == "lark" and finish == "stop" and not _matches(grammar, text):
+            if grammar is not None and grammar.kind != "gbnf" and finish == "stop" and not _matches(grammar, text):
                 raise MaskError(
                     f"{self.url} did not keep to the grammar: {text[:80]!r}",
-                    hint="use a server that takes lark grammars (vLLM with llguidance), or --decoding gbnf",
+                    hint="use a server that takes JSON schemas"
+                    if grammar.kind == "json"
+                    else "use a server that takes lark grammars (vLLM with llguidance), or --decoding gbnf",
                 )
             out = int(usage.get("completion_tokens") or 0) // max(1, len(reply["choices"]))
             done.append(Completion(text, int(usage.get("prompt_tokens") or 0), out, ms, finish))  # type: ignore[arg-type]

@@ -90,7 +90,9 @@ class OutlinesEngine:
                     text = self._model(prompt, **settings)
                 else:
                     self._compiler.start(grammar)  # an invalid grammar fails here, with a reason
-                    processor = self._backend.get_cfg_logits_processor(grammar.text)
+                    backend = self._backend
+                    json, cfg = backend.get_json_schema_logits_processor, backend.get_cfg_logits_processor
+                    processor = (json if grammar.kind == "json" else cfg)(grammar.text)
                     text = self._outlines.generator.SteerableGenerator.from_processor(self._model, processor)(
                         prompt, **settings
                     )
