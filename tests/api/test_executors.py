@@ -27,9 +27,7 @@ REAL = Path(__file__).parents[3] / "shared" / "data" / "real_queries.jsonl"
 
 @pytest.fixture(scope="module")
 def embedded(mygene: API, index: Any) -> EmbeddedExecutor:
-    executor = EmbeddedExecutor.__new__(EmbeddedExecutor)
-    executor.api, executor.index, executor.scrolls = mygene, index, search.Scrolls()
-    return executor
+    return EmbeddedExecutor(mygene, index=index)
 
 
 def test_embedded_executor_builds_its_index(mygene: API, tmp_path: Path) -> None:
@@ -78,9 +76,9 @@ def test_hits_of_answers_of_every_shape(body: Any, total: int, ids: tuple[str, .
 
 
 def test_a_record_is_one_row_whatever_lists_it_has() -> None:
-    assert hits_of({"_id": "9", "items": [], "count": 0}, 1.0, record=True) == Hits(
-        1, ("9",), [{"_id": "9", "items": [], "count": 0}], 1.0
-    )
+    record = {"_id": "9", "items": [1, 2, 3]}
+    assert hits_of(record, 1.0, record=True) == Hits(1, ("9",), [record], 1.0)
+    assert hits_of({"total": 2, "hits": [{"id": 4}]}, 0.0, record=True).total == 2  # a path that ends in a search
     with pytest.raises(QuerywrightError, match="'many' hits"):
         hits_of({"total": "many", "hits": []}, 0.0)
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from querywright.api.call import Call
 from querywright.api.definition import API
+from querywright.api.problems import NoMoreResults, ServiceError
 from querywright.errors import QuerywrightError, need
+
+if TYPE_CHECKING:
+    from querywright.api.index import Index
+    from querywright.api.rows import Rows
 
 # How services name the number of records in all, and the list of those on this page; the first that is there counts.
 TOTALS = (
@@ -43,29 +48,33 @@ class Executor(Protocol):
 
 
 def hits_of(body: Any, ms: float, record: bool = False) -> Hits:
-    """Read a service's answer; `record` says that a record was asked for by its id.
+    """Read a service's answer; `record` says that one record was asked for.
 
     The list of records and their total are found under the names that services give them, at the top or one wrapper
-    below. An answer without a list, such as metadata or one record, counts as one row.
+    below. An answer without a list, such as metadata, counts as one row; so does a record, whatever lists it has.
 
     Raises:
         QuerywrightError: the total is no number.
     """
-    if isinstance(body, dict) and not record:
+    rows: list[Any] = body if isinstance(body, list) else [body]
+    total: Any = len(rows)
+    if isinstance(body, dict):
         within = [body, *(body[name] for name in WRAPPERS if isinstance(body.get(name), dict))]
-        lists = (part[name] for part in within for name in LISTS if isinstance(part.get(name), list))
-        rows: list[Any] | None = next(lists, None)
-        if rows is None:
-            return Hits(1, _ids([body]), [body], ms)
-        total: Any = next((part[name] for part in within for name in TOTALS if name in part), len(rows))
-        total = total.get("value", len(rows)) if isinstance(total, dict) else total
-    else:
-        rows = body if isinstance(body, list) else [body]
-        total = len(rows)
+        lists = [part[name] for part in within for name in LISTS if isinstance(part.get(name), list)]
+        totals = [part[name] for part in within for name in TOTALS if name in part]
+        if lists and (totals or not record):
+            rows = lists[0]
+            total = totals[0] if totals else len(rows)
+            total = total.get("value") if isinstance(total, dict) else total
     try:
         return Hits(len(rows) if total is None else int(total), _ids(rows), rows, ms)
     except (TypeError, ValueError, OverflowError):
         raise QuerywrightError(f"an answer says that it has {str(total)[:40]!r} hits") from None
+
+
+def _asks_one(call: Call) -> bool:
+    """Whether a call's path ends in the name of one thing."""
+    return call.id is not None or call.api.endpoints[call.endpoint].path.endswith("}")
 
 
 def _ids(rows: list[Any]) -> tuple[str, ...]:
@@ -74,36 +83,71 @@ def _ids(rows: list[Any]) -> tuple[str, ...]:
     return tuple(str(value) for value in found if isinstance(value, str | int))
 
 
+def open_records(api: API, records: str | Path | None = None, workspace: str | Path | None = None) -> Index | Rows:
+    """Local records, ready to be searched as the API's query language asks: a full-text index, or rows in memory.
+
+    Raises:
+        QuerywrightError: there are no such records, or a line is no record.
+    """
+    if api.query_language == "none":
+        from querywright.api.rows import open_rows
+
+        return open_rows(api, records)
+    need("tantivy", extra="api")
+    from querywright.api.index import open_index
+
+    return open_index(api, records, workspace)
+
+
 class EmbeddedExecutor:
-    """Runs calls on local records through the embedded index, which is built at the first use.
+    """Runs calls on local records; their index, where the API needs one, is built at the first use.
 
     Args:
         records: a .jsonl or .jsonl.gz file, `goatools`, or None for what the definition names.
         workspace: the folder that holds `index/`; None is `work/<api>`.
+        index: open records, instead of these.
     """
 
-    def __init__(self, api: API, records: str | Path | None = None, workspace: str | Path | None = None) -> None:
-        need("tantivy", extra="api")
-        from querywright.api import index, search
-
+    def __init__(
+        self,
+        api: API,
+        records: str | Path | None = None,
+        workspace: str | Path | None = None,
+        *,
+        index: Index | Rows | None = None,
+    ) -> None:
         self.api = api
-        self.index = index.open_index(api, records, workspace)
-        self.scrolls = search.Scrolls()
+        self.index = open_records(api, records, workspace) if index is None else index
+        self.scrolls: Any = None
+
+    def answer(self, call: Call) -> Any:
+        """The body that the service answers.
+
+        Raises:
+            ServiceError: what the service would refuse, with its status.
+            NoMoreResults: a scroll is at its end.
+        """
+        if self.api.query_language == "none":
+            from querywright.api import rows
+
+            return rows.answer(cast("Rows", self.index), call)
+        from querywright.api import search
+
+        self.scrolls = self.scrolls or search.Scrolls()
+        return search.answer(cast("Index", self.index), call, self.scrolls)
 
     def run(self, call: Call) -> Hits:
         """Answer a call; an id that no record has gives no hits."""
-        from querywright.api import search
-
         started = time.perf_counter()
         try:
-            body = search.answer(self.index, call, self.scrolls)
-        except search.NoMoreResults:
+            body = self.answer(call)
+        except NoMoreResults:
             return Hits(0, (), [])
-        except search.ServiceError as error:
+        except ServiceError as error:
             if error.status != 404:
                 raise
             return Hits(0, (), [])
-        return hits_of(body, (time.perf_counter() - started) * 1000, record=call.id is not None)
+        return hits_of(body, (time.perf_counter() - started) * 1000, record=_asks_one(call))
 
 
 class HttpExecutor:
@@ -148,7 +192,7 @@ class HttpExecutor:
                 f"{self.base_url} refuses {call.text}: {answer.status} {_reason(body, answer)}".rstrip(),
                 hint="querywright call parse shows how the call is read",
             )
-        return hits_of(body, answer.ms, record=call.id is not None)
+        return hits_of(body, answer.ms, record=_asks_one(call))
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,6 +1,6 @@
 """Records for the embedded service: JSON lines, or gene tables of NCBI that come inside a Python package.
 
-A record is a document shaped like the API's own answers, with a string `_id`.
+A record is a document shaped like the API's own answers, with a string `_id`; an `id` does where there is none.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ def read_file(path: Path) -> Iterator[Record]:
                     record = json.loads(line)
                 except ValueError as error:
                     raise QuerywrightError(f"{path}:{number}: not JSON ({error})", hint="one record a line") from error
-                if not isinstance(record, dict) or not isinstance(record.get("_id"), str | int):
+                own = (record.get("_id", record.get("id"))) if isinstance(record, dict) else None
+                if not isinstance(own, str | int):
                     raise QuerywrightError(f"{path}:{number}: a record needs an _id", hint='such as {"_id": "1017"}')
-                record["_id"] = str(record["_id"])
-                yield record
+                yield {"_id": str(own), **{k: v for k, v in record.items() if k != "_id"}}
     except (OSError, EOFError) as error:
         raise QuerywrightError(f"could not read {path}: {error}", hint="gzip -t FILE tests a packed file") from error
 

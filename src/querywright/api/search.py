@@ -14,27 +14,15 @@ from querywright.api.call import Call
 from querywright.api.definition import API
 from querywright.api.index import Index, column, kind_of
 from querywright.api.matching import Matcher, Query
+from querywright.api.problems import NoMoreResults, ServiceError
 from querywright.api.query import Bool, Everything, Exists, Interval, Node, Term, walk
 from querywright.api.shape import dotted, select
-from querywright.errors import QuerywrightError
 
 PAGE = 1000
 SCROLL_SECONDS = 60.0
 MAX_SCROLLS = 200
 _INDEX_ORDER = ("_seq_no", "_version")  # sorting by these leaves the records as they came
 Hit = tuple[float | None, Any]  # score, address
-
-
-class ServiceError(QuerywrightError):
-    """A call that the service refuses; `status` is HTTP's."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class NoMoreResults(Exception):
-    """A scroll is at its end. The services answer this with 200 and an error text."""
 
 
 @dataclass

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
-from querywright.api import search
 from querywright.api.call import CallError, parse
 from querywright.api.definition import API
-from querywright.api.index import Index, open_index
+from querywright.api.executors import EmbeddedExecutor, open_records
+from querywright.api.problems import NoMoreResults, ServiceError
 from querywright.api.query import Bool, Term
 from querywright.errors import QuerywrightError, need
 from querywright.progress import say
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+
+    from querywright.api.index import Index
+    from querywright.api.rows import Rows
 
 MAX_BATCH = 1000
 MAX_BODY = 10_000_000
@@ -53,7 +56,7 @@ def _endpoint(api: API, path: str) -> str:
         for prefix in api.version_prefixes:
             if path == prefix + own[len(api.version_prefixes[0]) :]:
                 return name
-    raise search.ServiceError(404, f"Not Found: {path} takes no POST")
+    raise ServiceError(404, f"Not Found: {path} takes no POST")
 
 
 def batch(index: Index, path: str, given: dict[str, Any]) -> list[dict[str, Any]]:
@@ -63,15 +66,17 @@ def batch(index: Index, path: str, given: dict[str, Any]) -> list[dict[str, Any]
         ServiceError: the path takes no POST, there are no terms or too many, or a scope is unknown.
         CallError: a parameter is wrong.
     """
+    from querywright.api import search
+
     api = index.api
     name = _endpoint(api, path)
     searching = "q" in api.endpoints[name].params
     key = "q" if searching else "ids"
     terms = terms_of(given.get(key, ""))
     if not terms:
-        raise search.ServiceError(400, f"Missing required parameter: {key}")
+        raise ServiceError(400, f"Missing required parameter: {key}")
     if len(terms) > MAX_BATCH:
-        raise search.ServiceError(400, f"{len(terms)} terms in one batch; {MAX_BATCH} are the most")
+        raise ServiceError(400, f"{len(terms)} terms in one batch; {MAX_BATCH} are the most")
     rest = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in given.items()}
     rest = {k: v for k, v in rest.items() if k not in (key, "scopes")}
     where = api.endpoints[name].path.replace("{id}", "1")
@@ -89,15 +94,17 @@ def batch(index: Index, path: str, given: dict[str, Any]) -> list[dict[str, Any]
 
 
 def _scopes(api: API, given: Any) -> list[str]:
+    from querywright.api import search
+
     words = given if isinstance(given, list) else re.split(r"[\s,]+", str(given or ""))
     names = [str(w) for w in words if str(w).strip()] or list(search.default_scopes(api))
     scopes = []
     for name in names:
         known = api.resolve(name)
         if known is None:
-            raise search.ServiceError(400, api.unknown_field(name))
+            raise ServiceError(400, api.unknown_field(name))
         if known not in api.meta_fields and not api.leaves(known):
-            raise search.ServiceError(400, f"the field {name!r} is not indexed")
+            raise ServiceError(400, f"the field {name!r} is not indexed")
         scopes.append(known)
     return scopes
 
@@ -120,27 +127,28 @@ async def _body(request: Request) -> dict[str, Any]:
     """What a POST says: its query string, then its form or JSON."""
     given: dict[str, Any] = dict(request.query_params)
     if int(request.headers.get("content-length") or 0) > MAX_BODY:
-        raise search.ServiceError(413, f"the body is larger than {MAX_BODY} bytes")
+        raise ServiceError(413, f"the body is larger than {MAX_BODY} bytes")
     if request.headers.get("content-type", "").startswith("application/json"):
         try:
             body = json.loads(await request.body())
         except ValueError as error:
-            raise search.ServiceError(400, f"the body is not JSON: {error}") from None
+            raise ServiceError(400, f"the body is not JSON: {error}") from None
         if not isinstance(body, dict):
-            raise search.ServiceError(400, "the body is no JSON object")
+            raise ServiceError(400, "the body is no JSON object")
         return {**given, **body}
     form = await request.form()
     return {**given, **{k: str(v) for k, v in form.items()}}
 
 
-def application(index: Index) -> Starlette:
-    """The service over an index, as an ASGI application."""
+def application(index: Index | Rows) -> Starlette:
+    """The service over open records, as an ASGI application."""
     need("starlette", extra="api")
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.routing import Route
 
-    api, scrolls = index.api, search.Scrolls()
+    api = index.api
+    executor = EmbeddedExecutor(api, index=index)
 
     def get(request: Request) -> Response:
         path = bytes(request.scope.get("raw_path") or request.url.path.encode()).decode("latin-1").partition("?")[0]
@@ -159,15 +167,17 @@ def application(index: Index) -> Starlette:
         callback = request.query_params.get("callback") or request.query_params.get("jsonp") or ""
         if callback and not re.fullmatch(r"[A-Za-z_$][\w$.]{0,100}", callback):
             return _refused(400, "callback is no name of a function")
-        return _json(search.answer(index, parse(api, path + ("?" + tail if tail else "")), scrolls), callback=callback)
+        return _json(executor.answer(parse(api, path + ("?" + tail if tail else ""))), callback=callback)
 
     async def post(request: Request) -> Response:
-        return _json(await run_in_threadpool(batch, index, request.url.path, await _body(request)))
+        if api.query_language == "none":
+            raise ServiceError(405, "this service answers GET only")
+        return _json(await run_in_threadpool(batch, cast("Index", index), request.url.path, await _body(request)))
 
     def refuse(request: Request, error: Exception) -> Response:
-        if isinstance(error, search.NoMoreResults):
+        if isinstance(error, NoMoreResults):
             return _json({"success": False, "error": "No results to return."})
-        if isinstance(error, search.ServiceError):
+        if isinstance(error, ServiceError):
             return _refused(error.status, str(error))
         if isinstance(error, CallError) and error.code == "unknown_endpoint":
             return _refused(404, str(error))
@@ -176,7 +186,7 @@ def application(index: Index) -> Starlette:
         return _refused(500, "Internal Server Error")
 
     routes = [Route("/{path:path}", get, methods=["GET"]), Route("/{path:path}", post, methods=["POST"])]
-    handlers: dict[Any, Any] = {search.NoMoreResults: refuse, QuerywrightError: refuse, 500: refuse}
+    handlers: dict[Any, Any] = {NoMoreResults: refuse, QuerywrightError: refuse, 500: refuse}
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
@@ -198,7 +208,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _server(index: Index) -> Any:
+def _server(index: Index | Rows) -> Any:
     uvicorn = need("uvicorn", extra="api")
     config = uvicorn.Config(application(index), log_level="warning", lifespan="off", timeout_graceful_shutdown=3)
     return uvicorn.Server(config)
@@ -211,7 +221,7 @@ def serve(api: API, records: str | Path | None, host: str, port: int, workspace:
         QuerywrightError: the port is taken, or the records cannot be read.
     """
     with _listen(host, port) as sock:
-        index = open_index(api, records, workspace)
+        index = open_records(api, records, workspace)
         server = _server(index)
         shown = f"[{host}]" if ":" in host else host
         print(f"http://{shown}:{sock.getsockname()[1]}", flush=True)
@@ -220,13 +230,16 @@ def serve(api: API, records: str | Path | None, host: str, port: int, workspace:
 
 
 @contextmanager
-def serving(api: API, records: str | Path | Index | None = None, workspace: str | Path | None = None) -> Iterator[str]:
+def serving(
+    api: API, records: str | Path | Index | Rows | None = None, workspace: str | Path | None = None
+) -> Iterator[str]:
     """Run the service on a free loopback port while the block runs; gives its address.
 
     Args:
-        records: what `open_index` takes, or an open index.
+        records: what `open_records` takes, or open records.
     """
-    index = records if isinstance(records, Index) else open_index(api, records, workspace)
+    given = records is None or isinstance(records, str | Path)
+    index = open_records(api, cast("str | Path | None", records), workspace) if given else cast("Index | Rows", records)
     server = _server(index)
     with _listen("127.0.0.1", 0) as sock:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
