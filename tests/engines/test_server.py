@@ -107,7 +107,8 @@ def test_nobody_there() -> None:
 
 
 def test_json_schema(url: str) -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+    inside = {"properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+    schema = {"type": "object", **inside}
     grammar = Grammar(json.dumps(schema), "json")
     Stub.answers = [said('{ "a": "x" }'), said('{"b": 1}')]
     engine = open_engine(url)

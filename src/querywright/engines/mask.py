@@ -13,7 +13,7 @@ _KEPT = 8  # compiled grammars: the API's own and a few that are grounded in a s
 
 
 class Compiler:
-    """Compiles lark grammars and JSON schemas for one tokenizer and keeps the last few. A copy of a compiled one costs microseconds."""
+    """Compiles lark grammars and JSON schemas for one tokenizer and keeps the last few; copying one costs microseconds."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer  # an llguidance.LLTokenizer
@@ -34,7 +34,8 @@ class Compiler:
             try:
                 source = read(grammar.text)
             except ValueError as error:
-                raise MaskError(f"the grammar does not compile: {_first_line(str(error))}", hint="report this") from None
+                reason = _first_line(str(error))
+                raise MaskError(f"the grammar does not compile: {reason}", hint="report this") from None
             matcher = lib.LLMatcher(self.tokenizer, source, log_level=0)
             if matcher.is_error():
                 raise MaskError(f"the grammar does not compile: {_first_line(matcher.get_error())}", hint="report this")
