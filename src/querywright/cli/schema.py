@@ -65,3 +65,26 @@ def import_(
             remove=remove,
         ),
     )
+
+
+@app.command("diff")
+def diff(
+    old: Annotated[str, typer.Argument(help="a shipped API's name, a definition's folder or its api.yaml")],
+    new: Annotated[str, typer.Argument(help="the same, or a new source (as for import) for the old definition")],
+    pairs: Annotated[Path | None, typer.Option("--pairs", help="JSONL of pairs: which rows no longer hold")] = None,
+    broken: Annotated[Path | None, typer.Option("--broken", help="where those rows go, with reasons")] = None,
+    model: Annotated[
+        list[Path],
+        typer.Option("--model", help="a model's folder or GGUF: whether it has to be trained again"),
+    ] = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Compare two definitions, and say what the new one breaks; exits with 1 where it breaks something, else 0."""
+    import json
+
+    from querywright.schema.compare import compare, lines
+
+    told = compare(old, new, pairs, broken, tuple(model))
+    typer.echo(json.dumps(told, indent=2, ensure_ascii=False) if as_json else "\n".join(lines(told)))
+    if told["breaks"]:
+        raise typer.Exit(1)
