@@ -50,6 +50,11 @@ class Drawer:
         """A field to search, the much-asked ones more often."""
         return self.rng.choices(self.searched, self.search_weights)[0]
 
+    def present(self) -> str:
+        """A field whose presence is asked for: also what holds no value of its own, where the lexicon lists it."""
+        listed = self._listed("exists")
+        return self.rng.choice(listed) if listed and self.rng.random() < 0.6 else self.field()
+
     def term(self, name: str | None = None, record: dict[str, Any] | None = None) -> Node:
         """One clause `field:value`."""
         rng, api = self.rng, self.api
@@ -140,7 +145,7 @@ class Drawer:
         if roll < 0.80:
             return self.free()
         if roll < 0.90:
-            return Exists(self.field())
+            return Exists(self.present())
         return self.range() if self.numeric else self.term()
 
     def query(self) -> Node:
@@ -152,7 +157,7 @@ class Drawer:
         if roll < 0.52:
             return self.free()
         if roll < 0.58:
-            return Exists(self.field())
+            return Exists(self.present())
         if roll < 0.615 and self.numeric:
             return self.range()
         if roll < 0.67 and self.api.intervals:
