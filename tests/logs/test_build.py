@@ -4,6 +4,7 @@ import json
 import random
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from querywright.api.call import Call
 from querywright.api.definition import load
 from querywright.errors import QuerywrightError
 from querywright.logs.build import FILES, build
-from querywright.logs.read import Options
+from querywright.logs.formats import Options
 from querywright.logs.validate import CACHE, probe
 
 API = load("mygene")
@@ -42,6 +43,11 @@ def combined(
 def write(tmp_path: Path, lines: list[str], name: str = "a.log") -> str:
     (tmp_path / name).write_text("\n".join(lines) + "\n")
     return str(tmp_path / name)
+
+
+def make(sources: list[str], out: Path, **options: Any) -> dict[str, Any]:
+    """`build` where one client may say all."""
+    return build(API, sources, out, **{"keep_single_client": True, "per_client": 1000, **options})
 
 
 def rows(out: Path, name: str = "calls.jsonl") -> list[dict]:
@@ -83,7 +89,7 @@ def test_lines_are_accounted_for(tmp_path) -> None:
         "/v3/gene/2",
         "\ufffd\ufffe",
     ]
-    report = build(API, [write(tmp_path, hostile)], tmp_path / "out", rejects=tmp_path / "rejects.jsonl")
+    report = make([write(tmp_path, hostile)], tmp_path / "out", rejects=tmp_path / "rejects.jsonl")
     assert report["lines"] == len(hostile) == report["accepted"] + sum(report["rejected"].values())
     assert report["accepted"] == 4
     assert sum(report["bad_call"].values()) == report["rejected"]["bad_call"] == 5
@@ -92,7 +98,7 @@ def test_lines_are_accounted_for(tmp_path) -> None:
 
 
 def test_the_sample_log(tmp_path) -> None:
-    report = build(API, [str(SAMPLE)], tmp_path / "out", per_signature=30)
+    report = build(API, [str(SAMPLE)], tmp_path / "out", keep_single_client=True)
     assert report["lines"] == 40_000 == report["accepted"] + sum(report["rejected"].values())
     assert all(
         report["rejected"][r] > 100 for r in ("malformed", "not_get", "status", "probe", "bot", "not_api", "bad_call")
@@ -108,7 +114,7 @@ def test_the_sample_log(tmp_path) -> None:
 
 
 def test_rare_signatures_survive_and_frequent_ones_are_capped(tmp_path) -> None:
-    report = build(API, [write(tmp_path, many())], tmp_path / "out", per_signature=10)
+    report = make([write(tmp_path, many())], tmp_path / "out", per_signature=10)
     kept = rows(tmp_path / "out")
     assert report["signatures"] == 6
     assert sorted(sum(r["signature"] == s for r in kept) for s in {r["signature"] for r in kept}) == [1, 1, 1, 1, 1, 10]
@@ -116,9 +122,7 @@ def test_rare_signatures_survive_and_frequent_ones_are_capped(tmp_path) -> None:
 
 
 def test_calls_without_hits_make_room_for_others(tmp_path) -> None:
-    report = build(
-        API, [write(tmp_path, many())], tmp_path / "out", per_signature=40, executor=Fake(), executor_id="fake"
-    )
+    report = make([write(tmp_path, many())], tmp_path / "out", per_signature=40, executor=Fake(), executor_id="fake")
     kept, candidates = rows(tmp_path / "out"), rows(tmp_path / "out", "candidates.jsonl")
     assert sum("symbol:A" in r["path"] for r in kept) == 40
     assert all(r["hits"] for r in kept)
@@ -134,7 +138,7 @@ def test_calls_on_fields_that_no_record_has_are_marked(tmp_path) -> None:
 
     paths = ["/v3/query?q=pdb:1AQ1", "/v3/query?q=symbol:zz", "/v3/query?q=symbol:CDK2", "/v3/query?q=hg19.chr1:1-9"]
     paths.append("/v3/query?q=symbol:CDK2&ensemblonly=true")
-    report = build(API, [write(tmp_path, paths)], tmp_path / "out", executor=NoPdb(), executor_id="fake")
+    report = make([write(tmp_path, paths)], tmp_path / "out", executor=NoPdb(), executor_id="fake")
     candidates = rows(tmp_path / "out", "candidates.jsonl")
     assert {r["path"]: r.get("uncovered") for r in candidates} == {
         paths[0]: ["pdb"], paths[1]: None, paths[3]: ["genomic_pos_hg19.start"], paths[4]: ["ensembl.gene"],
@@ -148,21 +152,21 @@ def test_same_seed_same_bytes_another_seed_another_sample(tmp_path) -> None:
     random.Random(1).shuffle(shuffled)
     other = write(tmp_path, shuffled, "b.log")
     for name, source, seed in (("a", log, 1), ("b", other, 1), ("c", log, 2)):
-        build(API, [source], tmp_path / name, per_signature=10, seed=seed)
+        make([source], tmp_path / name, per_signature=10, seed=seed)
     read = {name: (tmp_path / name / "calls.jsonl").read_bytes() for name in "abc"}
     assert read["a"] == read["b"] != read["c"]
 
 
 def test_resumed_equals_uninterrupted(tmp_path) -> None:
     log = write(tmp_path, many())
-    build(API, [log], tmp_path / "whole", per_signature=40, executor=Fake(), executor_id="fake")
+    make([log], tmp_path / "whole", per_signature=40, executor=Fake(), executor_id="fake")
     stopped, resumed = Fake(until=30), Fake()
     with pytest.raises(KeyboardInterrupt):
-        build(API, [log], tmp_path / "two", per_signature=40, executor=stopped, executor_id="fake")
+        make([log], tmp_path / "two", per_signature=40, executor=stopped, executor_id="fake")
     assert not (tmp_path / "two" / "manifest.json").exists()
     with open(tmp_path / "two" / CACHE, "a") as cache:
         cache.write('{"call": "/v3/query?q=sy')  # as a kill leaves it
-    build(API, [log], tmp_path / "two", per_signature=40, executor=resumed, executor_id="fake")
+    make([log], tmp_path / "two", per_signature=40, executor=resumed, executor_id="fake")
     assert len(stopped.ran) == 30
     assert not set(stopped.ran) & set(resumed.ran)
     for name in FILES:
@@ -174,7 +178,7 @@ def test_a_finished_run_is_not_made_again_and_another_service_is_asked_anew(tmp_
     runs = []
     for executor_id in ("fake", "fake", "other"):
         fake = Fake()
-        build(API, [log], tmp_path / "out", executor=fake, executor_id=executor_id)
+        make([log], tmp_path / "out", executor=fake, executor_id=executor_id)
         runs.append(len(fake.ran))
     assert runs[0] == runs[2] > 0 == runs[1]
 
@@ -185,7 +189,7 @@ def test_an_unreachable_service_is_no_verdict_on_a_call(tmp_path) -> None:
             raise QuerywrightError("connection refused", retryable=True)
 
     with pytest.raises(QuerywrightError, match="refused"):
-        build(API, [write(tmp_path, many())], tmp_path / "out", executor=Down(), executor_id="down")
+        make([write(tmp_path, many())], tmp_path / "out", executor=Down(), executor_id="down")
     assert not (tmp_path / "out" / "calls.jsonl").exists()
 
 
@@ -197,8 +201,10 @@ def test_personal_data_reaches_no_file(tmp_path) -> None:
         combined("/v3/query?q=cdk2", ip="203.0.113.8"),
         combined("/x?email=jane.roe@example.org"),
     ]
-    report = build(API, [write(tmp_path, lines)], tmp_path / "out", rejects=tmp_path / "out" / "rejects.jsonl")
-    assert report["bad_call"] == {"bad_value": 1, "personal_data": 1}
+    report = make([write(tmp_path, lines)], tmp_path / "out", rejects=tmp_path / "out" / "rejects.jsonl")
+    assert report["bad_call"] == {"bad_value": 1}
+    assert report["rejected"]["personal_data"] == 1
+    assert sum(report["masked"].values()) == 2
     assert [r["clients"] for r in rows(tmp_path / "out")] == [2]
     for path in (tmp_path / "out").iterdir():
         assert "roe" not in path.read_text()
@@ -213,7 +219,7 @@ def test_spellings_of_one_call_are_counted_together(tmp_path) -> None:
         "/v3/query?q=symbol%253ACDK2&size=5",
         "/v2/query?q=symbol:CDK2&size=5&email=a@example.org",
     ]
-    build(API, [write(tmp_path, [combined(s) for s in spellings])], tmp_path / "out")
+    make([write(tmp_path, [combined(s) for s in spellings])], tmp_path / "out")
     assert [(r["path"], r["count"]) for r in rows(tmp_path / "out")] == [("/v3/query?q=symbol:CDK2&size=5", 5)]
 
 
@@ -222,13 +228,13 @@ def test_json_lines_with_where(tmp_path) -> None:
         tmp_path,
         [json.dumps({"api": a, "path": f"/v3/gene/{i}"}) for i, a in enumerate(["mygene", "mychem", "mygene"])],
     )
-    report = build(API, [log], tmp_path / "out", options=Options(where=(("api", "mygene"),)))
+    report = make([log], tmp_path / "out", options=Options(where=(("api", "mygene"),)))
     assert (report["accepted"], report["rejected"]["where"]) == (2, 1)
 
 
 def test_logs_without_a_call_say_so(tmp_path) -> None:
     with pytest.raises(QuerywrightError, match="not_api"):
-        build(API, [write(tmp_path, [combined("/favicon.ico")])], tmp_path / "out")
+        make([write(tmp_path, [combined("/favicon.ico")])], tmp_path / "out")
     assert not (tmp_path / "out" / "calls.jsonl").exists()
 
 

@@ -19,7 +19,8 @@ def group() -> None:
 @app.command("build")
 def build(
     logs: Annotated[
-        list[str], typer.Argument(metavar="LOG...", help="Log files or patterns, gzipped or not; - is standard input.")
+        list[str],
+        typer.Argument(metavar="LOG...", help="Log files or patterns, plain, gzip or zstd; - is standard input."),
     ],
     api: Annotated[str, typer.Option("--api", help="A shipped API's name, or a definition file.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for calls.jsonl, candidates.jsonl, dropped.json.")],
@@ -31,43 +32,77 @@ def build(
         bool, typer.Option("--validate/--no-validate", help="Run the calls; keep those with hits.")
     ] = True,
     rejects: Annotated[
-        Path | None, typer.Option("--rejects", help="Write one JSON line for each rejected line.")
+        Path | None, typer.Option("--rejects", help="Write one JSON line for each rejected line or URL.")
     ] = None,
     per_signature: Annotated[int, typer.Option("--per-signature", min=1, help="Calls kept of one signature.")] = 30,
+    per_client: Annotated[
+        int, typer.Option("--per-client", min=1, help="Of these, calls that one client alone sent.")
+    ] = 10,
+    keep_single_client: Annotated[
+        bool, typer.Option("--keep-single-client", help="Keep signatures that one client alone sent.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Decides which calls of a frequent signature are kept.")] = 0,
+    log_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="combined, common, alb, elb, w3c, json, csv, tsv, paths, or an nginx log_format; else found out.",
+        ),
+    ] = "",
     path_key: Annotated[str, typer.Option("--path-key", help="JSON lines: the key that holds the request.")] = "path",
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", help="JSON lines, CSV: role=name of a key or column, as status=code; may be repeated."),
+    ] = None,
     where: Annotated[list[str] | None, typer.Option("--where", help="JSON lines: only those with key=value.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, max=32, help="Requests at once, with --server.")] = 2,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, max=512, help="Processes; all cores unless given.")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option("--dask", help="A Dask scheduler, tcp://HOST:8786: its workers do the work.")
+    ] = None,
+    requests: Annotated[int, typer.Option("--requests", min=1, max=32, help="Requests at once, with --server.")] = 2,
     json_report: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Read logs, drop what is no call, sample per kind of request, run the sample, keep what has hits.
 
     The lines read equal the lines accepted plus the lines rejected, by reason. Interrupted, the same command goes on.
     """
+    import os
+
     from querywright.api.definition import load
     from querywright.errors import QuerywrightError
     from querywright.logs import build as stage
-    from querywright.logs.read import Options
+    from querywright.logs.formats import Options
     from querywright.logs.validate import Runs, executor_for
 
-    pairs = tuple((k, v) for k, _, v in (w.partition("=") for w in where or []))
-    if any(not k or not v for k, v in pairs):
-        raise QuerywrightError("--where takes key=value", hint="--where api=mygene")
     if server and records:
         raise QuerywrightError("--server and --records exclude each other", hint="leave one of them out")
+    options = Options(path_key, _pairs("--where", "api=mygene", where), log_format, _pairs("--key", "status=code", key))
     definition = load(api)
     executor: Runs | None = None
     name = "none"
     if validate:
         executor, name = executor_for(definition, server, records)
     report = stage.build(
-        definition, logs, out, executor=executor, executor_id=name, options=Options(path_key, pairs),
-        per_signature=per_signature, seed=seed, rejects=rejects, workers=workers if server else 1,
+        definition, logs, out, executor=executor, executor_id=name, options=options, per_signature=per_signature,
+        per_client=per_client, keep_single_client=keep_single_client, seed=seed, rejects=rejects,
+        workers=workers or os.cpu_count() or 1, dask=dask, requests=requests if server else 1,
     )  # fmt: skip
     if json_report:
         print(json.dumps(report))
     else:
         show(report)
+
+
+def _pairs(option: str, example: str, given: list[str] | None) -> tuple[tuple[str, str], ...]:
+    from querywright.errors import QuerywrightError
+
+    pairs = tuple((k, v) for k, _, v in (text.partition("=") for text in given or []))
+    if any(not k or not v for k, v in pairs):
+        what = "role=name" if option == "--key" else "key=value"
+        raise QuerywrightError(f"{option} takes {what}", hint=f"{option} {example}")
+    return pairs
 
 
 def show(report: dict[str, Any]) -> None:
@@ -85,12 +120,18 @@ def show(report: dict[str, Any]) -> None:
         if report["rejected"][reason]:
             codes = ", ".join(f"{n} {code}" for code, n in report["bad_call"].items()) if reason == "bad_call" else ""
             table.add_row(f"- {reason}", f"{report['rejected'][reason]:,}", f"{why}{f' ({codes})' if codes else ''}")
-    table.add_row("accepted", f"{report['accepted']:,}", f"{report['urls']:,} distinct URLs")
+    masked = ", ".join(f"{n} {what}" for what, n in report["masked"].items())
+    table.add_row("accepted", f"{report['accepted']:,}", f"masked: {masked}" if masked else "")
     calls = Table(title="What became of the calls", title_justify="left")
     for column, side in (("", "left"), ("calls", "right"), ("", "left")):
         calls.add_column(column, justify=side)  # type: ignore[arg-type]
     calls.add_row("distinct", f"{report['calls']:,}", f"{report['signatures']:,} signatures")
-    calls.add_row("- not sampled", f"{report['not_sampled']:,}", f"beyond {report['per_signature']} of one signature")
+    single = report["single_client"]
+    if single["calls"]:
+        what = f"{single['signatures']:,} signatures that one client alone sent; --keep-single-client"
+        calls.add_row("- single client", f"{single['calls']:,}", what)
+    beyond = f"beyond {report['per_signature']} of one signature or {report['per_client']} of one client"
+    calls.add_row("- not sampled", f"{report['not_sampled']:,}", beyond)
     why = f"in candidates.jsonl; {report['uncovered']:,} search fields that no record has"
     calls.add_row("- no hits", f"{report['no_hits']:,}", why if report["uncovered"] else "in candidates.jsonl")
     calls.add_row("- failed", f"{report['failed']:,}", "refused when run; in candidates.jsonl")

@@ -1,124 +1,48 @@
 """Access logs → the calls worth learning from: counted, signed, sampled per signature, and run.
 
-Every input line is either accepted or rejected under one reason code (`filter.REASONS`); `dropped.json` holds the
-sums. A row never holds personal data: client addresses only count as salted hashes that are thrown away, `email=` is
-no part of a call, and a call with an e-mail address in it is left out.
+Three steps over all cores or a cluster, each a plain function of a part: `shard` (lines to distinct URLs), `sign` (URLs
+to calls), `choose` (calls of a signature to a few). Every line is accepted or rejected under one reason code
+(`filter.REASONS`); `dropped.json` holds the sums. A row never holds personal data: addresses only count as salted
+hashes, the salt is thrown away at the end, and what is personal in a query is masked or the call is left out.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import secrets
+import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
 from querywright.artefacts import content_id, is_done, replacing, sha256, write_json, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
-from querywright.logs.filter import REASONS, reject
-from querywright.logs.read import Options, expand, parse_line, raw_lines
-from querywright.logs.sample import Known, Seen, groups, mark_uncovered, rows, sample
+from querywright.logs import formats
+from querywright.logs.choose import choose, chosen
+from querywright.logs.filter import REASONS
+from querywright.logs.formats import Options
+from querywright.logs.sample import TRIES, groups, mark_uncovered, rows, sample
+from querywright.logs.shard import Spec, shard
+from querywright.logs.sign import Part, sign
+from querywright.logs.source import Source, blocks, expand, open_source, shards
+from querywright.logs.spill import PARTITIONS, Run, read
+from querywright.logs.spread import Crew
+from querywright.logs.tally import Tally, total
 from querywright.logs.validate import CACHE, Cache, Runs, validate
 from querywright.progress import say, track
 
 FILES = ("calls.jsonl", "candidates.jsonl", "dropped.json")
-EMAIL = re.compile(r"[\w.+-]{1,64}(?:@|%40|%2540)[\w-]{1,64}\.[\w.-]{1,255}")
-
-Note = Callable[[dict[str, Any]], None]
-
-
-def numbered(sources: list[str]) -> Iterator[tuple[str, bytes | None]]:
-    """(file:line, raw line) of all sources."""
-    for source in sources:
-        name = Path(source).name
-        for number, raw in enumerate(raw_lines(source), 1):
-            yield f"{name}:{number}", raw
-
-
-def count_lines(sources: list[str]) -> int | None:
-    """Lines in all sources, for the ETA; None with standard input."""
-    return None if "-" in sources else sum(1 for source in sources for _ in raw_lines(source))
-
-
-def scan(
-    api: API, lines: Iterable[tuple[str, bytes | None]], options: Options, rejected: Counter[str], note: Note
-) -> dict[str, Seen]:
-    """Distinct URLs of the lines that are candidates; counts the others in `rejected` and tells `note`."""
-    salt = secrets.token_bytes(16)
-    urls: dict[str, Seen] = {}
-    for at, raw in lines:
-        line = parse_line(raw, options)
-        reason = reject(line, api, options.where)
-        if reason is not None:
-            rejected[reason] += 1
-            note({"reason": reason, "at": at, "path": without_email(line.path) if line else None})
-            continue
-        assert line is not None
-        seen = urls.get(line.path)
-        if seen is None:
-            seen = urls[line.path] = Seen(first=at)
-        seen.count += 1
-        if line.client:
-            seen.clients.add(int.from_bytes(hashlib.blake2b(line.client.encode(), key=salt, digest_size=8).digest()))
-    return urls
-
-
-def without_email(text: str) -> str:
-    return EMAIL.sub("<email>", text[:4000])[:2000]
-
-
-def parse_once_or_twice(api: API, url: str) -> Call:
-    """Parse a URL; one that was percent-encoded twice is read as what was meant, where that is a call."""
-    if re.search(r"%25[0-9A-Fa-f]{2}", url):
-        try:
-            return parse(api, re.sub(r"%25([0-9A-Fa-f]{2})", r"%\1", url))
-        except CallError:
-            pass
-    return parse(api, url)
-
-
-def read_call(api: API, url: str) -> Call:
-    """Parse one URL, and refuse what no sentence can ask for.
-
-    Raises:
-        CallError: the reason; its `code` is one of the parser's, or `session` or `personal_data`.
-    """
-    call = parse_once_or_twice(api, url)
-    if call.query is None and api.endpoints[call.endpoint].required:
-        raise CallError("session", "goes on with an earlier answer, by a token")
-    if EMAIL.search(call.text):
-        raise CallError("personal_data", "an e-mail address stands in the call")
-    return call
-
-
-def sign(api: API, urls: dict[str, Seen], rejected: Counter[str], codes: Counter[str], note: Note) -> list[Known]:
-    """Distinct calls, by canonical form; of several spellings the most frequent one is kept."""
-    calls: dict[str, Known] = {}
-    best: dict[str, tuple[int, str]] = {}
-    for url, seen in track(sorted(urls.items()), "parse"):
-        try:
-            call = read_call(api, url)
-            canonical = call.canonical
-        except CallError as error:
-            rejected["bad_call"] += seen.count
-            codes[error.code] += seen.count
-            note({"reason": "bad_call", "at": seen.first, "count": seen.count, "code": error.code,
-                  "detail": without_email(str(error)), "path": without_email(url)})  # fmt: skip
-            continue
-        rank = (-seen.count, call.text)
-        if canonical not in calls:
-            calls[canonical], best[canonical] = Known(call, Seen(seen.count, set(seen.clients))), rank
-            continue
-        calls[canonical].seen.add(seen)
-        if rank < best[canonical]:
-            calls[canonical].call, best[canonical] = call, rank
-    return [calls[c] for c in sorted(calls)]
+SCRATCH = ".scratch-"
+SHARD_BYTES = 32 << 20
+STREAM_BYTES = 8 << 20
+"""What is read of standard input before a worker gets it."""
+SMALL_BYTES = 1 << 19
+"""Logs below this are done sooner than worker processes are up."""
 
 
 def build(
@@ -130,70 +54,81 @@ def build(
     executor_id: str = "none",
     options: Options = Options(),
     per_signature: int = 30,
+    per_client: int = 10,
+    keep_single_client: bool = False,
     seed: int = 0,
     rejects: Path | None = None,
     workers: int = 1,
+    dask: str | None = None,
+    requests: int = 1,
+    shard_bytes: int = SHARD_BYTES,
 ) -> dict[str, Any]:
     """Run the stage; returns the report that is also written to `dropped.json`.
 
     Args:
         executor: runs the calls; None keeps all that parse.
         executor_id: names the service and its records; results are remembered for this name only.
-        rejects: where to write one JSON line for each rejected line, without personal data.
+        per_signature: calls kept of one signature.
+        per_client: of these, calls that one client alone sent.
+        keep_single_client: keep signatures that one client alone sent.
+        rejects: where to write one JSON line for each rejected line or URL, without personal data.
+        workers: processes. The result does not depend on them, nor on `dask` and `shard_bytes`.
+        dask: address of a Dask scheduler, whose workers see the logs and `out` under the same paths.
+        requests: calls run at once.
 
     Raises:
         QuerywrightError: a log is missing, no line is a call, the service can't be reached, the disk is full.
     """
     files = expand(sources)
+    found = [open_source(name) for name in files]
+    streamed = any(s.kind == "stream" for s in found)
     config = {
         "stage": "logs",
         "api": api.name,
         "definition": content_id(api.model_dump_json()),
         "executor": executor_id,
-        "inputs": [{"name": Path(f).name, "sha256": "stdin" if f == "-" else sha256(f)} for f in files],
-        "path_key": options.path_key,
-        "where": [list(w) for w in options.where],
+        "inputs": [
+            {"name": Path(s.name).name, "sha256": sha256(s.name) if s.kind == "file" else "stream"} for s in found
+        ],
+        "options": options._asdict(),
         "per_signature": per_signature,
+        "per_client": per_client,
+        "keep_single_client": keep_single_client,
         "seed": seed,
     }
-    if "-" not in files and (rejects is None or rejects.is_file()) and is_done(out, config):
+    if not streamed and (rejects is None or rejects.is_file()) and is_done(out, config):
         say(f"{out} already holds this; delete {out}/manifest.json to make it again")
         return read_report(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "manifest.json").unlink(missing_ok=True)
-    except OSError as error:
-        raise QuerywrightError(
-            f"could not write {out}: {error.strerror}", hint="choose another folder for --out"
-        ) from error
+    if not streamed and not dask and sum(Path(s.name).stat().st_size for s in found) < SMALL_BYTES:
+        workers = 1
+    most = per_signature * (TRIES if executor else 1)
+    with _scratch(out) as folder, Crew(workers, dask) as crew:
+        definition = str(Path(folder) / "definition.json")
+        Path(definition).write_text(api.model_dump_json(), encoding="utf-8")
+        part = Part(0, (), definition, folder, seed, rejects is not None, most, per_client, keep_single_client)
+        origin: dict[int, tuple[int, str]] = {}
+        specs = _specs(found, options, folder, rejects is not None, shard_bytes, crew.alone, origin)
+        lines = total(track(crew.map(shard, specs), "read", total=_shards(found, shard_bytes)))
+        urls = total(track(crew.map(sign, _parts(part, lines)), "parse", total=PARTITIONS))
+        picked = total(track(crew.map(choose, _parts(part, urls)), "choose", total=PARTITIONS))
+        if rejects:
+            _write_rejects(rejects, (*lines.rejects, *urls.rejects), lines.lines, origin)
+        by_signature = groups(api, (row for p in range(PARTITIONS) for row in chosen(folder, p)))
+    report = _report(api, lines, urls, picked)
+    _say_limits(report, api, per_client)
 
-    rejected, codes = Counter(dict.fromkeys(REASONS, 0)), Counter[str]()
-    with replacing(rejects) if rejects else nullcontext() as file:
-        note: Note = (lambda r: print(_json(r), file=file)) if file else (lambda r: None)
-        urls = scan(api, track(numbered(files), "read", total=count_lines(files)), options, rejected, note)
-        accepted = sum(s.count for s in urls.values())
-        known = sign(api, urls, rejected, codes, note)
-    accepted -= rejected["bad_call"]
-    if not known:
-        raise QuerywrightError(
-            f"none of {sum(rejected.values())} lines is a call to {api.name}: {_most(rejected)}",
-            hint="check --api, and for JSON lines --path-key",
-        )
-    by_signature = groups(known, seed)
     cache = Cache(out / CACHE, executor_id)
-    run = (lambda c, w: validate(c, executor, cache, w, workers)) if executor else None
+    run = (lambda c, w: validate(c, executor, cache, w, requests)) if executor else None
     sample(by_signature, per_signature, run)
     if run:
-        mark_uncovered(known, run)
+        mark_uncovered([k for g in by_signature.values() for k in g.items], run)
     kept, candidates = rows(by_signature)
     failed = sum("error" in r for r in candidates)
-    report = {
-        "lines": accepted + sum(rejected.values()), "accepted": accepted, "rejected": dict(rejected),
-        "bad_call": dict(sorted(codes.items(), key=lambda c: (-c[1], c[0]))),
-        "urls": len(urls), "calls": len(known), "signatures": len(by_signature), "per_signature": per_signature,
-        "kept": len(kept), "kept_signatures": len({r["signature"] for r in kept}),
-        "no_hits": len(candidates) - failed, "uncovered": sum("uncovered" in r for r in candidates),
-        "failed": failed, "not_sampled": len(known) - len(kept) - len(candidates),
+    report |= {
+        "per_signature": per_signature, "per_client": per_client, "kept": len(kept),
+        "kept_signatures": len({r["signature"] for r in kept}), "no_hits": len(candidates) - failed,
+        "uncovered": sum("uncovered" in r for r in candidates), "failed": failed,
+        "not_sampled": report["calls"] - report["single_client"]["calls"] - len(kept) - len(candidates),
     }  # fmt: skip
     write_jsonl(out / "calls.jsonl", kept)
     write_jsonl(out / "candidates.jsonl", candidates)
@@ -203,15 +138,143 @@ def build(
     return report
 
 
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _most(rejected: Counter[str]) -> str:
-    return ", ".join(f"{n} {reason}" for reason, n in rejected.most_common(3) if n)
-
-
 def read_report(out: Path) -> dict[str, Any]:
     """The report of a finished run."""
     report: dict[str, Any] = json.loads((out / "dropped.json").read_text(encoding="utf-8"))
     return report
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[str]:
+    """A folder for the run's own files, gone afterwards; what a killed run left behind goes first."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "manifest.json").unlink(missing_ok=True)
+        for stale in out.glob(f"{SCRATCH}*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        folder = tempfile.TemporaryDirectory(dir=out.resolve(), prefix=SCRATCH, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise QuerywrightError(
+            f"could not write {out}: {error.strerror}", hint="choose another folder for --out"
+        ) from error
+    with folder as name:
+        yield name
+
+
+def _specs(
+    found: list[Source],
+    options: Options,
+    folder: str,
+    rejects: bool,
+    shard_bytes: int,
+    alone: bool,
+    origin: dict[int, tuple[int, str]],
+) -> Iterator[Spec]:
+    """The shards of all logs, in order; notes in `origin` which log (its index, its name) a shard is of.
+
+    A stream is read here and handed out in pieces, unless nobody else works.
+    """
+    salt = secrets.token_bytes(16)
+    number = 0
+    for index, source in enumerate(found):
+        name = "standard input" if source.name == "-" else Path(source.name).name
+        form = formats.detect(source.head.splitlines(), options)
+        say(f"{name}: {form.name}, {form.about}")
+        spec = Spec(number, source, 0, None, None, form.spec, salt, folder, rejects)
+        if source.kind == "stream" and not alone:
+            for data in _pieces(source):
+                origin[number] = (index, name)
+                yield spec._replace(number=number, source=None, data=data)
+                number += 1
+            continue
+        if source.kind == "file":
+            spec = spec._replace(source=replace(source, name=str(Path(source.name).resolve())))
+        for start, end in shards(source, shard_bytes):
+            origin[number] = (index, name)
+            yield spec._replace(number=number, start=start, end=end)
+            number += 1
+
+
+def _pieces(source: Source) -> Iterator[bytes]:
+    held: list[bytes] = []
+    for block in blocks(source):
+        held.append(block)
+        if sum(map(len, held)) >= STREAM_BYTES:
+            yield b"".join(held)
+            held.clear()
+    if held:
+        yield b"".join(held)
+
+
+def _shards(found: list[Source], shard_bytes: int) -> int | None:
+    """How many shards there are; None where a stream decides."""
+    return None if any(s.kind == "stream" for s in found) else sum(len(shards(s, shard_bytes)) for s in found)
+
+
+def _parts(part: Part, before: Tally) -> Iterator[Part]:
+    return (part._replace(partition=p, runs=before.runs) for p in range(PARTITIONS))
+
+
+def _write_rejects(
+    path: Path, runs: tuple[Run, ...], lines: dict[int, int], origin: dict[int, tuple[int, str]]
+) -> None:
+    """One JSON line each, in the order of the logs; a place in a shard becomes a line of its log."""
+    first: dict[int, int] = {}
+    before: Counter[int] = Counter()
+    for number in sorted(lines):
+        log = origin[number][0]
+        first[number] = before[log]
+        before[log] += lines[number]
+    with replacing(path) as out:
+        for raw in read(runs, 0):
+            place, _, row = raw.decode("utf-8", "surrogatepass").rstrip("\n").partition("\t")
+            number, line = map(int, place.split(":"))
+            at = f"{origin[number][1]}:{first[number] + line + 1}"
+            out.write(json.dumps({"at": at, **json.loads(row)}, ensure_ascii=False) + "\n")
+
+
+def _report(api: API, lines: Tally, urls: Tally, picked: Tally) -> dict[str, Any]:
+    """What became of the lines and the calls, as far as nothing was run.
+
+    Raises:
+        QuerywrightError: no line is a call.
+    """
+    counts, read_lines = lines.counts + urls.counts, sum(lines.lines.values())
+    rejected = {reason: counts[reason] for reason in REASONS}
+    if counts["accepted"] + sum(rejected.values()) != read_lines:
+        raise RuntimeError(f"{read_lines} lines were read, and other numbers add up: {dict(counts)}")
+    if not counts["accepted"]:
+        most = ", ".join(f"{n} {reason}" for reason, n in Counter(rejected).most_common(3) if n)
+        raise QuerywrightError(
+            f"none of {read_lines} lines is a call to {api.name}: {most}",
+            hint="check --api, and for JSON lines --path-key; --rejects FILE keeps the lines",
+        )
+    by_frequency = lambda c: dict(sorted(c.items(), key=lambda item: (-item[1], item[0])))  # noqa: E731
+    of = picked.counts
+    return {
+        "lines": read_lines, "accepted": counts["accepted"], "rejected": rejected,
+        "bad_call": by_frequency(urls.codes), "masked": by_frequency(urls.masked), "urls": counts["urls"],
+        "without_client": counts["nobody"], "calls": of["calls"] + of["single_calls"],
+        "signatures": of["signatures"] + of["single_signatures"],
+        "single_client": {what: of[f"single_{what}"] for what in ("signatures", "calls", "lines")},
+    }  # fmt: skip
+
+
+def _say_limits(report: dict[str, Any], api: API, per_client: int) -> None:
+    """Where the rule about single clients can't be applied, or leaves little."""
+    nobody, single = report["without_client"], report["single_client"]
+    if nobody:
+        say(
+            f"{nobody:,} of {report['accepted']:,} accepted lines do not say which client asked: that no client steers "
+            f"what is kept (two clients a signature, {per_client} calls a client) can't be applied to them"
+        )
+    if single["signatures"]:
+        say(
+            f"{single['signatures']:,} of {report['signatures']:,} signatures ({single['lines']:,} lines) come from "
+            "one client alone and are left out; --keep-single-client keeps them"
+        )
+    if single["signatures"] == report["signatures"]:
+        raise QuerywrightError(
+            f"every kind of call to {api.name} in these logs comes from one client alone",
+            hint="--keep-single-client keeps them",
+        )

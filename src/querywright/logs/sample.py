@@ -1,63 +1,61 @@
-"""Calls by signature: which of a frequent kind are kept, so that the rare kinds survive; the rows they become."""
+"""Calls by signature: those that were chosen of each kind are run until enough of them have hits; their rows."""
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from querywright.api.call import Call
+from querywright.api.call import Call, parse
+from querywright.api.definition import API
 from querywright.api.query import Exists, Interval, Range, Term, walk
 from querywright.logs.validate import Result
-from querywright.progress import track
 
 TRIES = 3
 """Up to so many times `per_signature` calls are run to find `per_signature` that have hits."""
 
 
 @dataclass
-class Seen:
-    """How often one URL, or one call, stands in the logs."""
-
-    count: int = 0
-    clients: set[int] = field(default_factory=set)
-    first: str = ""
-
-    def add(self, other: Seen) -> None:
-        self.count += other.count
-        self.clients |= other.clients
-
-
-@dataclass
 class Known:
-    """A distinct call, with how often its URLs stand in the logs."""
+    """A distinct call that was chosen: its commonest spelling, how many lines and clients sent it."""
 
-    call: Call
-    seen: Seen
+    api: API = field(repr=False)
+    text: str
+    canonical: str
+    count: int
+    clients: int
     result: Result | None = None
     uncovered: tuple[str, ...] = ()
 
+    @cached_property
+    def call(self) -> Call:
+        """The call itself; only those that are run are parsed again."""
+        return parse(self.api, self.text)
+
     @property
     def good(self) -> bool:
-        """Whether it was chosen and, where calls are run, has hits."""
+        """Whether it was taken and, where calls are run, has hits."""
         return self.result is not None and "error" not in self.result and self.result.get("total", 1) > 0
 
 
-def groups(known: list[Known], seed: int) -> dict[str, list[Known]]:
-    """Calls by signature, most frequent signature first; within one in a random order that only the seed decides."""
-    by_signature: dict[str, list[Known]] = defaultdict(list)
-    for item in track(known, "sign"):
-        by_signature[item.call.signature].append(item)
-    for signature, items in by_signature.items():
-        random.Random(f"{seed}:{signature}").shuffle(items)
-    total = {s: sum(k.seen.count for k in items) for s, items in by_signature.items()}
-    return {s: by_signature[s] for s in sorted(by_signature, key=lambda s: (-total[s], s))}
+@dataclass
+class Group:
+    """A signature: its lines, its weight (lines, of which no client counts for more than all others), chosen calls."""
+
+    lines: int
+    weight: int
+    items: list[Known]
+
+
+def groups(api: API, found: Iterable[dict[str, Any]]) -> dict[str, Group]:
+    """What `choose` wrote, most frequent signature first."""
+    rows = sorted(found, key=lambda g: (-g["lines"], g["signature"]))
+    return {g["signature"]: Group(g["lines"], g["weight"], [Known(api, *row) for row in g["rows"]]) for g in rows}
 
 
 def sample(
-    by_signature: dict[str, list[Known]], per_signature: int, run: Callable[[list[Call], str], list[Result]] | None
+    by_signature: dict[str, Group], per_signature: int, run: Callable[[list[Call], str], list[Result]] | None
 ) -> None:
     """Give up to `per_signature` calls of each signature a result with hits; the rare signatures keep all they have.
 
@@ -66,7 +64,8 @@ def sample(
     tried = dict.fromkeys(by_signature, 0)
     for turn in range(TRIES):
         batch: list[Known] = []
-        for signature, items in by_signature.items():
+        for signature, group in by_signature.items():
+            items = group.items
             kept = sum(k.good for k in items)
             more = items[tried[signature] : tried[signature] + per_signature - kept]
             tried[signature] += len(more)
@@ -104,20 +103,20 @@ def searched(call: Call) -> list[str]:
 def row(item: Known, signature: str, weight: float) -> dict[str, Any]:
     """One line of `calls.jsonl` or `candidates.jsonl`; `hits` is None where nothing was run."""
     result = item.result or Result()
-    out = {"path": item.call.text, "canonical": item.call.canonical, "signature": signature, "count": item.seen.count,
-           "weight": round(weight, 4), "clients": len(item.seen.clients), "hits": result.get("total")}  # fmt: skip
+    out = {"path": item.text, "canonical": item.canonical, "signature": signature, "count": item.count,
+           "weight": round(weight, 4), "clients": item.clients, "hits": result.get("total")}  # fmt: skip
     if "error" in result:
         out["error"] = result["error"]
     return {**out, "uncovered": list(item.uncovered)} if item.uncovered else out
 
 
-def rows(by_signature: dict[str, list[Known]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def rows(by_signature: dict[str, Group]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(kept, candidates). A kept call stands for its share of the signature's traffic: that is its weight."""
     kept: list[dict[str, Any]] = []
     candidates: list[dict[str, Any]] = []
-    for signature, items in by_signature.items():
-        run = sorted((k for k in items if k.result is not None), key=lambda k: (-k.seen.count, k.call.canonical))
-        weight = sum(k.seen.count for k in items) / max(1, sum(k.good for k in run))
+    for signature, group in by_signature.items():
+        run = sorted((k for k in group.items if k.result is not None), key=lambda k: (-k.count, k.canonical))
+        weight = group.weight / max(1, sum(k.good for k in run))
         kept += [row(k, signature, weight) for k in run if k.good]
         candidates += [row(k, signature, 0.0) for k in run if not k.good]
     return kept, candidates

@@ -50,7 +50,12 @@ class Result(dict[str, Any]):
 
 
 def probe(call: Call) -> Call:
-    """The cheapest call with the same hit count: one row, no choice of fields. Calls that share it run once."""
+    """The cheapest call with the same hit count: one row, no choice of fields. Calls that share it run once.
+
+    Where an API has no query language, its parameters' names say nothing about what they do: there it is the call.
+    """
+    if call.api.query_language == "none":
+        return call
     spec, params = call.api.endpoints[call.endpoint].params, dict(call.params)
     for name in SHOWN_ONLY & params.keys():
         del params[name]

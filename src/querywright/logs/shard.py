@@ -1,0 +1,183 @@
+"""The first step: a part of a log becomes its distinct URLs, each with how often it stands there and for whom.
+
+The hot loop is one regular expression over a block and one `Counter` over what it found, both in C; everything else is
+done once for each distinct (client, request), verdicts on methods, status codes and agents once for each of these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from querywright.logs import formats, privacy
+from querywright.logs.filter import of_request
+from querywright.logs.source import Source, blocks
+from querywright.logs.spill import Spill, pack, partition_of
+from querywright.logs.tally import NOBODY, Tally, write_clients
+
+HELD_BYTES = 96 << 20
+"""Distinct requests are held up to this size, by an estimate of what Python takes for them."""
+
+MEMO = 65_536
+"""Verdicts and hashes that are remembered; then all are forgotten."""
+
+
+class Spec(NamedTuple):
+    """One shard: bytes `start:end` of a source, or `data`, whole lines that were read elsewhere.
+
+    `salt` hides the clients' addresses; it lives as long as the run.
+    """
+
+    number: int
+    source: Source | None
+    start: int
+    end: int | None
+    data: bytes | None
+    format: formats.Spec
+    salt: bytes
+    folder: str
+    rejects: bool
+
+
+def shard(spec: Spec) -> Tally:
+    """Read one shard. Running it again gives the same, also in its files."""
+    tally = Tally()
+    name = f"urls-{spec.number:06d}"
+    with Spill(spec.folder, name) as urls, Spill(spec.folder, f"rejects-{name}") as rejects:
+        reader = _Reader(spec, tally, urls, rejects)
+        read = 0
+        for block in _blocks(spec):
+            hits = reader.format.scan(block)
+            if spec.rejects:
+                reader.note(read, hits, block)
+            read += len(hits)
+            reader.take(hits)
+        reader.drain()
+    tally.lines[spec.number] = read
+    tally.runs, tally.rejects = tuple(urls.runs), tuple(rejects.runs)
+    return tally
+
+
+def _blocks(spec: Spec) -> Iterator[bytes]:
+    if spec.source is None:
+        yield spec.data or b""
+    else:
+        yield from blocks(spec.source, spec.start, spec.end)
+
+
+def place(shard_number: int, line: int) -> str:
+    """Where a line stands, so that places sort as the lines do. Lines count from 0."""
+    return f"{shard_number:07d}:{line:012d}"
+
+
+def shape(raw: bytes) -> str:
+    """What a broken line looks like, without what it says: letters are `a` and `A`, digits `9`."""
+    text = raw[:200].decode("utf-8", "replace")
+    return "".join(
+        "9" if c.isdecimal() else ("A" if c.isupper() else "a") if c.isalpha() else c if c.isprintable() else "?"
+        for c in text
+    )
+
+
+class _Reader:
+    """Counts of one shard since they were last written out."""
+
+    def __init__(self, spec: Spec, tally: Tally, urls: Spill, rejects: Spill) -> None:
+        self.spec, self.tally, self.urls, self.rejects = spec, tally, urls, rejects
+        self.format = formats.open_format(spec.format)
+        self.held: Counter[formats.Hit | str] = Counter()
+        self.size = 0
+        self.first: dict[str, int] = {}
+        self.requests: dict[bytes, tuple[str, str] | None] = {}
+        self.verdicts: dict[tuple[str, bytes, bytes], str | None] = {}
+        self.clients: dict[bytes, str] = {b"": NOBODY}
+
+    def take(self, hits: Iterable[formats.Hit | str]) -> None:
+        """Count the hits of a block."""
+        before = len(self.held)
+        self.held.update(hits)
+        for hit in islice(reversed(self.held), len(self.held) - before):  # the new ones: a dict keeps its order
+            self.size += 500 if isinstance(hit, str) else 500 + len(hit[0]) + 3 * len(hit[1]) + len(hit[3])
+        if self.size > HELD_BYTES:
+            self.drain()
+
+    def request(self, request: bytes) -> tuple[str, str] | None:
+        """(method, path) of a request, or None where it is none; each request is looked at once until it is drained."""
+        if request not in self.requests:
+            self.requests[request] = self.format.request(request)
+        return self.requests[request]
+
+    def verdict(self, method: str, status: bytes, agent: bytes) -> str | None:
+        """Why a line with these is no candidate, or None; each combination is looked at once."""
+        key = (method, status, agent)
+        if key not in self.verdicts:
+            if len(self.verdicts) >= MEMO:
+                self.verdicts.clear()
+            self.verdicts[key] = of_request(method, status, self.format.agent(agent))
+        return self.verdicts[key]
+
+    def client(self, address: bytes) -> str:
+        """A client's salted hash: it tells clients apart, and not who they are."""
+        known = self.clients.get(address)
+        if known is None:
+            if len(self.clients) >= MEMO:
+                self.clients = {b"": NOBODY, b"-": NOBODY}
+            known = hashlib.blake2b(address, key=self.spec.salt, digest_size=8).hexdigest()
+            self.clients[address] = known
+        return known
+
+    def drain(self) -> None:
+        """Write out what is held: one line for each distinct URL."""
+        counts, by_path = self.tally.counts, dict[str, dict[str, int]]()
+        for hit, n in self.held.items():
+            if isinstance(hit, str):
+                counts[hit] += n
+                continue
+            address, raw, status, agent = hit
+            request = self.request(raw)
+            if request is None:
+                counts[formats.MALFORMED] += n
+                continue
+            method, path = request
+            reason = self.verdict(method, status, agent)
+            if reason is not None:
+                counts[reason] += n
+                continue
+            client = self.client(address)
+            by = by_path.get(path)
+            if by is None:
+                by_path[path] = {client: n}
+            else:
+                by[client] = by.get(client, 0) + n
+        for path, by in by_path.items():
+            at = place(self.spec.number, self.first[path]) if self.first else ""
+            self.urls.add(partition_of(path), f"{pack(path)}\t{at}\t{write_clients(by)}")
+        for held in (self.held, self.first, self.requests):
+            held.clear()
+        self.size = 0
+
+    def note(self, read: int, hits: list[formats.Hit | str], block: bytes) -> None:
+        """Keep the rejected lines of a block, and where each URL first stands."""
+        raw = block.split(b"\n")
+        for n, hit in enumerate(hits):
+            if isinstance(hit, str):
+                self.reject(read + n, {"reason": hit, "shape": shape(raw[n])})
+                continue
+            request = self.request(hit[1])
+            if request is None:
+                self.reject(read + n, {"reason": formats.MALFORMED, "shape": shape(raw[n])})
+                continue
+            reason = self.verdict(request[0], hit[2], hit[3])
+            if reason is None:
+                self.first.setdefault(request[1], read + n)
+                continue
+            shown = {"reason": reason, "method": request[0], "path": privacy.redact(request[1])}
+            self.reject(read + n, {**shown, "status": hit[2].decode()} if hit[2] else shown)
+
+    def reject(self, line: int, row: dict[str, str]) -> None:
+        """Keep one rejected line."""
+        self.rejects.add(0, f"{place(self.spec.number, line)}\t{json.dumps(row, ensure_ascii=False)}")

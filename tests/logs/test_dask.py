@@ -1,0 +1,65 @@
+"""The same stage on a Dask cluster: the same bytes, also where a worker is killed in the middle."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from querywright.api.definition import load
+from querywright.errors import QuerywrightError
+from querywright.logs.build import FILES, SCRATCH, build
+
+distributed = pytest.importorskip("distributed", reason="needs Dask: pip install 'querywright[dask]'")
+
+API = load("mygene")
+SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "mygene_access.log.gz"
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> str:
+    import gzip
+
+    path = tmp_path_factory.mktemp("log") / "a.log"
+    path.write_bytes(b"".join(gzip.decompress(SAMPLE.read_bytes()).splitlines(keepends=True)[:12_000]))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        yield cluster
+
+
+def test_a_killed_worker_changes_nothing(tmp_path: Path, log: str, cluster: Any) -> None:
+    build(API, [log], tmp_path / "plain")
+    with distributed.Client(cluster, set_as_default=False) as client:
+        victim = next(iter(client.run(os.getpid).values()))
+    killed = threading.Event()
+
+    def kill() -> None:
+        for _ in range(3000):
+            if len(list((tmp_path / "dask").glob(f"{SCRATCH}*/calls-*"))) >= 2:
+                os.kill(victim, signal.SIGKILL)
+                killed.set()
+                return
+            time.sleep(0.01)
+
+    watcher = threading.Thread(target=kill)
+    watcher.start()
+    build(API, [log], tmp_path / "dask", dask=cluster.scheduler_address, shard_bytes=400_000)
+    watcher.join()
+    assert killed.is_set()
+    for name in FILES:
+        assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+
+
+def test_no_scheduler_is_said(tmp_path: Path, log: str) -> None:
+    with pytest.raises(QuerywrightError, match="no Dask scheduler answers"):
+        build(API, [log], tmp_path / "out", dask="tcp://127.0.0.1:9")
