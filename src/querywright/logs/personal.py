@@ -10,6 +10,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -54,11 +55,9 @@ def ipv4(text: str) -> bool:
 
 
 def ipv6(text: str) -> bool:
-    """Whether a text with colons is an IPv6 address, and not a variant (`1:6951:A:C`) or an HLA allele."""
-    if text.count(":") < 7 and "::" not in text:
-        return False
+    """Whether a text with `::` is a short IPv6 address; without it a variant (`1:6951:A:C`) or an allele looks so."""
     try:
-        return len(text) > 4 and bool(ipaddress.IPv6Address(text))
+        return "::" in text and len(text) > 4 and bool(ipaddress.IPv6Address(text))
     except ValueError:
         return False
 
@@ -67,6 +66,24 @@ def phone(text: str) -> bool:
     """Whether a number with a plus sign is as long as a telephone number; record ids are shorter."""
     return 10 <= sum(c.isdigit() for c in text) <= 15
 
+
+def random_text(text: str) -> bool:
+    """Whether a long run of letters and digits is drawn, not written: many characters, case that changes at random.
+
+    Names in camel case change rarely; SMILES repeat few characters; hex checksums and accessions have one case; variants
+    of proteins are made of known syllables.
+    """
+    body = text.replace("_", "")
+    lower, upper, digits = (sum(map(test, body)) for test in (str.islower, str.isupper, str.isdigit))
+    if lower < 4 or upper < 3 or digits < 2 or len(set(body)) < 14 or len(_SYLLABLES.findall(body)) > 1:
+        return False
+    kinds_of = [(c.isdigit(), c.isupper()) for c in body]
+    return sum(a != b for a, b in pairwise(kinds_of)) >= 0.4 * (len(body) - 1)
+
+
+_SYLLABLES = re.compile(
+    "Ala|Arg|Asn|Asp|Cys|Gln|Glu|Gly|His|Ile|Leu|Lys|Met|Phe|Pro|Ser|Thr|Trp|Tyr|Val|Ter|del|ins|dup"
+)
 
 _PREFIXES = {  # lower-case start → shape of the token; the starts are public: they exist so that leaks are found
     ("akia", "asia", "abia", "acca", "aroa", "aida", "agpa", "anpa", "anva", "apka"):
@@ -86,8 +103,9 @@ _PREFIXES = {  # lower-case start → shape of the token; the starts are public:
 }  # fmt: skip
 _SECRET_WORD = (
     r"pass(?:word|wd|phrase)|pwd|(?:client[_-]?|app[_-]?|api[_-]?)?secret(?:[_-]?key)?|(?:access|auth|refresh|id|api|csrf|"
-    r"session|bearer)?[_-]?token|(?:api|access|account|private|subscription|license)[_-]?key|session[_-]?id|"
-    r"(?:set-)?cookie|authori[sz]ation|x-amz-\w+(?:-\w+)*|[a-z]{0,12}sessi?d|asp\.net_sessionid|connect\.sid|laravel_session"
+    r"session|bearer)?[_-]?token|(?:api|access|account|private|subscription|license)[_-]?key|"
+    r"(?:set-)?cookie|authori[sz]ation|x-amz-\w+(?:-\w+)*|[a-z]{0,12}sess(?:ion)?[_-]?id|asp\.net_sessionid|connect\.sid|"
+    r"laravel_session"
 )
 
 RULES = (
@@ -99,6 +117,7 @@ RULES = (
     Rule("key", re.compile(r"(?<![A-Za-z0-9])(?:AC|SK)[0-9a-f]{32}(?![0-9A-Za-z])"), sieve="long"),
     Rule("key", re.compile(r"(?<![A-Za-z0-9])[MNO][\w-]{23,26}\.[\w-]{6}\.[\w-]{27,40}"), sieve="long"),
     Rule("key", re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{36}(?![0-9A-Za-z])"), sieve="long"),  # NCBI's keys
+    Rule("key", re.compile(r"(?<![\w.-])[A-Za-z0-9_]{24,255}(?![\w-])"), sieve="long", holds=random_text),
     Rule("key", re.compile(r"\b(?:bearer|basic|digest)[ :]+(?=[\w.~+/=-]{0,80}[\d=._A-Z])[\w.~+/=-]{12,}", re.I),
          ("bearer", "basic", "digest")),
     Rule("key", re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY"), ("private key",)),
@@ -115,13 +134,14 @@ RULES = (
     Rule("phone", re.compile(r"(?<![\w.:-])(?:1[.-])?\d{3}([.-])\d{3}\1\d{4}(?![\w-])"), sieve="numbers"),
     Rule("number", re.compile(r"(?<![\w.-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\w-])"), sieve="numbers"),
     Rule("address", re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)"), sieve="dots", holds=ipv4),
+    Rule("address", re.compile(r"(?<![0-9a-z])(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}(?![\w:])", re.I), sieve="colons"),
     Rule("address", re.compile(r"(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?![\w:])", re.I), sieve="colons",
          holds=ipv6),
     Rule("address", re.compile(r"(?<![\w:-])[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:-])", re.I),
          sieve="colons"),
 )  # fmt: skip
 
-_LONG = re.compile(r"\b[\w-]{26}")
+_LONG = re.compile(r"\b[\w-]{24}")
 _NUMBERS = re.compile(r"\d{13}|\d{4}[ -]\d{4,6}[ -]\d|\+\d|\(\d{3}\)|\d{3}[.-]\d{2,3}[.-]\d{4}")
 _ACCOUNT = re.compile(r"\b[A-Z]{2}\d\d ?[A-Z0-9]{4}")
 _SIEVES: dict[str, Callable[[str], object]] = {

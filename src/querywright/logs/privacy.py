@@ -47,7 +47,10 @@ UNLESS_KNOWN = frozenset(
 )
 """Names that are credentials or persons in some APIs and plain parameters in others: an API's own ones stay."""
 
-_ENDS = ("token", "apikey", "secret", "password", "passwd", "signature", "sessionid", "accesskey", "secretkey", "email")
+_ENDS = (
+    "token", "key", "secret", "password", "passwd", "passphrase", "signature", "sessionid", "session", "cookie", "auth",
+    "ticket", "email", "credential", "credentials", "assertion",
+)  # fmt: skip
 _STARTS = ("xamz", "xgoog", "utm", "oauth", "cf", "xms")
 _PAGES = ("pagetoken", "nexttoken", "cursortoken", "pagesignature")
 _MATRIX = re.compile(r";[^;/?=]{0,80}sess?i?o?n?id=[^;/?]*", re.I)
@@ -87,11 +90,12 @@ def scrub(path: str, params: frozenset[str] = frozenset()) -> Scrubbed:
         return Scrubbed(None, tuple(sorted(found | in_head)))
     kept: list[str] = []
     for piece in query.split("&") if mark else ():
-        name, equals, _ = piece.partition("=")
+        name, equals, value = piece.partition("=")
         if equals and is_private_name(name, params):
             found.add("parameter")
             continue
-        if rules and (here := kinds(plain(piece), rules)):
+        known = name in params or name.lower().replace("_", "").endswith(_PAGES)
+        if rules and (here := kinds(plain(value if known else piece), rules)):
             found |= here
             if not params or name in params or not equals:
                 return Scrubbed(None, tuple(sorted(found)))
