@@ -2,8 +2,8 @@
 
 Every indexed field of the definition is a column, prepared as its `analysis` says: `exact` and `lower` as whole
 values, `text` as lower-cased words, `number` as numbers. Nested objects and arrays are flattened. Beside them:
-`_all` (words of the fields that an un-fielded search reads), `_has` (names of the fields that have a value),
-`_rank` (the definition's weight of the record) and `_source` (the record itself).
+`_all` (words of the id and of the fields that an un-fielded search reads), `_has` (names of the fields that have a
+value), `_rank` (the definition's weight of the record) and `_source` (the record itself).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from querywright.artefacts import content_id, is_done, write_manifest
 from querywright.errors import QuerywrightError, need
 from querywright.progress import say, track
 
-LAYOUT = 1  # raise it when the columns change: old indexes are then built anew
+LAYOUT = 2  # raise it when the columns change: old indexes are then built anew
 HEAP_BYTES = 200_000_000
 MAX_KEYWORD_BYTES = 8_000  # Lucene keeps no longer terms either
 WORDS = r"\w+"
@@ -89,7 +89,7 @@ def number(text: Any, kind: str) -> int | float | None:
         if isinstance(text, bool):
             return int(text)
         value = float(text) if kind == "float" else int(text) if not isinstance(text, float) else round(text)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError):
         return None
     return value if kind == "float" or -(2**63) <= value < 2**63 else None
 
@@ -168,7 +168,13 @@ def _schema(tantivy: Any, api: API) -> Any:
 def _places(api: API) -> list[str]:
     if api.intervals is None:
         return []
-    return sorted({api.intervals.default, *(str(f) for f in (api.intervals.model_extra or {}).values())})
+    by_param = (v for p in api.params.values() for v in p.values if is_place(api, v))
+    return sorted({api.intervals.default, *map(str, (api.intervals.model_extra or {}).values()), *by_param})
+
+
+def is_place(api: API, name: str) -> bool:
+    """Whether this is an object field that holds positions: `start` and `end` lie below it."""
+    return api.intervals is not None and all(f"{name}.{side}" in api.fields for side in ("start", "end"))
 
 
 def _document(tantivy: Any, api: API, record: dict[str, Any]) -> Any:
@@ -176,6 +182,8 @@ def _document(tantivy: Any, api: API, record: dict[str, Any]) -> Any:
     document = tantivy.Document()
     names: set[str] = set()
     weight = 1.0
+    chosen = any(field.default_search for field in api.fields.values())
+    document.add_text("_all", record["_id"])
     for path, value in flatten(record):
         field = api.fields.get(path)
         if field is None or not field.indexed or field.type == "object":
@@ -184,11 +192,11 @@ def _document(tantivy: Any, api: API, record: dict[str, Any]) -> Any:
         _add(document, field, strip_prefix(api, path, text), value)
         parts = path.split(".")
         names.update(".".join(parts[: n + 1]) for n in range(len(parts)))
-        if field.default_search:
+        if field.default_search or not chosen:
             document.add_text("_all", text)
         weight *= api.ranking.records.get(path, {}).get(value, 1.0) if isinstance(value, str | int) else 1.0
     for name in _places(api):
-        for span in _spans(record, name):
+        for span in _spans(record, name, api.intervals.chromosome if api.intervals else ""):
             document.add_integer(column(name) + "_from", place(span[0], span[1]))
             document.add_integer(column(name) + "_to", place(span[0], span[2]))
     for name in names:
@@ -215,14 +223,21 @@ def _add(document: Any, field: SchemaField, text: str, value: Any) -> None:
         document.add_text(name, text if kind == "exact" else text.lower())
 
 
-def _spans(record: dict[str, Any], name: str) -> Iterator[tuple[str, int, int]]:
-    """(chromosome, start, end) of the positions in an object field, which may be a list of them."""
+def _spans(record: dict[str, Any], name: str, chromosome: str) -> Iterator[tuple[str, int, int]]:
+    """(chromosome, start, end) of the positions in an object field, which may be a list of them.
+
+    The chromosome stands beside start and end, or in a field of its own. A position without an end is one base.
+    """
     value: Any = record
     for part in name.split("."):
         value = value.get(part) if isinstance(value, dict) else None
+    own = next((v for path, v in flatten(record) if path == chromosome), None) if chromosome else None
     for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, dict) and all(isinstance(item.get(k), int) for k in ("start", "end")) and "chr" in item:
-            yield str(item["chr"]), item["start"], item["end"]
+        where = item.get("chr", own) if isinstance(item, dict) else None
+        start = number(item.get("start"), "integer") if isinstance(item, dict) and "start" in item else None
+        end = number(item.get("end", start), "integer") if start is not None else None
+        if where is not None and start is not None and end is not None:
+            yield str(where).removeprefix("chr"), int(start), int(end)
 
 
 def _write(tantivy: Any, api: API, records: Iterable[dict[str, Any]], index: Any) -> int:

@@ -23,8 +23,9 @@ ACCESSION_VERSION = r"^([A-Za-z]{1,6}_?\d{4,})\.\d+$"  # NM_001798.5 finds NM_00
 class Matcher:
     """Compiles trees for one index. Anything that cannot match, such as a word in a number column, matches nothing."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, assembly: str | None = None) -> None:
         self.index, self.api, self.schema = index, index.api, index.schema
+        self.assembly = assembly  # the object field that a parameter chose for intervals
 
     def compile(self, node: Node) -> Query:
         """The query of a tree."""
@@ -62,7 +63,8 @@ class Matcher:
 
     def interval(self, node: Interval) -> Query:
         """Records with a position that overlaps the interval; both ends are included."""
-        name = self.api.intervals.field(node.assembly) if self.api.intervals else None
+        own = self.assembly if node.assembly is None else None
+        name = own or (self.api.intervals.field(node.assembly) if self.api.intervals else None)
         if name is None:
             return Query.empty_query()
         low, high = sorted((node.start, node.end))

@@ -18,6 +18,7 @@ from querywright.artefacts import sha256
 from querywright.errors import QuerywrightError, need
 
 Record = dict[str, Any]
+SURROGATES = re.compile("[\ud800-\udfff]")
 
 # Tables of goatools (NCBI Gene, early 2016), the fuller one of a species last: it replaces rows of the other.
 _TABLES = {
@@ -85,7 +86,9 @@ def read_file(path: Path) -> Iterator[Record]:
                     continue
                 try:
                     record = json.loads(line)
-                except ValueError as error:
+                    if b"\\ud" in line.lower():  # a lone surrogate is no text that an index takes
+                        record = json.loads(SURROGATES.sub("\ufffd", json.dumps(record, ensure_ascii=False)))
+                except (ValueError, RecursionError) as error:
                     raise QuerywrightError(f"{path}:{number}: not JSON ({error})", hint="one record a line") from error
                 own = (record.get("_id", record.get("id"))) if isinstance(record, dict) else None
                 if not isinstance(own, str | int):

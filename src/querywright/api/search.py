@@ -12,7 +12,7 @@ import tantivy
 
 from querywright.api.call import Call
 from querywright.api.definition import API
-from querywright.api.index import Index, column, kind_of
+from querywright.api.index import Index, column, is_place, kind_of
 from querywright.api.matching import Matcher, Query
 from querywright.api.problems import NoMoreResults, ServiceError
 from querywright.api.query import Bool, Everything, Exists, Interval, Node, Term, walk
@@ -208,7 +208,7 @@ def query(index: Index, call: Call, scrolls: Scrolls | None = None) -> dict[str,
     everything = bool(call.get("fetch_all"))
     if everything:
         start, size = (start if scroll else 0), PAGE
-    matcher = Matcher(index)
+    matcher = Matcher(index, next((v for _, v in call.params if isinstance(v, str) and is_place(index.api, v)), None))
     wanted = _narrow(matcher, matcher.compile(call.query or Everything()), filters(call))
     shown = _narrow(matcher, wanted, filters(call, after=True))
     keys = () if everything else call.get("sort", ())
@@ -242,10 +242,11 @@ def default_scopes(api: API) -> tuple[str, ...]:
 
 
 def lookup(index: Index, call: Call, text: str) -> list[dict[str, Any]]:
-    """Records with this id: their own, or the id of another source that the definition's `scopes` name."""
+    """Records with this id: their own, or the id of another source that the definition's `ids` or `scopes` name."""
+    shapes = [shape for shape in index.api.ids if shape.regex.fullmatch(text)]
     scope, colon, rest = text.partition(":")
-    known = index.api.resolve(scope) if colon else None
-    scopes = dict.fromkeys(("_id", *default_scopes(index.api)))
+    known = index.api.resolve(scope) if colon and (not shapes or "." in scope) else None
+    scopes = dict.fromkeys(("_id", *default_scopes(index.api), *(shape.field for shape in shapes if shape.field)))
     terms = [Term(known, rest)] if known else [Term(name, text) for name in scopes]
     matcher = Matcher(index)
     wanted = _narrow(matcher, matcher.compile(Bool(should=tuple(terms))), filters(call))

@@ -52,9 +52,9 @@ def _endpoint(api: API, path: str) -> str:
     for name, endpoint in api.endpoints.items():
         if name in api.vocabularies or not ("q" in endpoint.params or "{id}" in endpoint.path):
             continue
-        own = endpoint.path.partition("{id}")[0].rstrip("/")
-        for prefix in api.version_prefixes:
-            if path == prefix + own[len(api.version_prefixes[0]) :]:
+        for known in (endpoint.path, *endpoint.aliases):
+            own = known.partition("{id}")[0].rstrip("/").removeprefix(api.version_prefixes[0])
+            if any(path == prefix + own for prefix in api.version_prefixes):
                 return name
     raise ServiceError(404, f"Not Found: {path} takes no POST")
 
