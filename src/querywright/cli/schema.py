@@ -88,3 +88,49 @@ def diff(
     typer.echo(json.dumps(told, indent=2, ensure_ascii=False) if as_json else "\n".join(lines(told)))
     if told["breaks"]:
         raise typer.Exit(1)
+
+
+@app.command("annotate")
+def annotate_(
+    api: Annotated[str, typer.Option("--api", help="a shipped API's name, or a definition file or folder")],
+    model: Annotated[
+        str, typer.Option("--model", help="who writes: a GGUF file, a checkpoint folder, or with --url a model's name")
+    ] = "",
+    url: Annotated[
+        str, typer.Option("--url", help="an OpenAI-compatible server, as http://127.0.0.1:8080/v1")
+    ] = "",
+    engine: Annotated[
+        str, typer.Option("--engine", help="words (no model), llama, hf or server; follows from --model and --url")
+    ] = "",
+    docs: Annotated[
+        list[Path], typer.Option("--docs", help="documentation: text, Markdown, RST or HTML files")
+    ] = [],  # noqa: B006
+    calls: Annotated[
+        Path | None, typer.Option("--calls", help="kept calls of a log, as work/API/calls/calls.jsonl")
+    ] = None,
+    records: Annotated[Path | None, typer.Option("--records", help="sample records, .jsonl or .jsonl.gz")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="folder of the tables; the definition's own else")] = None,
+    work: Annotated[
+        Path | None, typer.Option("--work", help="where answers are kept; work/API/annotate by default")
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=50, help="names in one prompt")] = 8,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="half of the cores by default")] = None,
+) -> None:
+    """Describe every field and parameter: descriptions, synonyms, examples, shapes, weights.
+
+    What a person wrote in fields.csv and params.csv stays. Without a model the words come from names, types, examples,
+    documentation and the log. A run that was stopped goes on when it is started again.
+    """
+    from querywright.schema.annotate import Sources, annotate
+    from querywright.schema.annotator import open_annotator
+
+    writer = open_annotator(engine, model, url, threads)
+    try:
+        report = annotate(
+            api, engine=writer, sources=Sources(calls, records, tuple(docs)), out=out, work=work, batch=batch
+        )
+    finally:
+        if writer is not None:
+            writer.close()
+    for name in report.files:
+        print(name)
