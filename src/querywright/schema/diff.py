@@ -62,8 +62,9 @@ def _fields(old: API, new: API) -> list[Change]:
             if a == b:
                 continue
             leaf = "object" not in (field.type, other_field.type)
-            other = _family(a) != _family(b)
-            breaks = {"indexed": not b, "default_search": leaf, "type": other}.get(key, field.indexed)
+            kind = key == "type" and _family(a) != _family(b)
+            analysis = key == "analysis" and field.indexed
+            breaks = kind or analysis or (key == "indexed" and not b) or (key == "default_search" and leaf)
             changes.append(Change("field", name, key, a, b, breaks=breaks, note=_means(key, a, b)))
     return changes
 

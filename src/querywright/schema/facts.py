@@ -135,6 +135,7 @@ def only_listed(facts: Facts, lists: list[Facts], keep: Iterable[str] = ()) -> F
 def table(facts: Facts) -> dict[str, SchemaField]:
     """The facts as rows of `fields.csv`, by name, in order; objects that only their children imply are added."""
     known = dict(facts.fields)
+    turned: list[str] = []
     for name in [n for n in known if not known[n].multi]:
         for parent in _parents(name):
             fact = known.get(parent)
@@ -142,7 +143,9 @@ def table(facts: Facts) -> dict[str, SchemaField]:
                 known[parent] = Fact(parent, "object", analysis="object")
             elif fact.type != "object":
                 known[parent] = replace(fact, type="object", analysis="object", default_search=False)
-                facts.notes.append(f"{parent} is an object, not {fact.type}: it has fields below it")
+                turned.append(parent)
+    if turned:
+        facts.notes.append(f"taken as objects, because they have fields below them: {some(sorted(turned))}")
     rows = {}
     for name in sorted(known):
         fact = known[name]

@@ -15,6 +15,7 @@ from querywright.schema.openapi_param import NotTaken, Taken, clipped, take
 from querywright.schema.openapi_read import At, open_document
 from querywright.schema.sources import Source
 
+MOST_FIELDS = 2000
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 
 
@@ -65,11 +66,14 @@ def read_openapi(source: Source, name: str, base_url: str = "", query_param: str
         if other := _elsewhere(root, at, operation):
             told.left_out.setdefault(f"served at another address ({other})", []).append(path)
             continue
-        key = _endpoint_name(path, operation.text("operationId"), endpoints)
-        endpoints[key] = _endpoint(prefix + path, at, operation, params, told)
-        fields, container = answer_fields(operation)
-        within |= {container} if container else set()
-        told.fields = {**fields, **told.fields}
+        endpoint = _endpoint(prefix + path, at, operation, params, told)
+        if endpoint is None:
+            continue
+        endpoints[_endpoint_name(path, operation.text("operationId"), endpoints)] = endpoint
+        if len(told.fields) < MOST_FIELDS:
+            fields, container = answer_fields(operation, MOST_FIELDS)
+            within |= {container} if container else set()
+            told.fields = {**fields, **told.fields}
     if not endpoints:
         raise QuerywrightError(
             f"{source.name} has no GET operation", hint="calls are GET requests: other methods change things"
@@ -77,7 +81,8 @@ def read_openapi(source: Source, name: str, base_url: str = "", query_param: str
     if query_param:
         _as_query(query_param, params, endpoints)
     told.definition["endpoints"] = endpoints
-    told.definition["params"] = {n: {**t.keys, **_guess(n, t, told.fields, query_param)} for n, t in params.items()}
+    leaves = _leaves(told.fields)
+    told.definition["params"] = {n: {**t.keys, **_guess(n, t, leaves, query_param)} for n, t in params.items()}
     told.rows = [t.row for t in params.values()]
     hidden = sorted(n for n, t in params.items() if t.deprecated and not t.required)
     if hidden:
@@ -86,9 +91,11 @@ def read_openapi(source: Source, name: str, base_url: str = "", query_param: str
     keys = _keys_in_query(root)
     if keys:
         told.definition["ignored_params"] = keys
-    told.notes += [note for t in params.values() for note in t.notes]
+    told.notes += [*(note for t in params.values() for note in t.notes), *_mixed(params)]
     if within:
         told.notes.append(f"records stand in {some(sorted(within))} of the answers")
+    if len(told.fields) >= MOST_FIELDS:
+        told.notes.append(f"the answers have more than {MOST_FIELDS} fields; those of the first endpoints are taken")
     _security(root, told)
     return told
 
@@ -137,7 +144,8 @@ def _elsewhere(root: At, at: At, operation: At) -> str:
 
 def _endpoint_name(path: str, operation_id: str, taken: dict[str, Any]) -> str:
     """A name for an endpoint: its operationId in small letters and underlines, else the words of its path."""
-    words = operation_id or re.sub(r"[{}]", "", path)
+    made = re.sub(r"\W", "_", path) + "_get"  # what FastAPI puts behind a function's name
+    words = operation_id.removesuffix(made) or re.sub(r"[{}]", "", path)
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words)
     base = re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
     base = base if re.match(r"[a-z]", base) else f"get_{base}".rstrip("_")
@@ -147,9 +155,11 @@ def _endpoint_name(path: str, operation_id: str, taken: dict[str, Any]) -> str:
     return name
 
 
-def _endpoint(path: str, at: At, operation: At, params: dict[str, Taken], told: Described) -> dict[str, Any]:
+def _endpoint(path: str, at: At, operation: At, params: dict[str, Taken], told: Described) -> dict[str, Any] | None:
+    """An endpoint's keys; None where it can't be called with what a definition holds."""
     names: list[str] = []
     required: list[str] = []
+    taken: dict[str, Taken] = {}
     both: dict[tuple[str, str], At] = {}
     for place in (*at.get("parameters").entries(), *operation.get("parameters").entries()):
         both[place.text("in"), place.text("name")] = place  # an operation's own stands for the path's of that name
@@ -167,18 +177,21 @@ def _endpoint(path: str, at: At, operation: At, params: dict[str, Taken], told: 
         except NotTaken as problem:
             told.left_out.setdefault(str(problem), []).append(name)
             if where == "path" or place.value.get("required"):
-                told.notes.append(f"{path} can't be called without {name}, which is left out")
+                told.left_out.setdefault("endpoints that need what a definition can't hold", []).append(path)
+                return None
             continue
-        params[name] = _both(name, params[name], one) if name in params else one
+        taken[name] = one
         names.append(name)
         if one.required:
             required.append(name)
     for name in re.findall(r"\{([^{}]+)\}", path):
         if name not in names and name != "id":
             told.notes.append(f"{path}: {name} is not described; taken as text")
-            params.setdefault(name, Taken({"kind": "text"}, _row(name), True))
+            taken[name] = Taken({"kind": "text"}, _row(name), True)
             names.append(name)
             required.append(name)
+    for name, one in taken.items():
+        params[name] = _both(name, params[name], one) if name in params else one
     if operation.get("requestBody").mapping():
         told.left_out.setdefault("request bodies", []).append(path)
     endpoint: dict[str, Any] = {"path": path, "params": list(dict.fromkeys(names))}
@@ -196,27 +209,43 @@ def _row(name: str) -> dict[str, str]:
 def _both(name: str, a: Taken, b: Taken) -> Taken:
     """One parameter for two endpoints that have one of this name: it takes what either of them takes."""
     old, new = a.keys, b.keys
-    notes = list(dict.fromkeys([*a.notes, *b.notes]))
     row = {k: a.row[k] or b.row[k] for k in a.row}
+    both = Taken(dict(old), row, a.required or b.required, a.deprecated and b.deprecated)
+    both.notes = list(dict.fromkeys([*a.notes, *b.notes]))
+    both.kinds = a.kinds | b.kinds
     if old == new:
-        return Taken(old, row, a.required or b.required, a.deprecated and b.deprecated, notes)
-    keys = dict(old)
+        return both
+    keys = both.keys
     if (old["kind"], old.get("items"), old.get("explode")) != (new["kind"], new.get("items"), new.get("explode")):
-        kinds = {old["kind"], new["kind"]}
-        keys = {"kind": "number" if kinds == {"integer", "number"} else "text"}
-        notes.append(f"{name} is {old['kind']} at one endpoint, {new['kind']} at another; read as {keys['kind']}")
-    else:
-        if "values" in old:
-            keys["values"] = list(dict.fromkeys([*old["values"], *new["values"]]))
-        for bound, wider in (("min", min), ("max", max)):
-            keys.pop(bound, None)
-            if bound in old and bound in new:
-                keys[bound] = wider(old[bound], new[bound])
-        for key in ("default", "pattern"):
-            if old.get(key) != new.get(key):
-                keys.pop(key, None)
-        notes.append(f"{name} differs between endpoints; it takes what either takes")
-    return Taken(keys, row, a.required or b.required, a.deprecated and b.deprecated, notes)
+        both.keys = {"kind": "number" if {old["kind"], new["kind"]} == {"integer", "number"} else "text"}
+        return both
+    if "values" in old:
+        keys["values"] = list(dict.fromkeys([*old["values"], *new["values"]]))
+    for bound, wider in (("min", min), ("max", max)):
+        keys.pop(bound, None)
+        if bound in old and bound in new:
+            keys[bound] = wider(old[bound], new[bound])
+    for key in ("default", "pattern"):
+        if old.get(key) != new.get(key):
+            keys.pop(key, None)
+    both.kinds |= {"different limits"}
+    return both
+
+
+def _mixed(params: dict[str, Taken]) -> list[str]:
+    """What to say of parameters that are not the same at all endpoints."""
+    notes = []
+    kinds = {n: sorted(t.kinds - {"different limits"}) for n, t in params.items()}
+    several = {n: k for n, k in kinds.items() if len(k) > 1}
+    if several:
+        told = some(f"{n} ({', '.join(k)}; read as {params[n].keys['kind']})" for n, k in several.items())
+        notes.append(f"{len(several)} parameters are of another kind at another endpoint: {told}")
+    wider = [n for n, t in params.items() if "different limits" in t.kinds and n not in several]
+    if wider:
+        notes.append(
+            f"{len(wider)} parameters have other limits at another endpoint, and take what any takes: {some(wider)}"
+        )
+    return notes
 
 
 def _as_query(name: str, params: dict[str, Taken], endpoints: dict[str, Any]) -> None:
@@ -239,14 +268,19 @@ _WORDS |= {"max": "le", "maximum": "le", "to": "le", "until": "le", "before": "l
 _WORDS |= {"gt": "gt", "lt": "lt"}
 
 
-def _guess(name: str, taken: Taken, fields: dict[str, Fact], query_param: str) -> dict[str, str]:
-    """Which field of a record a parameter compares, where its name says so; for the embedded service, yours to edit."""
-    if taken.keys.get("role") or name == query_param:
-        return {}
+def _leaves(fields: dict[str, Fact]) -> dict[str, list[str]]:
+    """Fields that hold values, by the last part of their name in plain letters."""
     leaves: dict[str, list[str]] = {}
     for path, fact in fields.items():
         if fact.type != "object":
             leaves.setdefault(re.sub(r"[^a-z0-9]", "", path.rpartition(".")[2].lower()), []).append(path)
+    return leaves
+
+
+def _guess(name: str, taken: Taken, leaves: dict[str, list[str]], query_param: str) -> dict[str, str]:
+    """Which field of a record a parameter compares, where its name says so; for the embedded service, yours to edit."""
+    if taken.keys.get("role") or name == query_param:
+        return {}
 
     def found(word: str) -> str:
         paths = leaves.get(re.sub(r"[^a-z0-9]", "", word.lower()), [])

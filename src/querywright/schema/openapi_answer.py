@@ -11,11 +11,11 @@ _LISTS = ("hits", "results", "items", "data", "features", "records", "docs", "co
 _FORMATS = {"date": "date", "date-time": "date", "int64": "long", "double": "double"}
 
 
-def answer_fields(operation: At, most: int = 2000) -> tuple[dict[str, Fact], str]:
+def answer_fields(operation: At, most: int) -> tuple[dict[str, Fact], str]:
     """The fields of one record of an operation's answer, and the name of the list that records stand in (or none)."""
     schema, within = _record(_answer(operation))
     fields: dict[str, Fact] = {}
-    _walk(schema, "", fields, 0, most)
+    _walk(schema, "", fields, (id(schema.value),), most)
     return fields, within
 
 
@@ -49,21 +49,26 @@ def _record(schema: At, depth: int = 0) -> tuple[At, str]:
     return schema, ""
 
 
-def _walk(schema: At, prefix: str, fields: dict[str, Fact], depth: int, most: int) -> None:
-    if depth > MAX_DEPTH:
+def _walk(schema: At, prefix: str, fields: dict[str, Fact], above: tuple[int, ...], most: int) -> None:
+    """Take in the fields of an object; a schema that stands inside itself (`above` holds ids) is not followed again."""
+    if len(above) > 3 * MAX_DEPTH:
         return
     for name, raw in schema.get("properties").items():
         if len(fields) >= most or "." in name:
             continue
-        inner = simplified(raw)
+        inner, seen = simplified(raw), [id(raw.value)]
         while "array" in types(inner):
-            inner = simplified(inner.get("items"))
+            items = inner.get("items")
+            inner = simplified(items)
+            seen.append(id(items.value))
+        seen.append(id(inner.value))
         kinds = [t for t in types(inner) if t != "null"] or ["string"]
         description = clipped(raw.text("description") or inner.text("description"), 300)
         path = f"{prefix}{name}"
         if "object" in kinds:
             fields[path] = Fact(path, "object", indexed=True, analysis="object", description=description)
-            _walk(inner, f"{path}.", fields, depth + 1, most)
+            if not set(seen) & set(above):
+                _walk(inner, f"{path}.", fields, (*above, *seen), most)
             continue
         kind = _type(kinds, inner)
         examples = [inner.mapping().get("example"), *(e.value for e in inner.get("examples").entries())]

@@ -36,6 +36,7 @@ class Taken:
     required: bool = False
     deprecated: bool = False
     notes: list[str] = field(default_factory=list)
+    kinds: set[str] = field(default_factory=set)
 
 
 def take(name: str, at: At) -> Taken:
@@ -66,7 +67,9 @@ def take(name: str, at: At) -> Taken:
         "weight": "1",
     }
     dead = bool(at.value.get("deprecated") or schema.mapping().get("deprecated"))
-    return Taken(keys, row, at.value.get("required") is True or at.value.get("in") == "path", dead, notes)
+    required = at.value.get("required") is True or at.value.get("in") == "path"
+    kind = f"list of {keys['items']}" if keys["kind"] == "list" else keys["kind"]
+    return Taken(keys, row, required, dead, notes, {kind})
 
 
 def clipped(text: str, most: int = 400) -> str:
@@ -190,7 +193,7 @@ def _list(name: str, schema: At, at: At, notes: list[str], inside: bool) -> dict
     in_query = at.value.get("in") == "query"
     style = str(at.value.get("style", "form" if in_query else "simple"))
     if style not in ("form", "simple"):
-        raise NotTaken(f"its items are separated by another character than a comma (style {style})")
+        raise NotTaken(f"its items are written in the style {style}")
     explode = at.value.get("explode", style == "form")
     return {"kind": "list", "items": items.pop("kind"), "explode": bool(explode), **items}
 
