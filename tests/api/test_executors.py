@@ -67,6 +67,8 @@ def test_http_and_embedded_agree(mygene: API, embedded: EmbeddedExecutor, url: s
         ({"response": {"numFound": 2, "docs": [{"id": "x"}]}}, 2, ("x",)),
         ({"hits": {"total": {"value": 9}, "hits": [{"_id": "y"}]}}, 9, ("y",)),
         ({"items": []}, 0, ()),
+        ({"count": 17, "maxAllowed": 20000}, 17, ()),
+        ({"type": "FeatureCollection", "metadata": {"count": 1}, "features": [{"id": "e1"}]}, 1, ("e1",)),
         ({"total": None, "hits": [{}]}, 1, ()),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from querywright.api.call import CallError, parse
-from querywright.api.definition import API, load
+from querywright.api.definition import API, load, shipped
 from querywright.api.executors import EmbeddedExecutor, HttpExecutor, open_records
 from querywright.api.filters import reading, span
 from querywright.api.problems import ServiceError
@@ -251,6 +251,8 @@ def test_dates_cover_what_they_say() -> None:
     assert span("2024-05-01T10:20:30.5Z") == span("2024-05-01T12:20:30+02:00") == ("2024-05-01-10-20-30",) * 2
     assert span("soon") is None
     assert span("12345") is None
+    assert span(1704093009) == span(1704093009000) == span("2024-01-01T07:10:09")
+    assert span(10**30) is None
 
 
 def naive(record: dict[str, Any], name: str, value: Any) -> bool:
@@ -288,6 +290,60 @@ def test_totals_are_those_of_a_scan(ships: API) -> None:
         assert answer(rows, parse(ships, f"/v1/ships?limit=0&{query}"))["total"] == wanted, query
         sizes.add(wanted)
     assert len(sizes) > 30
+
+
+QUAKES = [
+    {
+        "id": "qw1",
+        "time": "2024-01-01T07:10:09",
+        "mag": 7.5,
+        "latitude": 37.5,
+        "longitude": 137.2,
+        "type": "earthquake",
+    },
+    {"id": "qw2", "time": 1704110400000, "mag": 5.1, "latitude": 37.0, "longitude": 137.0, "types": ["dyfi", "origin"]},
+    {
+        "id": "qw3",
+        "time": "2023-02-06T01:17:34",
+        "mag": 7.8,
+        "latitude": 37.2,
+        "longitude": 37.0,
+        "types": ",cap,dyfi,",
+    },
+    {"id": "qw4", "time": "2023-05-01", "mag": 2, "latitude": "0", "longitude": 179.9, "type": "quarry blast"},
+    {"id": "qw5", "time": "2022-05-01", "alert": "red"},
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "qw2 qw1 qw4 qw3 qw5"),  # the latest first
+        ("orderby=time-asc", "qw5 qw3 qw4 qw1 qw2"),
+        ("orderby=magnitude&minmagnitude=5", "qw3 qw1 qw2"),
+        ("orderby=magnitude-asc&minmagnitude=5", "qw2 qw1 qw3"),
+        ("starttime=2023-05-01&endtime=2024-01-01T08:00:00", "qw1 qw4"),
+        ("starttime=2024-01-01T12:00:00", "qw2"),
+        ("eventtype=quarry blast", "qw4"),
+        ("producttype=dyfi", "qw2 qw3"),
+        ("alertlevel=red", "qw5"),
+        ("latitude=37.5&longitude=137.2&maxradiuskm=10", "qw1"),
+        ("latitude=37.5&longitude=137.2&maxradiuskm=100", "qw2 qw1"),
+        ("latitude=37.5&longitude=137.2&maxradius=1", "qw2 qw1"),
+        ("latitude=0&longitude=-179.9&maxradius=1", "qw4"),  # over the date line
+        ("minlatitude=37.1&maxlongitude=100", "qw3"),
+        ("limit=2&offset=2", "qw1 qw4"),  # the first is 1
+        ("eventid=QW4", "qw4"),
+    ],
+)
+def test_an_api_that_is_imported(query: str, expected: str, tmp_path: Path) -> None:
+    if "earthquakes" not in shipped():
+        pytest.skip("not shipped")
+    file = tmp_path / "quakes.jsonl"
+    file.write_text("\n".join(map(json.dumps, QUAKES)))
+    rows = open_records(load("earthquakes"), file)
+    assert isinstance(rows, Rows)
+    assert ids(rows, f"/fdsnws/event/1/query?{query}") == expected.split()
 
 
 # --- through the service --------------------------------------------------------------------------------------------

@@ -51,7 +51,8 @@ def hits_of(body: Any, ms: float, record: bool = False) -> Hits:
     """Read a service's answer; `record` says that one record was asked for.
 
     The list of records and their total are found under the names that services give them, at the top or one wrapper
-    below. An answer without a list, such as metadata, counts as one row; so does a record, whatever lists it has.
+    below; an answer of a number alone is the total. Another answer without a list, such as metadata, counts as one row;
+    so does a record, whatever lists it has.
 
     Raises:
         QuerywrightError: the total is no number.
@@ -66,6 +67,8 @@ def hits_of(body: Any, ms: float, record: bool = False) -> Hits:
             rows = lists[0]
             total = totals[0] if totals else len(rows)
             total = total.get("value") if isinstance(total, dict) else total
+        elif totals and not record and not any(isinstance(value, dict | list) for value in body.values()):
+            rows, total = [], totals[0]  # only the number was asked for
     try:
         return Hits(len(rows) if total is None else int(total), _ids(rows), rows, ms)
     except (TypeError, ValueError, OverflowError):

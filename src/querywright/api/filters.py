@@ -186,7 +186,15 @@ _LAST = ("9999", "12", "31", "23", "59", "59")
 
 
 def span(value: Any) -> tuple[str, str] | None:
-    """The first and last second that a date covers: `2024` is a year, `2024-05-01` a day. None if it is no date."""
+    """The first and last second that a date covers: `2024` is a year, `2024-05-01` a day. None if it is no date.
+
+    Large numbers are seconds, or milliseconds, since 1970.
+    """
+    if isinstance(value, int | float) and abs(value) >= 1e8:
+        try:
+            value = datetime.fromtimestamp(value / 1000 if abs(value) >= 1e11 else value, UTC).isoformat()
+        except (ValueError, OverflowError, OSError):
+            return None
     text = str(value).strip()
     if len(text) > 19:
         try:

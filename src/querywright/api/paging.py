@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from querywright.api.definition import API, Endpoint, Param
-from querywright.api.filters import number
+from querywright.api.filters import number, span
 
 if TYPE_CHECKING:
     from querywright.api.rows import Rows
@@ -42,34 +42,45 @@ def role_of(name: str, param: Param) -> str:
 
 
 def page(api: API, spec: Endpoint, roles: dict[str, Any]) -> tuple[int, int]:
-    """Where a page starts and how many hits it has."""
+    """Where a page starts and how many hits it has. A page or an offset whose least value is 1 counts from 1."""
     size = max(0, min(int(roles.get("limit", LIMIT)), MOST))
-    first = next((api.params[n].min for n in spec.params if role_of(n, api.params[n]) == "page"), 1)
-    page = max(0, int(roles.get("page", 0 if first == 0 else 1)) - (0 if first == 0 else 1))
-    return max(0, int(roles.get("offset", 0))) + page * size, size
+    least = {role_of(n, api.params[n]): api.params[n].min for n in spec.params}
+    first = 0 if least.get("page") == 0 else 1
+    pages = max(0, int(roles.get("page", first)) - first)
+    from_one = 1 if least.get("offset") == 1 else 0
+    return max(0, int(roles.get("offset", from_one)) - from_one) + pages * size, size
 
 
-def in_order(rows: Rows, found: Sequence[int], roles: dict[str, Any]) -> Sequence[int]:
-    """Rows by the fields that a sort names, if it names any; records without a value come last."""
+def in_order(rows: Rows, found: Sequence[int], spec: Endpoint, roles: dict[str, Any]) -> Sequence[int]:
+    """Rows by the fields that a sort names, if it names any; records without a value come last.
+
+    Downwards are `-year`, `year:desc` and the like, and `year` where the API has `year-asc` beside it.
+    """
     given = roles.get("sort", ())
     texts = [str(t) for t in (given if isinstance(given, tuple) else str(given).split(",")) if str(t)]
     down_all = str(roles.get("order", "")).lower().startswith("desc")
+    values = {
+        v.lower() for n in spec.params if role_of(n, rows.api.params[n]) == "sort" for v in rows.api.params[n].values
+    }
     for text in reversed(texts):
         name = _field(rows, text)
         if name is None:
             continue  # `relevance` and its like: the order of the records
-        column, down = rows.column(name), bool(_DOWN.search(text)) != down_all
+        plain_is_down = any(f"{text.lower()}{sign}asc" in values for sign in "-_: .")
+        column, down = rows.column(name), (bool(_DOWN.search(text)) or plain_is_down) != down_all
         have = [row for row in found if column[row]]
         lack = [row for row in found if not column[row]]
-        best = max if down else min
-        have.sort(key=lambda row: best(map(_rank, column[row])), reverse=down)
+        known = rows.api.fields.get(name)
+        rank, best = (_moment if known and known.type == "date" else _rank), (max if down else min)
+        have.sort(key=lambda row: best(map(rank, column[row])), reverse=down)
         found = have + lack
     return found
 
 
 def _field(rows: Rows, text: str) -> str | None:
-    """The field that a sort names: `-year`, `year:desc` and `desc(year)` are year."""
-    known = {name.lower(): name for name in (*rows.names, *rows.api.fields)}
+    """The field that a sort names, also by a synonym."""
+    known = {word.lower(): f.name for f in rows.api.fields.values() for word in f.synonyms}
+    known.update({name.lower(): name for name in (*rows.names, *rows.api.fields)})
     known.update({re.sub(r"\W|_", "", name): real for name, real in list(known.items())})
     while True:
         folded = text.strip().lower()
@@ -85,3 +96,8 @@ def _field(rows: Rows, text: str) -> str | None:
 def _rank(value: Any) -> tuple[int, Any]:
     found = number(value) if not isinstance(value, str) else None
     return (0, found) if found is not None else (1, str(value).casefold())
+
+
+def _moment(value: Any) -> tuple[int, Any]:
+    found = span(value)
+    return (0, found[0]) if found is not None else _rank(str(value))

@@ -16,6 +16,7 @@ from typing import Any
 
 from querywright.api import records as sources
 from querywright.api.call import Call
+from querywright.api.circle import Circle, circle_of, within
 from querywright.api.definition import API, Endpoint
 from querywright.api.filters import ID, WHOLE, Condition, Reading, conditions, key, reading
 from querywright.api.index import flatten
@@ -76,12 +77,27 @@ class Rows:
     @cached_property
     def readings(self) -> dict[tuple[str, str], Reading | None]:
         """What each parameter means in each endpoint."""
-        known = [*self.api.fields, *self.names]
-        return {
-            (name, param): None if role_of(param, self.api.params[param]) else reading(self.api, spec, param, known)
-            for name, spec in self.api.endpoints.items()
-            for param in spec.params
-        }
+        found = {}
+        for name, spec in self.api.endpoints.items():
+            of_circle = self.circles[name].params if name in self.circles else ()
+            for param in spec.params:
+                other = param in of_circle or role_of(param, self.api.params[param])
+                meant = None if other else reading(self.api, spec, param, self.known)
+                if meant is not None and meant.field == "id" and "id" not in self.names:
+                    meant = replace(meant, field=ID)
+                found[name, param] = meant
+        return found
+
+    @cached_property
+    def known(self) -> list[str]:
+        """Names of fields: the definition's, and those that records have."""
+        return [*self.api.fields, *self.names]
+
+    @cached_property
+    def circles(self) -> dict[str, Circle]:
+        """The endpoints that take a place and a radius."""
+        found = {name: circle_of(spec, self.known) for name, spec in self.api.endpoints.items()}
+        return {name: circle for name, circle in found.items() if circle is not None}
 
 
 def values_of(record: Any, name: str) -> tuple[Any, ...]:
@@ -108,7 +124,11 @@ def in_memory(api: API, records: Iterable[dict[str, Any]]) -> Rows:
             names.update(dict.fromkeys(".".join(p.split(".")[: n + 1]) for p in shape for n in range(p.count(".") + 1)))
         lines.append(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
     rows = Rows(api, lines, tuple(names))
-    needed = sorted({r.field for r in rows.readings.values() if r is not None} | ({"_type"} & names.keys()))
+    needed = sorted(
+        {r.field for r in rows.readings.values() if r is not None}
+        | {name for circle in rows.circles.values() for name in circle.fields}
+        | ({"_type"} & names.keys())
+    )
     columns: dict[str, Column] = {name: [] for name in needed}
     for line in lines if needed else []:
         record = json.loads(line)
@@ -127,6 +147,7 @@ def open_rows(api: API, source: str | Path | None = None) -> Rows:
     chosen = sources.source_of(api, source)
     rows = in_memory(api, track(sources.read(chosen), "read"))
     given = {name for (_, name), found in rows.readings.items() if found is not None}
+    given.update(name for circle in rows.circles.values() for name in circle.params)
     idle = sorted(n for n, p in api.params.items() if n not in given and not role_of(n, p))
     if idle:
         say(f"no field is known for {', '.join(idle)}: these parameters are checked, but do not filter (give `field`)")
@@ -157,9 +178,12 @@ def answer(rows: Rows, call: Call) -> Any:
         raise ServiceError(404, f"Not Found: no {call.api.noun} has this id")
     if single and len(found) == 1:
         return rows.record(found[0])
+    circle = rows.circles.get(call.endpoint)
+    if circle is not None:
+        found = within(rows, circle, given, found)
     roles = {role: value for name, value in given.items() if (role := role_of(name, call.api.params[name]))}
     start, size = page(call.api, spec, roles)
-    ordered = in_order(rows, found, roles)
+    ordered = in_order(rows, found, spec, roles)
     return {"total": len(found), "hits": [rows.record(row) for row in ordered[start : start + size]]}
 
 
