@@ -1,10 +1,13 @@
+# ruff: noqa: E501 - one user agent a line
 """Filtering: one reason code a line; users of the API are never taken for crawlers."""
+
+import time
 
 import pytest
 
 from querywright.api.definition import load
-from querywright.logs.filter import REASONS, agent_kind, reject
-from querywright.logs.read import Line
+from querywright.logs import filter as filter_module
+from querywright.logs.filter import REASONS, agent_kind, of_path, of_request
 
 API = load("mygene")
 
@@ -15,24 +18,77 @@ API = load("mygene")
         "",
         "-",
         "python-requests/2.31.0",
+        "python-httpx/0.27",
+        "Python-urllib/3.10",
+        "Python/3.11 aiohttp/3.9.3",
+        "niquests/3.5",
+        "PycURL/7.45.2 libcurl/8.1",
         "curl/8.5.0",
-        "Go-http-client/1.1",
+        "Wget/1.21.4",
+        "Go-http-client/2.0",
         "biothings_client.py/0.3.1 (python:3.11.7 requests:2.31.0)",
         "Python-mygene/3.2.2",
         "mygene.R (libcurl/7.68.0 r-curl/4.3.2 httr/1.4.5)",
         "libcurl/8.4.0 r-curl/5.2.0 httr/1.4.7",
-        "axios/1.6.7",
-        "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)",
+        "httr2/1.0.0 r-curl/5.2.0 libcurl/8.4.0",
+        "RCurl",
+        "R (4.3.1 x86_64-pc-linux-gnu x86_64 linux-gnu)",
+        "RStudio Desktop (2023.9.1.494); R (4.3.1)",
+        "my-shiny-app r-curl/5.2.0",
         "okhttp/4.12.0",
         "Java/17.0.9",
-        "Python/3.11 aiohttp/3.9.3",
-        "Wget/1.21.4",
-        "Python-urllib/3.10",
-        "PostmanRuntime/7.36.3",
-        "Ruby",
-        "libwww-perl/6.72",
+        "Java-http-client/17.0.9",
         "Apache-HttpClient/4.5.14 (Java/11.0.21)",
+        "Jakarta Commons-HttpClient/3.1",
+        "ReactorNetty/1.1.13",
+        "AHC/2.1",
+        "akka-http/10.5.0",
+        "axios/1.6.7",
+        "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)",
+        "undici",
+        "got (https://github.com/sindresorhus/got)",
+        "node-superagent/8.1.2",
+        "Deno/1.40.0",
+        "Bun/1.0.25",
+        "Dart/3.2 (dart:io)",
+        "Ruby",
+        "rest-client/2.1.0 (linux x86_64) ruby/3.2.2p53",
+        "Faraday v2.9.0",
+        "http.rb/5.1.1",
+        "Typhoeus - https://github.com/typhoeus/typhoeus",
+        "GuzzleHttp/7",
+        "PHP/8.2",
+        "Symfony HttpClient (Curl)",
+        "libwww-perl/6.72",
+        "LWP::Simple/6.72",
+        "HTTP-Tiny/0.088",
+        "Mojolicious (Perl)",
+        "reqwest/0.11",
+        "ureq/2.9.1",
+        "hyper/0.14",
+        "HTTP.jl/1.10.1",
+        "PostmanRuntime/7.36.3",
+        "insomnia/8.6.1",
+        "HTTPie/3.2.2",
+        "vscode-restclient",
+        "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) WindowsPowerShell/5.1.19041",
+        "RestSharp/110.2.0.0",
+        "Microsoft.Data.Mashup (https://go.microsoft.com/fwlink/?LinkID=304225)",
+        "Mozilla/5.0 (compatible; Google-Apps-Script; beanserver; +https://script.google.com; id: UAEmdDd)",
+        "MATLAB 23.2.0 (R2023b)",
+        "Wolfram HTTPClient 13.3",
+        "Cytoscape/3.10.1",
+        "KNIME (Windows 10)",
+        "biopython/1.81",
+        "MyApp/1 CFNetwork/1410.0.3 Darwin/22.6.0",
+        "Swagger-Codegen/1.0.0/python",
+        "cpp-httplib/0.14",
+        "libsoup/3.4",
+        "hackney/1.20.1",
+        "Boost.Beast/345",
+        "lwp-request/6.61",
         "Mozilla/5.0 (X11; Linux x86_64; rv:123.0) Gecko/20100101 Firefox/123.0",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.3 Safari/605.1.15",
     ],
 )
 def test_clients_are_users(agent: str) -> None:
@@ -47,6 +103,12 @@ def test_clients_are_users(agent: str) -> None:
         ("facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)", "bot"),
         ("python-requests/2.31.0 (MyCrawler; crawl@example.org)", "bot"),
         ("CCBot/2.0 (https://commoncrawl.org/faq/)", "bot"),
+        ("Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)", "bot"),
+        ("meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)", "bot"),
+        ("anthropic-ai", "bot"),
+        ("LiveJournal.com (webmaster@livejournal.com; 1 readers)", "bot"),
+        ("Mozilla/5.0 zgrab/0.x", "bot"),
+        ("curl/8.5.0 (a crawler of ours)", "bot"),
         ("ELB-HealthChecker/2.0", "probe"),
         ("Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)", "probe"),
         ("kube-probe/1.28", "probe"),
@@ -57,34 +119,63 @@ def test_crawlers_and_probes(agent: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    ("method", "status", "agent", "reason"),
     [
-        (None, "malformed"),
-        (Line("/v3/query?q=cdk2", "POST", 200), "not_get"),
-        (Line("/v3/query?q=cdk2", "HEAD", 200), "not_get"),
-        (Line("/v3/query?q=cdk2", "GET", 500), "status"),
-        (Line("/v3/query?q=cdk2&size=x", "GET", 400), "status"),
-        (Line("/status", "GET", 200), "probe"),
-        (Line("/v3/gene/1", "GET", 200, "kube-probe/1.28"), "probe"),
-        (Line("/v3/gene/1", "GET", 200, "CCBot/2.0"), "bot"),
-        (Line("/wp-login.php", "GET", 200), "not_api"),
-        (Line("/v3/query/docs", "GET", 200), "not_api"),
-        (Line("/v3/genes/1", "GET", 200), "not_api"),
-        (Line("/", "GET", 200), "not_api"),
-        (Line("/v3/query?q=cdk2", "GET", 200), None),
-        (Line("/v3/query/?q=cdk2", "GET", 304), None),
-        (Line("/v2/gene/1017", "GET", None), None),
-        (Line("/query?q=cdk2", "GET", 200, "curl/8.5.0"), None),
-        (Line("/v3/metadata", "GET", 200), None),
+        ("GET", b"200", "curl/8.5.0", None),
+        ("GET", b"304", "", None),
+        ("GET", b"", "", None),
+        ("GET", b"206", "-", None),
+        ("POST", b"200", "", "not_get"),
+        ("HEAD", b"200", "", "not_get"),
+        ("GET", b"500", "", "status"),
+        ("GET", b"400", "CCBot/2.0", "status"),
+        ("GET", b"101", "", "status"),
+        ("GET", b"301", "", "status"),
+        ("GET", b"000", "", "status"),
+        ("GET", b"200", "kube-probe/1.28", "probe"),
+        ("GET", b"200", "CCBot/2.0", "bot"),
     ],
 )
-def test_reasons(line: Line | None, reason: str | None) -> None:
-    assert reject(line, API) == reason
+def test_reasons_of_a_request(method: str, status: bytes, agent: str, reason: str | None) -> None:
+    assert of_request(method, status, agent) == reason
     assert reason is None or reason in REASONS
 
 
-def test_where_concerns_json_lines_only() -> None:
-    where = (("api", "mygene"),)
-    assert reject(Line("/v3/gene/1", fields={"api": "mygene"}), API, where) is None
-    assert reject(Line("/v3/gene/1", fields={"api": "mychem"}), API, where) == "where"
-    assert reject(Line("/v3/gene/1"), API, where) is None
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/status", "probe"),
+        ("/wp-login.php", "not_api"),
+        ("/v3/query/docs", "not_api"),
+        ("/v3/genes/1", "not_api"),
+        ("/", "not_api"),
+        ("", "not_api"),
+        ("*", "not_api"),
+        ("/v3/query?q=cdk2", None),
+        ("/v3/query/?q=cdk2", None),
+        ("/v2/gene/1017", None),
+        ("/query?q=cdk2", None),
+        ("/v3/metadata", None),
+    ],
+)
+def test_reasons_of_a_path(path: str, reason: str | None) -> None:
+    assert of_path(API, path) == reason
+    assert reason is None or reason in REASONS
+
+
+def test_there_are_at_most_twelve_reasons() -> None:
+    assert len(REASONS) <= 12
+
+
+@pytest.mark.parametrize("agent", ["a" * 60_000, "(" * 60_000, "Mozilla/5.0 " * 5000, "1." * 30_000, "\x00\x01", "\ufffd" * 999])
+def test_hostile_agents_cost_little(agent: str) -> None:
+    start = time.perf_counter()
+    assert agent_kind(agent) in ("user", "bot", "probe")
+    assert time.perf_counter() - start < 5
+
+
+def test_versions_of_an_agent_are_looked_up_once() -> None:
+    before = filter_module._kind.cache_info().misses
+    for n in range(500):
+        agent_kind(f"SomethingNew/{n}.{n}.7 (build {n})")
+    assert filter_module._kind.cache_info().misses - before <= 2

@@ -1,7 +1,9 @@
 """Which lines of a log are calls of people and programs to the API: reason codes for all others.
 
-Bots come from the list of the package `crawlerdetect` (JayBizzle/Crawler-Detect). That list also names the HTTP
-libraries through which an API is used, so an allow-list of these goes first.
+Crawlers are those of two maintained lists: `crawlerdetect` (JayBizzle/Crawler-Detect) and `crawler-user-agents`
+(monperrus). Of the 2,123 agents that the second gives as examples the first misses 299, crawlers of language models
+among them; the first knows older feed readers. Both also name the HTTP libraries through which an API is used, so an
+allow-list of these goes first: they are the users.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from typing import Any
 
 from querywright.api.definition import API
 from querywright.errors import need
-from querywright.logs.read import Line
 
 REASONS = {
     "malformed": "no log line: cut, empty, binary, or over 64 KiB",
@@ -29,10 +30,26 @@ REASONS = {
 """Every reason code with its meaning, in the order in which they are tried."""
 
 CLIENTS = re.compile(
-    r"(?:python-requests|python-httpx|python-urllib|python/|aiohttp|urllib3|biothings|python-mygene|mygene|myvariant|mychem|"
-    r"mydisease|curl|libcurl|httr|r-curl|wget|go-http-client|axios|node-fetch|node|undici|got|okhttp|java|apache-httpclient|"
-    r"jakarta|postmanruntime|insomnia|httpie|libwww-perl|lwp|ruby|faraday|rest-client|guzzlehttp|php|julia|http\.jl|reqwest|"
-    r"dart|deno|bun|powershell|mozilla/5\.0 \(windows nt; windows nt 10\.0; [^)]*\) windowspowershell)",
+    r"(?:"
+    r"python-requests|python-httpx|python-urllib|python|aiohttp|urllib3|httpx|niquests|pycurl|requests|"  # Python
+    r"biothings|mygene|myvariant|mychem|mydisease|biopython|bioservices|gget|rentrez|biomart|cytoscape|knime|galaxy|"
+    r"curl|libcurl|wget|wget2|aria2|libfetch|fetch libfetch|httpie|xh|hurl|"
+    r"httr|httr2|r-curl|rcurl|r|rstudio|"
+    r"go-http-client|go-resty|resty|fasthttp|"
+    r"axios|node-fetch|node-superagent|superagent|node|undici|got|ky|needle|deno|bun|"
+    r"okhttp|retrofit|java|java-http-client|apache-httpclient|apache-httpasyncclient|jakarta|reactornetty|ahc|ktor|"
+    r"akka-http|pekko-http|sttp|http4s|dispatch|spring|resttemplate|feign|jersey|vert\.x|unirest|google-http-java-client|"
+    r"ruby|rest-client|faraday|http\.rb|typhoeus|httparty|excon|mechanize|"
+    r"guzzlehttp|guzzle|php|symfony|http_request2?|pecl|"
+    r"libwww-perl|lwp|lwp-request|http-tiny|www-mechanize|mojolicious|perl|"
+    r"reqwest|ureq|hyper|isahc|surf|awc|julia|http\.jl|dart|alamofire|cfnetwork|nim|tcl|hackney|mint|finch|req|"
+    r"cpp-httplib|cpprestsdk|boost\.beast|libsoup|restsharp|refit|\.net|dotnet|powershell|microsoft\.data\.mashup|"
+    r"microsoft office excel|matlab|wolfram|mathematica|stata|sas|emacs|"
+    r"postmanruntime|insomnia|bruno|bruno-runtime|vscode-restclient|intellij http client|thunder client|rapidapi|paw|"
+    r"hoppscotch|swagger-codegen|openapi-generator|kiota"
+    r")(?![a-z])|"
+    r"mozilla/\S{1,9} \(windows nt[^)]{0,80}\) (?:windows)?powershell|mozilla/\S{1,9} \(compatible; google-apps-script|"
+    r"[^()]{1,60} (?:cfnetwork|r-curl|okhttp|python-requests|libcurl)/",
     re.I,
 )
 PROBES = re.compile(
@@ -42,7 +59,10 @@ PROBES = re.compile(
     re.I,
 )
 PROBE_PATHS = re.compile(r"/(?:status|health|healthz|livez|readyz|ping|heartbeat|alive)/?(?:\?|$)", re.I)
-NAMED_BOT = re.compile(r"bot\b|crawl|spider|slurp|scan", re.I)
+NAMED_BOT = re.compile(r"bot\b|crawl|spider|slurp|scanner|masscan|zgrab|nuclei|sqlmap|nikto", re.I)
+_VERSION = re.compile(r"(?<=[/ ])v?\d+(?:[._-]\d+)*(?![A-Za-z\d])|[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.I)
+AGENT = 300
+"""Characters of a user agent that are looked at."""
 
 
 @lru_cache(maxsize=1)
@@ -50,29 +70,39 @@ def _detector() -> Any:
     return need("crawlerdetect", extra="logs").CrawlerDetect()
 
 
-@lru_cache(maxsize=65_536)
 def agent_kind(agent: str) -> str:
     """What a user agent is: `probe`, `bot`, or `user` (people and their programs; the empty agent too)."""
-    if PROBES.search(agent):
-        return "probe"
-    if CLIENTS.match(agent) and not NAMED_BOT.search(agent):
-        return "user"
+    return _kind(_VERSION.sub("0", agent[:AGENT]))  # thousands of versions are one agent
+
+
+@lru_cache(maxsize=65_536)
+def _kind(agent: str) -> str:
     if agent in ("", "-"):
         return "user"
-    return "bot" if _detector().isCrawler(agent[:1024]) or NAMED_BOT.search(agent) else "user"
+    if PROBES.search(agent):
+        return "probe"
+    if NAMED_BOT.search(agent):
+        return "bot"
+    if CLIENTS.match(agent):
+        return "user"
+    listed = _detector().isCrawler(agent) or need("crawleruseragents", extra="logs").is_crawler(agent)
+    return "bot" if listed else "user"
+
+
+_PLACE = re.compile(r"\\\{[^{}]+?\\\}")  # `{name}` of a path, escaped
 
 
 @lru_cache(maxsize=8)
 def _endpoints(paths: tuple[str, ...], prefixes: tuple[str, ...]) -> re.Pattern[str]:
     longest = max(prefixes, key=len, default="")
     stems = {p[len(longest) :] if longest and p.startswith(longest) else p for p in paths}
-    shapes = "|".join(re.escape(s).replace(r"\{id\}", r"[^/?]+") for s in sorted(stems, key=len, reverse=True))
+    shapes = "|".join(_PLACE.sub(r"[^/?]+", re.escape(s)) for s in sorted(stems, key=len, reverse=True))
     return re.compile(rf"(?:{'|'.join(map(re.escape, prefixes)) or ''})(?:{shapes})/?(?:\?|$)")
 
 
 def is_endpoint(api: API, path: str) -> bool:
     """Whether a path is one of the API's endpoints, of any version that it reads."""
-    paths = tuple(e.path for e in api.endpoints.values())
+    paths = tuple(path for e in api.endpoints.values() for path in (e.path, *e.aliases))
     return _endpoints(paths, tuple(api.version_prefixes)).match(path) is not None
 
 
@@ -91,21 +121,3 @@ def of_path(api: API, path: str) -> str | None:
     if PROBE_PATHS.match(path):
         return "probe"
     return None if is_endpoint(api, path) else "not_api"
-
-
-def reject(line: Line | None, api: API, where: tuple[tuple[str, str], ...] = ()) -> str | None:
-    """The reason code of a line that is no candidate, or None. `bad_call` is decided later, once a distinct URL."""
-    if line is None:
-        return "malformed"
-    if where and line.fields is not None and any(str(line.fields.get(k)) != v for k, v in where):
-        return "where"
-    if line.method != "GET":
-        return "not_get"
-    if line.status is not None and not (200 <= line.status < 300 or line.status == 304):
-        return "status"
-    kind = agent_kind(line.agent)
-    if kind == "probe" or PROBE_PATHS.match(line.path):
-        return "probe"
-    if kind == "bot":
-        return "bot"
-    return None if is_endpoint(api, line.path) else "not_api"

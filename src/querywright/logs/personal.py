@@ -70,7 +70,7 @@ def phone(text: str) -> bool:
 def random_text(text: str) -> bool:
     """Whether a long run of letters and digits is drawn, not written: many characters, case that changes at random.
 
-    Names in camel case change rarely; SMILES repeat few characters; hex checksums and accessions have one case; variants
+    Names in camel case change rarely; SMILES repeat few characters; checksums and accessions have one case; variants
     of proteins are made of known syllables.
     """
     body = text.replace("_", "")

@@ -26,8 +26,8 @@ TOO_LONG = b"\x00"
 """Stands for a line over `MAX_LINE`; no format reads it as a request."""
 CHUNK = 1 << 20
 HEAD = 65_536
-_ZSTD_STEP = 1024
-"""Bytes of zstd data at once: a step of 1 KiB can't unpack to more than 32 MiB."""
+_ZSTD_STEP = 256
+"""Bytes of zstd data at once: 256 can't unpack to more than 8 MiB."""
 _ZSTD_WINDOW = 1 << 27
 
 
