@@ -21,6 +21,8 @@ def path(text: str) -> str:
 
 
 SAME = [
+    ("_missing_:pdb", "NOT _exists_:pdb"),
+    ('_exists_:"ensembl.gene" AND cdk2', "_exists_:ensembl.gene AND cdk2"),
     # the path and how it is encoded
     ("cdk2", "/v3/query/?q=cdk2"),
     ("cdk2", "//v3//query?q=cdk2&"),
@@ -165,7 +167,7 @@ REFUSED = [
     ('"a', "quotation mark is not closed"),
     ("symbol:a:b", "colon in a value has to be quoted"),
     ("taxid:[1,5]", "a range is written as"),
-    ("_missing_:pdb", "NOT _exists_"),
+    ("_missing_:nofield", "unknown field"),
     ("_exists_:(pdb pfam)", "takes the name of one field"),
     ("chr1:1-" + "9" * 5000, "too many digits"),
     ("a%00", "control or damaged characters"),

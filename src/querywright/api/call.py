@@ -86,8 +86,10 @@ def _parse(api: API, path: str) -> Call:
     if api.query_language == "lucene":
         query_text = str(values.pop("q", ""))
         if query_text and "q" in spec.params:
-            single = api.intervals is not None and api.intervals.positions
-            node = parse_query(query_text, lambda n: _resolve_searched(api, n), single)
+            spans: tuple[str, ...] = ()
+            if api.intervals:
+                spans = ("range", *["position"] * api.intervals.positions, *["assembly"] * api.intervals.prefixed)
+            node = parse_query(_bare_ids(api, query_text), lambda n: _resolve_searched(api, n), spans)
     for group in spec.needs:
         if not (node if group[0] == "q" and node is not None else any(values.get(r) not in (None, ()) for r in group)):
             raise CallError("missing_parameter", f"{spec.path} needs a value for {' or '.join(group)}")
@@ -143,9 +145,9 @@ def _shaped(api: API, text: str) -> str | None:
     scope, colon, rest = text.partition(":")
     for entry in api.ids:
         if entry.regex.fullmatch(text):
-            return text.upper() if entry.upper else text
+            return entry.spelt(text)
         if colon and scope.lower() in entry.scopes and entry.regex.fullmatch(rest):
-            return rest.upper() if entry.upper else rest
+            return entry.spelt(rest)
     for entry in api.ids:
         if colon and rest and scope.lower() in entry.scopes and entry.field:
             return f"{entry.field}:{rest}"
@@ -153,8 +155,7 @@ def _shaped(api: API, text: str) -> str | None:
 
 
 def _example(api: API) -> str:
-    examples = api.fields["_id"].examples if "_id" in api.fields else ()
-    return " or ".join(examples[:2]) or " or ".join(entry.shape for entry in api.ids[:2])
+    return " or ".join([entry.example for entry in api.ids if entry.example][:2])
 
 
 def _split(api: API, tail: str) -> list[tuple[str, str]]:
@@ -173,12 +174,27 @@ def _split(api: API, tail: str) -> list[tuple[str, str]]:
     return pairs
 
 
+def _bare_ids(api: API, text: str) -> str:
+    """Ids that hold a colon are words, where no field stands before them and no quotation marks are around them."""
+    if api.ids_in_text is None or ":" not in text:
+        return text
+    parts = re.split(r'("(?:\\.|[^"\\])*")', text)
+    for i in range(0, len(parts), 2):
+        parts[i] = api.ids_in_text.sub(lambda m: _bare_id(api, m[0]), parts[i])
+    return "".join(parts)
+
+
+def _bare_id(api: API, text: str) -> str:
+    field = api.fields.get(text.partition(":")[0])
+    if field is not None and field.type != "object":  # a search in this field
+        return text
+    return re.sub(r"([:<>])", r"\\\1", text)
+
+
 def _resolve_searched(api: API, name: str) -> str:
     for param in api.params.values():
         if name.lower() in param.in_query:
             return param.field
-    if name == "_missing_":
-        raise QueryError("_missing_ is not understood: write NOT _exists_:FIELD")
     known = api.resolve(name)
     if known is None:
         raise QueryError(api.unknown_field(name))
@@ -221,7 +237,8 @@ def _field(api: API, param: Param, word: str) -> str:
         sign = ""
     if param.all and bare.lower() in (param.all, "*"):
         return param.all
-    known = api.resolve(bare.strip("\"'"))
+    bare = bare.strip("\"'").removesuffix(".*")  # OBJECT.* is all of an object, as its name alone
+    known = api.resolve(bare)
     if known is None:
         raise CallError("unknown_field", api.unknown_field(bare))
     if (param.indexed or param.kind == "sort") and known not in api.meta_fields and not api.leaves(known):

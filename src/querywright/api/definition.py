@@ -116,26 +116,32 @@ class Endpoint(_Strict):
 class IdShape(_Strict):
     """How a record's id may be written: a shape, the field it is looked up in, and names that people put before it.
 
-    `CHEBI:57966`, `chebi:CHEBI:57966` and `chebi.id:CHEBI:57966` are the same id. `upper`: its letters have no
-    case. `write`: the part of the shape that is worth writing, where that is simpler.
+    `CHEBI:57966`, `chebi:CHEBI:57966` and `chebi.id:CHEBI:57966` are the same id. `case`: how it is
+    spelt where its letters have no case. `write`: the part of the shape that is worth writing, where that is simpler.
     """
 
     shape: str
     write: str = ""
     field: str = ""
     scopes: tuple[str, ...] = ()
-    upper: bool = False
+    case: Literal["", "upper", "lower"] = ""
+    example: str = ""
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
         """The shape, compiled."""
-        return re.compile(self.shape, re.IGNORECASE if self.upper else 0)
+        return re.compile(self.shape, re.IGNORECASE if self.case else 0)
+
+    def spelt(self, text: str) -> str:
+        """An id of this shape in its one spelling."""
+        return text.upper() if self.case == "upper" else text.lower() if self.case == "lower" else text
 
 
 class Intervals(_Strict):
     """Which object field an interval such as `hg19.chr1:1-1000` searches, by assembly.
 
-    `positions`: whether `chr1:1000` is one base. `chromosome`: the chromosome's field where it is not FIELD.chr.
+    `positions`: whether `chr1:1000` is one base. `prefixed`: whether an assembly may stand before the chromosome.
+    `chromosome`: the chromosome's field where it is not FIELD.chr.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -143,6 +149,7 @@ class Intervals(_Strict):
     default_species: str = ""
     of_default_species: tuple[str, ...] = ()
     positions: bool = False
+    prefixed: bool = True
     chromosome: str = ""
 
     def field(self, assembly: str | None) -> str | None:
@@ -244,6 +251,13 @@ class API(_Strict):
         return re.compile("|".join(options))
 
     @cached_property
+    def ids_in_text(self) -> re.Pattern[str] | None:
+        """Ids that hold a colon, as bare words of a query: `chr1:g.35367G>A`, `DOID:0060208`."""
+        shapes = [entry.shape for entry in self.ids if ":" in entry.shape and not entry.shape.startswith("(?")]
+        body = "|".join(f"(?:{shape})" for shape in shapes)
+        return re.compile(rf'(?<![\w:.\\"-])(?:{body})(?![\w:.\\"-])') if shapes else None
+
+    @cached_property
     def _paths(self) -> list[tuple[str, str]]:
         """(endpoint, path) of every path that is read, in all versions; those without a placeholder first."""
         current = self.version_prefixes[0]
@@ -253,7 +267,8 @@ class API(_Strict):
             for path in (endpoint.path, *endpoint.aliases)
             for prefix in self.version_prefixes
         ]
-        return sorted(dict.fromkeys(found), key=lambda f: f[1].count("{"))
+        # an id may hold a slash: a path that ends with one is tried after those that say more
+        return sorted(dict.fromkeys(found), key=lambda f: (f[1].endswith("{id}"), "{id}" in f[1], f[1].count("{")))
 
     @cached_property
     def late_param(self) -> re.Pattern[str]:

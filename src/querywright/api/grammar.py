@@ -30,7 +30,7 @@ READ = {
     "BOUND": r"""(\*|-?[0-9A-Za-z_.:*\-]+|"[^"\\&#%+\n]+")""",
     "NUMBER": r"-?[0-9A-Za-z_.:-]+",
     "FIRST": rf"({_FIRST}|%2[356]|\\([^\s%&#+A-Za-z0-9]|%2[356B]))",
-    "REST": rf"({_CHAR}|%2[356B]|\\([^\t-\r%&#+A-Za-z0-9]|%2[356B]))",
+    "REST": rf"({_CHAR}|[<>]|%2[356B]|\\([^\t-\r%&#+A-Za-z0-9]|%2[356B]))",
     "QUOTED": r"""\\["\\*?]""",
     "DISTANCE": r"[0-9.]*",
 }
@@ -202,8 +202,17 @@ def build(api: API, without: frozenset[str] = frozenset()) -> str:
     terminals["SORTED"] = "-?" + alternatives(_escaped([*ordered, *api.meta_fields]))
     top += "\n".join(["", *(f"{name}.4: /{regex}/" for name, regex in terminals.items())])
     names = searchable(api)
-    language = skeleton('NAME ":"', f"/{alternatives(_escaped(names))}/", WRITE)
+    language = skeleton('NAME ":"', f"/{alternatives(_escaped(names))}/", _written(api))
+    if api.intervals is None:
+        language = language.replace(" | interval", "").replace("interval: INTERVAL\n", "")
+        language = re.sub(r"(?m)^INTERVAL.*\n", "", language)
     return head + top + "\n\n" + _bounded(language)
+
+
+def _written(api: API) -> dict[str, str]:
+    """The terminals that differ between reading and writing, as this API's calls are written."""
+    plain = WRITE["INTERVAL"].partition("?")[2]
+    return {**WRITE, "INTERVAL": plain} if api.intervals and not api.intervals.prefixed else WRITE
 
 
 def _path_part(piece: str) -> str:
@@ -216,7 +225,22 @@ def _ids(api: API) -> str:
     """What a model may write as a record's id: the shapes of the definition, or words without a scope."""
     plain = r"[0-9A-Za-z][0-9A-Za-z_.\-]*"
     shapes = [entry.write or entry.shape for entry in api.ids]
-    return f"({'|'.join([*shapes, *([] if api.id_refused else [plain])])})" if shapes else plain
+    if api.id_refused:
+        return f"({'|'.join(shapes)})"
+    # a lexer takes the first alternative that matches, so that only shapes with a colon may stand before the plain word
+    return f"({'|'.join([*(s for s in shapes if ':' in s), plain])})" if shapes else plain
+
+
+def _written(api: API) -> dict[str, str]:
+    """The terminals that differ between reading and writing, as this API's calls are written."""
+    plain = WRITE["INTERVAL"].partition("?")[2]
+    return {**WRITE, "INTERVAL": plain} if api.intervals and not api.intervals.prefixed else WRITE
+
+
+def _path_part(piece: str) -> str:
+    if piece == "{id}":
+        return "ID"
+    return f"v_{_rule(piece[1:-1])}" if piece.startswith("{") else f'"{piece}"'
 
 
 def mask_source(api: API, terminals: Mapping[str, str] | None = None, without: frozenset[str] = frozenset()) -> str:

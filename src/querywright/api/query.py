@@ -7,7 +7,7 @@ Source of the semantics: Apache Lucene's classic query parser (occur flags, not 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -100,10 +100,10 @@ def has_wildcard(text: str) -> bool:
 class _Build(Transformer[Token, Any]):
     """Turns the parse tree into nodes; `resolve` maps a written field name to the schema's, or raises QueryError."""
 
-    def __init__(self, resolve: Callable[[str], str], positions: bool = False) -> None:
+    def __init__(self, resolve: Callable[[str], str], intervals: Collection[str]) -> None:
         super().__init__()
         self.resolve = resolve
-        self.positions = positions
+        self.intervals = intervals
 
     def value(self, items: list[Token]) -> Node:
         body, tail = _split_tail(str(items[0]))
@@ -123,9 +123,13 @@ class _Build(Transformer[Token, Any]):
     def interval(self, items: list[Token]) -> Node:
         match = re.fullmatch(r"(?:(\w+)\.)?chr(\w+):([\d,]+)(?:-([\d,]+))?", str(items[0]), re.I)
         assert match is not None, items[0]
-        if not match[4] and not self.positions:
-            self.resolve(str(items[0]).partition(":")[0])
-            raise QueryError("a stretch of a chromosome has two positions, as in chr1:1000-2000")
+        if match[2].lower() in ("om", "omosome"):  # a field that looks like it
+            name, _, value = str(items[0]).partition(":")
+            return Term(self.resolve(name), value)
+        for part, given in (("range", True), ("position", not match[4]), ("assembly", bool(match[1]))):
+            if given and part not in self.intervals:
+                self.resolve(str(items[0]).partition(":")[0])  # says that there is no such field
+                raise QueryError(f"not a query here: {items[0]}")
         if max(len(match[3]), len(match[4] or "")) > _MAX_DIGITS:
             raise QueryError("a position on a chromosome has too many digits")
         start, end = (int((match[i] or match[3]).replace(",", "")) for i in (3, 4))
@@ -135,8 +139,11 @@ class _Build(Transformer[Token, Any]):
         return Exists(self.resolve(unescape(str(items[1]))))
 
     def fielded(self, items: list[Any]) -> Node:
-        field = self.resolve(unescape(str(items[0])[:-1]))
         item = items[1]
+        name = unescape(str(items[0])[:-1])
+        if name == "_missing_" and isinstance(item, Term):  # the old spelling, still in documentation
+            return Bool(must_not=(Exists(self.resolve(item.value)),))
+        field = self.resolve(name)
         if isinstance(item, Token):
             text = _split_tail(unescape(str(item)))[0]
             if item.type == "COMPARE":
@@ -265,12 +272,18 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def parse_query(text: str, resolve: Callable[[str], str] = lambda name: name, positions: bool = False) -> Node:
+INTERVALS = ("range", "assembly")
+
+
+def parse_query(
+    text: str, resolve: Callable[[str], str] = lambda name: name, intervals: Collection[str] = INTERVALS
+) -> Node:
     """Parse a decoded `q` value.
 
     Args:
         resolve: maps a written field name to the schema's, or raises QueryError.
-        positions: whether `chr1:1000` is one base.
+        intervals: what may be said of chromosomes: a `range` (`chr1:1-1000`), a single `position` (`chr1:1000`), an
+            `assembly` before it (`hg19.chr1:1-1000`).
 
     Raises:
         QueryError: the text is no query; the message says where and why.
@@ -282,7 +295,7 @@ def parse_query(text: str, resolve: Callable[[str], str] = lambda name: name, po
         raise QueryError("the query is too long or too deeply nested")
     escaped = escape(text)
     try:
-        return _Build(resolve, positions).transform(_parser().parse(escaped))
+        return _Build(resolve, intervals).transform(_parser().parse(escaped))
     except VisitError as error:
         if isinstance(error.orig_exc, QueryError):
             raise error.orig_exc from None

@@ -26,9 +26,13 @@ def unescape(text: str) -> str:
 _SPLIT = re.compile(r'((?<!\\)"(?:\\.|[^"\\])*")', re.S)
 
 
+_QUOTED_NAME = re.compile(r'(?<![\w.\\"])(_(?:exists|missing)_:) ?"([\w.@-]+)"')
+
+
 def tidy(text: str) -> str:
-    """Fold white space outside of phrases; put spaces where two clauses touch."""
-    parts = _SPLIT.split(text.strip())
+    """Fold white space outside of phrases; put spaces where two clauses touch; a field's name needs no quotes."""
+    text = _QUOTED_NAME.sub(r"\1\2", text.strip())
+    parts = _SPLIT.split(text)
     if any('"' in re.sub(r"\\.", "", p) for p in parts[::2]):
         raise QueryError("a quotation mark is not closed")
     for i in range(0, len(parts), 2):
