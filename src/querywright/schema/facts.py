@@ -93,9 +93,9 @@ def merge(sources: list[Facts]) -> Facts:
         names.sort()
     for name in (whole.helpers - listed) & set(whole.fields) if listed else ():
         del whole.fields[name]  # the service does not name it among its fields: it is the index's own business
-    whole.notes += [f"sources disagree on {len(n)} fields ({how}): {some(n)}" for how, n in sorted(disagree.items())]
+    whole.notes += [f"sources disagree ({how}; {len(n)}): {some(n)}" for how, n in sorted(disagree.items())]
     if listed and (extra := sorted(set(whole.fields) - listed)):
-        whole.notes.append(f"{len(extra)} fields stand in a mapping and in no list of fields: {some(extra)}")
+        whole.notes.append(f"in a mapping and in no list of fields ({len(extra)}): {some(extra)}")
     return whole
 
 
@@ -128,7 +128,7 @@ def only_listed(facts: Facts, lists: list[Facts], keep: Iterable[str] = ()) -> F
     for name in gone:
         del facts.fields[name]
     if gone:
-        facts.notes.append(f"{len(gone)} fields that no list of fields names are left out: {some(sorted(gone))}")
+        facts.notes.append(f"left out, because no list of fields names them ({len(gone)}): {some(sorted(gone))}")
     return facts
 
 

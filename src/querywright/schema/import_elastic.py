@@ -178,7 +178,7 @@ def _default_fields(settings: dict[str, Any]) -> list[str]:
 def _aliases(reader: _Reader, notes: list[str]) -> dict[str, str]:
     lost = sorted(a for a, path in reader.aliases.items() if path not in reader.fields)
     if lost:
-        notes.append(f"{len(lost)} aliases of unknown fields are left out: {some(lost)}")
+        notes.append(f"left out, aliases of unknown fields ({len(lost)}): {some(lost)}")
     return {alias: path for alias, path in reader.aliases.items() if path in reader.fields}
 
 
@@ -200,7 +200,7 @@ def _noted(reader: _Reader, mapping: dict[str, Any], searched: set[str], helpers
         notes.append(f"filled by copy_to, so that they are searched and in no answer: {some(sorted(helpers))}")
     for kind, names in sorted(reader.left_out.items()):
         how = "returned, not searched" if kind in NOT_SEARCHABLE else "left out: the type is not known here"
-        notes.append(f"{len(names)} fields of type {kind} are {how}: {some(sorted(names))}")
+        notes.append(f"of type {kind}, {how} ({len(names)}): {some(sorted(names))}")
     top = str(mapping.get("dynamic", "true")).lower()
     if reader.dynamic or (top in ("true", "runtime") and "properties" in mapping):
         where = some(sorted(reader.dynamic)) if reader.dynamic else "at the top"

@@ -239,11 +239,11 @@ def _mixed(params: dict[str, Taken]) -> list[str]:
     several = {n: k for n, k in kinds.items() if len(k) > 1}
     if several:
         told = some(f"{n} ({', '.join(k)}; read as {params[n].keys['kind']})" for n, k in several.items())
-        notes.append(f"{len(several)} parameters are of another kind at another endpoint: {told}")
+        notes.append(f"of another kind at another endpoint ({len(several)}): {told}")
     wider = [n for n, t in params.items() if "different limits" in t.kinds and n not in several]
     if wider:
         notes.append(
-            f"{len(wider)} parameters have other limits at another endpoint, and take what any takes: {some(wider)}"
+            f"with other limits at another endpoint, they take what any takes ({len(wider)}): {some(wider)}"
         )
     return notes
 

@@ -62,15 +62,16 @@ def tidy_names(fields: dict[str, SchemaField]) -> tuple[dict[str, SchemaField], 
     lost = [n for n in fields if not returnable(n)]
     kept = {n: f for n, f in fields.items() if n not in lost}
     if lost:
-        notes.append(f"{len(lost)} names can't stand in a request and are left out: {some(map(repr, lost))}")
+        notes.append(f"left out, names that can't stand in a request ({len(lost)}): {some(map(repr, lost))}")
     unwritten = [n for n, f in kept.items() if not writable(n) and f.indexed]
     for name in unwritten:
         kept[name] = replace_field(kept[name], indexed=False, default_search=False)
     if unwritten:
-        notes.append(f"{len(unwritten)} names can't be written in a query; returned, not searched: {some(unwritten)}")
+        n = len(unwritten)
+        notes.append(f"names that can't be written in a query, returned and not searched ({n}): {some(unwritten)}")
     if same := collisions(kept):
         told = some(" / ".join(group) for group in same)
-        notes.append(f"{len(same)} groups of names differ in letter case only; each is read as it is written: {told}")
+        notes.append(f"differ in letter case only, each is read as it is written ({len(same)}): {told}")
     return kept, notes
 
 
@@ -178,8 +179,10 @@ def write_definition(out: Path, files: dict[str, str]) -> None:
             (trial / name).write_text(text, encoding="utf-8")
         load(str(trial / "api.yaml"))
     for name, text in sorted(files.items(), key=lambda f: f[0] == "api.yaml"):
-        write_text(out / name, text)
-        say(f"wrote {out / name}")
+        path = out / name
+        if not path.is_file() or path.read_bytes() != text.encode():
+            write_text(path, text)
+            say(f"wrote {path}")
 
 
 def tell(changes: Changes, options: Options, what: str = "fields") -> None:
@@ -189,7 +192,7 @@ def tell(changes: Changes, options: Options, what: str = "fields") -> None:
     if not changes:
         say(f"{what}: nothing changed")
     if changes.added:
-        say(f"{len(changes.added)} new {what}: {some(changes.added)}")
+        say(f"new {what} ({len(changes.added)}): {some(changes.added)}")
     by: dict[tuple[str, str, str], list[str]] = {}
     for name, column, old, new in changes.changed:
         by.setdefault((column, old, new), []).append(name)
@@ -197,4 +200,4 @@ def tell(changes: Changes, options: Options, what: str = "fields") -> None:
         say(f"{column} was {old or 'empty'}, is {new or 'empty'}: {some(names)}")
     if changes.gone:
         how = "taken out" if options.remove else "kept (--remove takes them out)"
-        say(f"{len(changes.gone)} {what} are no longer in the source, {how}: {some(changes.gone)}")
+        say(f"{what} that are no longer in the source, {how} ({len(changes.gone)}): {some(changes.gone)}")

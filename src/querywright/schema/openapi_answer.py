@@ -13,9 +13,10 @@ _FORMATS = {"date": "date", "date-time": "date", "int64": "long", "double": "dou
 
 def answer_fields(operation: At, most: int) -> tuple[dict[str, Fact], str]:
     """The fields of one record of an operation's answer, and the name of the list that records stand in (or none)."""
-    schema, within = _record(_answer(operation))
+    record, within = _record(_answer(operation))
+    schema = simplified(record)
     fields: dict[str, Fact] = {}
-    _walk(schema, "", fields, (id(schema.value),), most)
+    _walk(schema, "", fields, (id(record.value), id(schema.value)), most)
     return fields, within
 
 
@@ -28,25 +29,23 @@ def _answer(operation: At) -> At:
             contents = dict(answers[code].get("content").items())
             for kind in sorted(contents, key=lambda k: "json" not in k.lower()):
                 if contents[kind].get("schema").mapping():
-                    return simplified(contents[kind].get("schema"))
+                    return contents[kind].get("schema")
     return At({}, operation.resolver)
 
 
-def _record(schema: At, depth: int = 0) -> tuple[At, str]:
+def _record(answer: At) -> tuple[At, str]:
     """What one record is: an array's item, or the item of the list that a page of hits holds."""
-    kinds = types(schema)
-    if "array" in kinds:
-        return simplified(schema.get("items")), ""
+    schema = simplified(answer)
+    if "array" in types(schema):
+        return schema.get("items"), ""
     lists = {
-        name: simplified(inner.get("items"))
+        name: inner.get("items")
         for name, inner in ((n, simplified(p)) for n, p in schema.get("properties").items())
         if "array" in types(inner)
     }
-    lists = {name: item for name, item in lists.items() if "object" in types(item)}
+    lists = {name: item for name, item in lists.items() if "object" in types(simplified(item))}
     known = next((name for name in _LISTS if name in lists), "")
-    if known:
-        return lists[known], known
-    return schema, ""
+    return (lists[known], known) if known else (answer, "")
 
 
 def _walk(schema: At, prefix: str, fields: dict[str, Fact], above: tuple[int, ...], most: int) -> None:

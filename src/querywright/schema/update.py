@@ -76,6 +76,8 @@ def update_yaml(path: Path, new: dict[str, Any], remove: bool = False) -> tuple[
             told.append(f"no longer in the source, {'taken out' if remove else 'kept'}: {part} {some(gone)}")
         for name in gone if remove else ():
             del mine[name]
+    if not told:
+        return path.read_text(encoding="utf-8"), told
     out = io.StringIO()
     yaml.dump(own, out)
     return out.getvalue(), told
