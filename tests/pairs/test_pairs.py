@@ -12,9 +12,10 @@ from querywright.api.call import parse
 from querywright.api.definition import API
 from querywright.artefacts import read_jsonl
 from querywright.errors import QuerywrightError
+from querywright.pairs.check import problem
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
-from querywright.pairs.make import TemplateTeacher, make, problem, row
+from querywright.pairs.make import TemplateTeacher, make, row
 from querywright.pairs.say import Speaker
 from querywright.pairs.split import PARTS, split
 

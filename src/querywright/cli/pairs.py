@@ -46,7 +46,7 @@ def make(
 def verify(source: Path, api: Api, out: Out, rejects: Path | None = None) -> None:
     """Keep the pairs whose call parses and whose literals stand in the sentence."""
     from querywright.api.definition import load
-    from querywright.pairs.make import problem
+    from querywright.pairs.check import problem
     from querywright.pairs.split import verify as run
     from querywright.progress import say
 
@@ -79,6 +79,6 @@ def export(source: Path, out: Out) -> None:
 def report(source: Path, api: Api) -> None:
     """Print what pairs cover, as JSON."""
     from querywright.api.definition import load
-    from querywright.pairs.make import report as run
+    from querywright.pairs.check import report as run
 
     typer.echo(json.dumps(run(load(api), read_jsonl(source)), indent=2))

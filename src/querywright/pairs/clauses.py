@@ -53,7 +53,7 @@ class Clauses:
 
     def count(self, n: int) -> str:
         if 0 < n <= 20 and self.rng.random() < 0.3:
-            return en.NUMBERS[n]
+            return keep(en.NUMBERS[n])
         return keep(str(n))
 
     def join(self, parts: list[str], word: str = "and") -> str:

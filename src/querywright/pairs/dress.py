@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 
+from querywright.pairs.english import AFTER, BEFORE
+
 _KEEP = re.compile("\x02([^\x03]*)\x03")  # marks a literal: noise must not touch it
 
 
@@ -35,6 +37,26 @@ def dress(text: str, rng: random.Random) -> str:
     if sentence.endswith("?") and rng.random() < 0.15:
         sentence = sentence[:-1]
     return sentence
+
+
+def sentence(main: str, extras: list[str], rng: random.Random) -> str:
+    """Join the parts, then what people do to sentences: capitals, punctuation, politeness, slips."""
+    ask = main.endswith("?")
+    glue = rng.choice([", ", ", ", ", ", " and ", "; ", " - ", " "])
+    if ask and extras:
+        main = main[:-1] + (", " if rng.random() < 0.5 else "? ") + ", ".join(extras)
+    elif extras and rng.random() < 0.16 and len(extras) == 1:
+        main = f"{extras[0]}: {main}" if rng.random() < 0.3 else f"{main}. {extras[0][:1].upper() + extras[0][1:]}"
+    elif extras:
+        rest = extras[0] + "".join((", " if glue not in ("; ", " ") else glue) + e for e in extras[1:])
+        if len(extras) > 1 and rng.random() < 0.5:
+            rest = ", ".join(extras[:-1]) + " and " + extras[-1]
+        main += glue + re.sub(r"^and ", "", rest) if glue == " and " else glue + rest
+    if rng.random() < 0.06:
+        main = rng.choice(BEFORE) + main
+    if rng.random() < 0.05 and not main.endswith("?"):
+        main += rng.choice(AFTER)
+    return dress(re.sub(r"\ba (?=\x02?[aeio])", "an ", main), rng)
 
 
 def slip(text: str, rng: random.Random) -> str:

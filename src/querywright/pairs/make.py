@@ -10,15 +10,17 @@ from typing import Any, Protocol
 
 from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
-from querywright.api.lexicon import lexicon
-from querywright.api.query import Exists, Interval, Range, Term, walk
 from querywright.artefacts import content_id, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
+from querywright.pairs.check import report
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
 from querywright.pairs.say import Speaker
+from querywright.pairs.typed_draw import TypedDrawer
+from querywright.pairs.typed_say import TypedSpeaker
 from querywright.progress import say, track
 
 Row = dict[str, Any]
+_MOST_OF_ONE = 40  # sentences for one drawn call: an endpoint without parameters has no other
 _PATIENCE = 3000  # drawn calls in a row without a new sentence: then a small API has no more to say
 
 
@@ -30,10 +32,10 @@ class Teacher(Protocol):
 
 
 class TemplateTeacher:
-    """The teacher without an LLM: see `say.Speaker`."""
+    """The teacher without an LLM: see `say.Speaker`, and `typed_say.TypedSpeaker` for APIs without a query."""
 
     def __init__(self, api: API, rng: random.Random) -> None:
-        self.speaker = Speaker(api, rng)
+        self.speaker = TypedSpeaker(api, rng) if api.query_language == "none" else Speaker(api, rng)
 
     def instructions(self, call: Call, n: int) -> list[str]:
         """Up to `n` different sentences."""
@@ -89,14 +91,18 @@ def pairs(
                 seen.add(sentence.lower())
                 yield row(call, sentence, "log", weight)
     made = idle = 0
+    said: Counter[str] = Counter()
     for call in drawn:
         if made >= n_drawn or idle >= _PATIENCE:
             return
         idle += 1
+        if said[call.canonical] >= _MOST_OF_ONE:
+            continue
         for sentence in teacher.instructions(call, 1):
             if sentence.lower() not in seen:
                 seen.add(sentence.lower())
                 made, idle = made + 1, 0
+                said[call.canonical] += 1
                 yield row(call, sentence, "drawn")
 
 
@@ -138,68 +144,22 @@ def make(
         return len(read_jsonl(out / "pairs.jsonl"))
     rng = random.Random(seed)
     kept = kept_calls(api, calls, most, rng) if calls else []
-    drawer = Drawer(api, rng, records)
+    drawer = TypedDrawer(api, rng, records, kept) if api.query_language == "none" else Drawer(api, rng, records)
     rows = pairs(api, TemplateTeacher(api, rng), kept, sound(iter(drawer.call, None)), draw, per_call)
     done = list(track(rows, "writing pairs", total=len(kept) * per_call + draw))
     n = write_jsonl(out / "pairs.jsonl", done)
     facts = report(api, done)
     write_json(out / "report.json", facts)
     write_manifest(out, config, ["pairs.jsonl", "report.json"], rows=n)
-    say(
-        f"pairs: {n} ({facts['sources']}) for {facts['calls']} calls and {facts['signatures']} signatures; "
-        f"of {facts['fields_all']} fields {facts['fields_searched']} are searched, {facts['fields_returned']} returned"
-    )
+    kinds = f"{facts['calls']} calls and {facts['signatures']} signatures"
+    say(f"pairs: {n} ({facts['sources']}) for {kinds}; {covered(facts)}")
     return n
 
 
-def report(api: API, rows: Sequence[Row]) -> dict[str, Any]:
-    """What the pairs cover: calls, signatures, fields (searched, returned), parameters, sources."""
-    searched: Counter[str] = Counter()
-    returned: Counter[str] = Counter()
-    params: Counter[str] = Counter()
-    for r in rows:
-        call = parse(api, r["path"])
-        params.update(name for name, _ in call.params)
-        returned.update(call.get("fields", ()))
-        if call.query is not None:
-            searched.update(n.field for n in walk(call.query) if isinstance(n, Term | Range | Exists) and n.field)
-            searched.update(["(interval)"] * sum(isinstance(n, Interval) for n in walk(call.query)))
-    return {
-        "pairs": len(rows),
-        "calls": len({r["canonical"] for r in rows}),
-        "signatures": len({r["signature"] for r in rows}),
-        "sources": dict(Counter(r["source"] for r in rows)),
-        "fields_all": len(api.fields),
-        "fields_searched": len(set(searched) & set(api.fields)),
-        "fields_returned": len(set(returned) & set(api.fields)),
-        "never_searched": sorted(f for f in api.fields if api.leaves(f) and f not in searched),
-        "never_returned": sorted(set(api.fields) - set(returned)),
-        "parameters": dict(params.most_common()),
-    }
-
-
-def problem(api: API, r: Row) -> str:
-    """Why a row is no true pair (the reason code), or the empty string.
-
-    A literal of the call has to stand in the sentence: letter case, thousands separators, an id's prefix and the star
-    of a pattern aside. A call that does not parse, or whose stored canonical form is another, is no pair either.
-    """
-    try:
-        call = parse(api, r["path"])
-    except CallError as error:
-        return error.code
-    if r.get("canonical", call.canonical) != call.canonical:
-        return "canonical_differs"
-    sentence = r["instruction"].lower().replace(",", "")
-    nouns = lexicon(api).get("nouns_for", {})
-    for node in walk(call.query) if call.query else ():
-        if isinstance(node, Term) and node.value in nouns.get(node.field, {}):
-            continue  # "pseudogenes" says type_of_gene:pseudo without the word
-        literals = [node.value] if isinstance(node, Term) else []
-        literals += [b for b in (node.low, node.high) if b != "*"] if isinstance(node, Range) else []
-        literals += [str(node.start), str(node.end)] if isinstance(node, Interval) else []
-        for literal in literals:
-            for piece in literal.lower().replace("\\", "").replace(",", "").replace("?", "*").split("*"):
-                if piece not in sentence:
-                    return "literal_missing"
-    return "" if not call.id or call.id.lower() in sentence else "literal_missing"
+def covered(facts: Row) -> str:
+    """What pairs cover, in one clause."""
+    if facts["enum_values_all"] or not facts["fields_all"]:
+        text = f"of {facts['parameters_all']} parameters {facts['parameters_used']} occur"
+        return text + f", of {facts['enum_values_all']} enum values {facts['enum_values_used']}"
+    text = f"of {facts['fields_all']} fields {facts['fields_searched']} are searched"
+    return text + f", {facts['fields_returned']} returned"

@@ -14,7 +14,7 @@ from querywright.api.call import Call
 from querywright.api.query import Everything, Term
 from querywright.pairs import english as en
 from querywright.pairs.clauses import Unsayable
-from querywright.pairs.dress import dress, keep
+from querywright.pairs.dress import keep, sentence
 from querywright.pairs.nouns import NO_SCOPE, Nouns
 from querywright.pairs.words import label, plural
 
@@ -132,7 +132,7 @@ class Speaker(Nouns):
         else:
             main = self.main(call, values, done)
         extras = self.extras(call, done)
-        return self.finish(main, extras)
+        return sentence(main, extras, rng)
 
     def metadata(self, call: Call) -> list[str]:
         """Sentences for requests about the service itself, where the lexicon has none."""
@@ -225,26 +225,6 @@ class Speaker(Nouns):
         for many, one in self.words["singulars"].items():
             phrase = re.sub(rf"\b{re.escape(many)}\b", one, phrase)
         return phrase
-
-    def finish(self, main: str, extras: list[str]) -> str:
-        """Join the parts, then what people do to sentences: capitals, punctuation, politeness, slips."""
-        rng = self.rng
-        ask = main.endswith("?")
-        glue = self.pick([", ", ", ", ", ", " and ", "; ", " - ", " "])
-        if ask and extras:
-            main = main[:-1] + (", " if rng.random() < 0.5 else "? ") + ", ".join(extras)
-        elif extras and rng.random() < 0.16 and len(extras) == 1:
-            main = f"{extras[0]}: {main}" if rng.random() < 0.3 else f"{main}. {extras[0][:1].upper() + extras[0][1:]}"
-        elif extras:
-            rest = extras[0] + "".join((", " if glue not in ("; ", " ") else glue) + e for e in extras[1:])
-            if len(extras) > 1 and rng.random() < 0.5:
-                rest = ", ".join(extras[:-1]) + " and " + extras[-1]
-            main += glue + re.sub(r"^and ", "", rest) if glue == " and " else glue + rest
-        if rng.random() < 0.06:
-            main = self.pick(en.BEFORE) + main
-        if rng.random() < 0.05 and not main.endswith("?"):
-            main += self.pick(en.AFTER)
-        return dress(re.sub(r"\ba (?=\x02?[aeio])", "an ", main), rng)
 
 
 def as_tuple(value: Any) -> tuple[str, ...]:

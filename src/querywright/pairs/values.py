@@ -12,7 +12,7 @@ from typing import Any
 
 from querywright.api.definition import API
 from querywright.api.lexicon import lexicon
-from querywright.pairs.literals import literal
+from querywright.pairs.literals import code, literal
 from querywright.pairs.words import label
 
 
@@ -49,7 +49,7 @@ class Values:
         shape = self.api.fields[name].shape or next(
             (self.api.fields[leaf].shape for leaf in self.api.leaves(name) if self.api.fields[leaf].shape), ""
         )
-        return self._like(self.rng.choice(candidates), shape)
+        return self.vary(self.rng.choice(candidates), shape)
 
     def topic(self) -> str:
         """Words that a free-text search would hold."""
@@ -104,7 +104,7 @@ class Values:
         """An id of a record: of the lexicon's (its long numbers changed), of a field that holds ids, or of a shape."""
         given = self.words.get("id_values")
         if given and (not fields or self.rng.random() < 0.5):
-            return re.sub(r"\d{4,}", lambda m: self._like(m[0], ""), str(self.rng.choice(given)))
+            return re.sub(r"\d{4,}", lambda m: self.vary(m[0], ""), str(self.rng.choice(given)))
         return self.draw(self.rng.choice(fields)) if fields else self._shaped_id()
 
     def _shaped_id(self) -> str:
@@ -112,12 +112,13 @@ class Values:
         shapes = [s for s in self.api.ids if s.example]
         if shapes:
             chosen = self.rng.choice(shapes[:1] * 2 + shapes)
-            return self._like(chosen.example, chosen.write or chosen.shape)
+            return self.vary(chosen.example, chosen.write or chosen.shape)
         shaped = [f.name for f in sorted(self.api.fields.values(), key=lambda f: -f.weight) if f.shape and f.examples]
-        anything = [name for name in self.api.fields if self.api.leaves(name)]
-        return self.draw(self.rng.choice(shaped[:3] or anything))
+        held = [f.name for f in self.api.fields.values() if f.examples]
+        named = [name for name in held if name.lower() in ("id", "_id", "uuid", "key")]
+        return self.draw(self.rng.choice(named or shaped[:3])) if named or shaped else code(self.rng)
 
-    def _like(self, example: str, shape: str) -> str:
+    def vary(self, example: str, shape: str) -> str:
         """Another id of the same shape: new digits, and for mixed ids new letters; else the example itself."""
         if " " in example or (not shape and not re.fullmatch(r"[A-Za-z._:-]{0,6}\d{3,}(\.\d+)?", example)):
             return example

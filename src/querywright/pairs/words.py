@@ -79,3 +79,39 @@ def field_words(name: str) -> str:
     """A field's path in words, for a field that nobody gave synonyms: its last parts, none of them twice."""
     parts = list(dict.fromkeys(w for part in name.split(".")[-3:] for w in label(part).split()))
     return " ".join(parts) or name
+
+
+_GENERIC = {"query", "search", "find", "list", "lookup", "count", "all", "feed", "get", "index", "items", "records"}
+
+
+def endpoint_nouns(api: API, endpoint: str) -> list[str]:
+    """What an endpoint's records are called: the lexicon's word, the path's (`/books/{id}`), or the API's noun."""
+    own = lexicon(api).get("endpoints", {}).get(endpoint)
+    if isinstance(own, dict) and own.get("nouns"):
+        return [str(n) for n in own["nouns"]]
+    path = api.endpoints[endpoint].path
+    segments = [s for s in path.split("/") if s and "{" not in s and not re.fullmatch(r"v?\d[\w.]*", s)]
+    last = label(re.sub(r"\.\w+$", "", segments[-1])) if segments else ""
+    nouns = [str(n) for n in words(api)["nouns"]]
+    if not last or set(last.split()) & _GENERIC or singular(last) in {noun_singular(n) for n in nouns}:
+        return nouns
+    return [singular(last)]
+
+
+def singular(phrase: str) -> str:
+    """`countries` is country, `boxes` is box; what is no plural stays."""
+    if phrase.endswith("ies") and len(phrase) > 4:
+        return phrase[:-3] + "y"
+    if re.search(r"(ss|sh|ch|x|z)es$", phrase):
+        return phrase[:-2]
+    if phrase.endswith(_UNCOUNTED) or re.search(r"(ss|us|is)$", phrase):
+        return phrase
+    return phrase.removesuffix("s")
+
+
+def counts(api: API, endpoint: str) -> bool:
+    """Whether an endpoint answers how many there are."""
+    own = lexicon(api).get("endpoints", {}).get(endpoint)
+    told = own.get("how_many") if isinstance(own, dict) else None
+    last = api.endpoints[endpoint].path.rstrip("/").rsplit("/", 1)[-1].lower()
+    return bool(told if told is not None else re.fullmatch(r"count|total|number|.*[_-]count", last))
