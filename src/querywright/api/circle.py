@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from querywright.api.definition import Endpoint
-from querywright.api.filters import number
 
 if TYPE_CHECKING:
     from querywright.api.rows import Rows
@@ -52,11 +51,14 @@ def within(rows: Rows, circle: Circle, given: dict[str, Any], found: Sequence[in
     if not radii or circle.latitude not in given or circle.longitude not in given:
         return found
     centre = (float(given[circle.latitude]), float(given[circle.longitude]))
-    places = [rows.column(name) for name in circle.fields]
+    north, east = (rows.column(name, "number") for name in circle.fields)
+    radius = min(radii)
+    high = radius / DEGREE_KM + 0.001  # no place within the radius is further north or south
 
     def near(row: int) -> bool:
-        at = [number(column[row][0]) if column[row] else None for column in places]
-        return at[0] is not None and at[1] is not None and _distance(centre, (float(at[0]), float(at[1]))) <= min(radii)
+        if not (north[row] and east[row]) or abs(north[row][0] - centre[0]) > high:
+            return False
+        return _distance(centre, (north[row][0], east[row][0])) <= radius
 
     return [row for row in found if near(row)]
 

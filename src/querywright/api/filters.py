@@ -6,16 +6,18 @@ and `year_from` are its lower end, a parameter at the end of the path is the rec
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Literal
 
 from querywright.api.definition import API, Endpoint, Param
 from querywright.api.values import Value, printed
 
+How = Literal["raw", "number", "span", "text"]
 WHOLE = ""  # stands for the whole record where a field is meant
 ID = "_id"
 _TEXT = re.compile(r"(?i)^(q|query|search|search_?(term|text|query)|text|term|keywords?|full_?text|s)$")
@@ -33,12 +35,13 @@ class Condition:
 
     Attributes:
         field: a dotted name, `_id`, or empty for the record's whole text.
-        fits: whether a value of the record fits.
+        fits: whether a value of the record fits, prepared as `how` says.
         keys: for equality, the values that fit, as `key` writes them: they can be looked up. Empty for others.
         lacking: whether a record without the field fits as well.
     """
 
     field: str
+    how: How
     fits: Callable[[Any], bool]
     keys: tuple[str, ...] = ()
     lacking: bool = False
@@ -104,16 +107,19 @@ def _condition(api: API, reading: Reading, kind: str, wanted: list[Any]) -> Cond
     field, compare = reading.field, reading.compare
     known = api.fields.get(field)
     if isinstance(wanted[0], bool) and (known is None or known.type != "boolean"):
-        return Condition(field, lambda v: _truth(v) == wanted[0], lacking=not wanted[0])
+        return Condition(field, "raw", lambda v: _truth(v) == wanted[0], lacking=not wanted[0])
     if kind == "date":
-        return Condition(field, _any([_dated(compare, str(w)) for w in wanted]))
-    if compare in ("ge", "le", "gt", "lt"):
-        return Condition(field, _any([_ordered(compare, w) for w in wanted]))
+        return Condition(field, "span", _any([_dated(compare, str(w)) for w in wanted]))
+    bounds = [number(w) for w in wanted] if compare in _COMPARE else []
+    if bounds and None not in bounds:
+        return Condition(field, "number", _any([_bounded(compare, b) for b in bounds]))
+    if bounds:
+        return Condition(field, "text", _any([_bounded(compare, str(w).casefold()) for w in wanted]))
     plain = kind == "text" and (known is None or known.type == "text") and field != ID
     if plain or compare == "contains" or field == WHOLE:
-        return Condition(field, _any([_words(str(w)) for w in wanted]))
+        return Condition(field, "text", _any([_words(str(w)) for w in wanted]))
     keys = tuple(key(w) for w in wanted)
-    return Condition(field, lambda v: key(v) in keys, keys)
+    return Condition(field, "raw", lambda v: key(v) in keys, keys)
 
 
 def _any(tests: list[Callable[[Any], bool]]) -> Callable[[Any], bool]:
@@ -132,51 +138,33 @@ def _truth(value: Any) -> bool:
     return value if isinstance(value, bool) else str(value).casefold() not in ("false", "no", "0", "n", "")
 
 
-def _words(text: str) -> Callable[[Any], bool]:
+def _words(text: str) -> Callable[[str], bool]:
     """Whether each word of the text begins a word of the value: `cycl dep` fits `cyclin-dependent`, `us` not Russia."""
     begins = (r"(?<!\w)" if part[0].isascii() and part[0].isalnum() else "" for part in text.casefold().split())
     tests = [re.compile(b + re.escape(part)) for b, part in zip(begins, text.casefold().split(), strict=True)]
-
-    def fits(value: Any) -> bool:
-        folded = str(value).casefold()
-        return all(test.search(folded) for test in tests)
-
-    return fits
+    return lambda folded: all(test.search(folded) for test in tests)
 
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "ge": lambda a, b: a >= b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "lt": lambda a, b: a < b,
-}
+    "ge": operator.ge, "le": operator.le, "gt": operator.gt, "lt": operator.lt,
+}  # fmt: skip
 
 
-def number(value: Any) -> Decimal | None:
-    """A value as a number, also where it is written as a text; None if it is none."""
+def _bounded(compare: str, bound: Any) -> Callable[[Any], bool]:
+    test = _COMPARE[compare]
+    return lambda value: test(value, bound)
+
+
+def number(value: Any) -> float | None:
+    """A value as a number, also where it is written as a text; a date as its year; None if it is neither."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        found = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() else None
-
-
-def _ordered(compare: str, bound: Any) -> Callable[[Any], bool]:
-    test, low = _COMPARE[compare], number(bound)
-    if low is None:
-        folded = str(bound).casefold()
-        return lambda value: test(str(value).casefold(), folded)
-    dated = _dated(compare, str(bound)) if re.fullmatch(r"\d{4}", str(bound)) else None
-
-    def fits(value: Any) -> bool:
-        found = number(value)
-        if found is not None:
-            return test(found, low)
-        return dated is not None and dated(value)
-
-    return fits
+        found = float(value)
+    except (ValueError, OverflowError):
+        date = span(value)
+        return float(date[0][:4]) if date else None
+    return found if math.isfinite(found) else None
 
 
 # --- dates ----------------------------------------------------------------------------------------------------------
@@ -210,26 +198,24 @@ def span(value: Any) -> tuple[str, str] | None:
     return low, high
 
 
-def _dated(compare: str, text: str) -> Callable[[Any], bool]:
+def _dated(compare: str, text: str) -> Callable[[tuple[str, str]], bool]:
     """Whether a record's date stands so to a moment or a day; a coarser date fits where any part of it does."""
-    bounds = span(text)
-    if bounds is None:
-        return lambda value: key(value) == key(text)
-    low, high = bounds
+    low, high = span(text) or ("9999", "0000")
+    tests: dict[str, Callable[[tuple[str, str]], bool]] = {
+        "ge": lambda found: found[1] >= low,
+        "le": lambda found: found[0] <= high,
+        "gt": lambda found: found[1] > high,
+        "lt": lambda found: found[0] < low,
+    }
+    return tests.get(compare, lambda found: found[0] <= high and found[1] >= low)
 
-    def fits(value: Any) -> bool:
-        found = span(value)
-        if found is None:
-            return False
-        first, last = found
-        if compare == "ge":
-            return last >= low
-        if compare == "le":
-            return first <= high
-        if compare == "gt":
-            return last > high
-        if compare == "lt":
-            return first < low
-        return first <= high and last >= low
 
-    return fits
+# --- values, prepared once ------------------------------------------------------------------------------------------
+def prepared(values: tuple[Any, ...], how: How) -> tuple[Any, ...]:
+    """A record's values as conditions compare them; what is no number or no date is left out."""
+    if how == "raw":
+        return values
+    if how == "text":
+        return tuple(str(value).casefold() for value in values)
+    found = map(number if how == "number" else span, values)
+    return tuple(value for value in found if value is not None)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from querywright.api.definition import API, Endpoint, Param
-from querywright.api.filters import number, span
+from querywright.api.filters import number
 
 if TYPE_CHECKING:
     from querywright.api.rows import Rows
@@ -67,12 +67,13 @@ def in_order(rows: Rows, found: Sequence[int], spec: Endpoint, roles: dict[str, 
         if name is None:
             continue  # `relevance` and its like: the order of the records
         plain_is_down = any(f"{text.lower()}{sign}asc" in values for sign in "-_: .")
-        column, down = rows.column(name), (bool(_DOWN.search(text)) or plain_is_down) != down_all
+        known = rows.api.fields.get(name)
+        column = rows.column(name, "span" if known and known.type == "date" else "raw")
         have = [row for row in found if column[row]]
         lack = [row for row in found if not column[row]]
-        known = rows.api.fields.get(name)
-        rank, best = (_moment if known and known.type == "date" else _rank), (max if down else min)
-        have.sort(key=lambda row: best(map(rank, column[row])), reverse=down)
+        down = (bool(_DOWN.search(text)) or plain_is_down) != down_all
+        best = max if down else min
+        have.sort(key=lambda row: best(map(_rank, column[row])), reverse=down)
         found = have + lack
     return found
 
@@ -94,10 +95,7 @@ def _field(rows: Rows, text: str) -> str | None:
 
 
 def _rank(value: Any) -> tuple[int, Any]:
+    if isinstance(value, tuple):
+        return (0, value)
     found = number(value) if not isinstance(value, str) else None
     return (0, found) if found is not None else (1, str(value).casefold())
-
-
-def _moment(value: Any) -> tuple[int, Any]:
-    found = span(value)
-    return (0, found[0]) if found is not None else _rank(str(value))

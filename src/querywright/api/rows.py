@@ -18,7 +18,7 @@ from querywright.api import records as sources
 from querywright.api.call import Call
 from querywright.api.circle import Circle, circle_of, within
 from querywright.api.definition import API, Endpoint
-from querywright.api.filters import ID, WHOLE, Condition, Reading, conditions, key, reading
+from querywright.api.filters import ID, WHOLE, Condition, How, Reading, conditions, key, prepared, reading
 from querywright.api.index import flatten
 from querywright.api.paging import in_order, page, role_of
 from querywright.api.problems import ServiceError
@@ -39,7 +39,7 @@ class Rows:
     api: API
     lines: list[bytes]
     names: tuple[str, ...]
-    columns: dict[str, Column] = field(default_factory=dict)
+    columns: dict[tuple[str, How], Column] = field(default_factory=dict)
     keyed: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     path: Path | None = None
 
@@ -53,11 +53,17 @@ class Rows:
         found: dict[str, Any] = json.loads(self.lines[row])
         return found
 
-    def column(self, name: str) -> Column:
-        """The values of a field in each record; the empty name is the text of the whole record, `_id` its id."""
-        if name not in self.columns:
-            self.columns[name] = [values_of(json.loads(line), name) for line in self.lines]
-        return self.columns[name]
+    def column(self, name: str, how: How = "raw") -> Column:
+        """The values of a field in each record, prepared as conditions compare them.
+
+        The empty name is the text of the whole record, `_id` its id.
+        """
+        if (name, how) not in self.columns:
+            if how == "raw":
+                self.columns[name, how] = [values_of(json.loads(line), name) for line in self.lines]
+            else:
+                self.columns[name, how] = [prepared(values, how) for values in self.column(name)]
+        return self.columns[name, how]
 
     def where(self, name: str) -> dict[str, list[int]]:
         """Of each value of a field (as `key` writes it) the rows that have it, in their order."""
@@ -104,6 +110,9 @@ def values_of(record: Any, name: str) -> tuple[Any, ...]:
     """The values of a dotted field: every leaf below it, arrays opened."""
     if name == WHOLE:
         return (" ".join(str(value) for _, value in flatten(record)),)
+    if "." not in name and not isinstance(record.get(name), dict | list):
+        value = record.get(name)
+        return () if value is None else (value,)
     items = [record]
     for part in name.split("."):
         opened = (deep for item in items for deep in (item if isinstance(item, list) else [item]))
@@ -118,7 +127,8 @@ def in_memory(api: API, records: Iterable[dict[str, Any]]) -> Rows:
     names: dict[str, None] = {}
     seen: set[tuple[str, ...]] = set()
     for record in records:
-        shape = tuple(dict.fromkeys(path for path, _ in flatten(record)))
+        flat = not any(isinstance(value, dict | list) for value in record.values())
+        shape = tuple(record) if flat else tuple(dict.fromkeys(path for path, _ in flatten(record)))
         if shape not in seen and len(names) < MAX_NAMES:
             seen.add(shape)
             names.update(dict.fromkeys(".".join(p.split(".")[: n + 1]) for p in shape for n in range(p.count(".") + 1)))
@@ -134,7 +144,7 @@ def in_memory(api: API, records: Iterable[dict[str, Any]]) -> Rows:
         record = json.loads(line)
         for name, column in columns.items():
             column.append(values_of(record, name))
-    rows.columns.update(columns)
+    rows.columns.update({(name, "raw"): column for name, column in columns.items()})
     return rows
 
 
@@ -221,5 +231,7 @@ def _keep(rows: Rows, wanted: Condition, found: Sequence[int]) -> Sequence[int]:
     if wanted.keys:
         table = rows.where(wanted.field)
         return _among(found, sorted({row for text in wanted.keys for row in table.get(text, ())}))
-    column, fits = rows.column(wanted.field), wanted.fits
-    return [row for row in found if any(map(fits, column[row])) or (wanted.lacking and not column[row])]
+    column, fits = rows.column(wanted.field, wanted.how), wanted.fits
+    if wanted.lacking:
+        return [row for row in found if not column[row] or any(map(fits, column[row]))]
+    return [row for row in found if any(map(fits, column[row]))]
