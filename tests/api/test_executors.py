@@ -146,6 +146,13 @@ def test_only_an_address_that_was_asked_for_may_be_private(mygene: API, url: str
         HttpExecutor(mygene, "http://169.254.169.254", allow_private=True).run(call)
 
 
+def test_host_of_a_logged_address_goes_nowhere(mygene: API, url: str) -> None:
+    here = HttpExecutor(mygene, url).run(parse(mygene, "/v3/query?q=cdk2"))
+    for origin in ("http://169.254.169.254", "https://user@evil.example:8443", "mygene.info"):
+        call = parse(mygene, origin + "/v3/query?q=cdk2")
+        assert HttpExecutor(mygene, url).run(call).ids == here.ids
+
+
 @pytest.mark.skipif(not REAL.is_file(), reason="the real queries lie beside the project, not in it")
 def test_real_queries_run(mygene: API, embedded: EmbeddedExecutor) -> None:
     ran, refused = 0, []

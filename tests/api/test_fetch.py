@@ -265,7 +265,6 @@ def test_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the certificate is made with openssl")
 def test_tls_checks_the_name_not_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "ATTEMPTS", 1)
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
@@ -318,6 +317,11 @@ def test_retry_after_is_kept(service: Service) -> None:
     started = time.monotonic()
     assert fetcher.get("/busy?1").status == 200
     assert time.monotonic() - started >= 1.0
+    assert len(service.asked) == 2
+
+
+def test_a_wait_of_nothing_is_a_short_wait(service: Service) -> None:
+    assert service.fetcher().get("/busy?0").status == 200
     assert len(service.asked) == 2
 
 

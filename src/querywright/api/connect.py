@@ -51,7 +51,9 @@ def check(host: str, found: Iterable[str], allow_private: bool) -> list[str]:
             opened = not addresses.refusal(address, allow_private=True)
             raise RefusedAddress(
                 f"no request goes to {host if host == address else f'{host} ({address})'}: that is {why}",
-                hint="--allow-private, if you mean it" if opened else "correct base_url in the definition",
+                hint="--allow-private, if you mean it"
+                if opened
+                else "name another address: base_url in the definition, or --server",
             )
     return found
 

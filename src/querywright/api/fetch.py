@@ -221,8 +221,10 @@ def retry_after(text: str) -> float | None:
 
 def _worth_it(error: Exception) -> bool | float:
     """Whether to ask again, or the seconds until then. A service that asks for more than the longest wait is left."""
-    if isinstance(error, _Busy) and error.wait is not None:
+    if isinstance(error, _Busy) and error.wait:
         return error.wait if error.wait <= MAX_WAIT_S else False
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return False
     return isinstance(error, (*_NETWORK, httpcore.RemoteProtocolError, _Busy))
 
 
