@@ -7,11 +7,45 @@ import re
 from querywright.api.call import Call, Value
 from querywright.api.definition import API
 from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term
+from querywright.api.values import printed
 
 
 def explain(call: Call) -> list[str]:
     """Say a call: first what is looked for, then each further clause and parameter on a line of its own."""
+    if call.api.query_language == "none":
+        return _typed_subject(call) + [_typed(call, name, value) for name, value in call.params]
     return _subject(call) + [line for name, value in call.params for line in [_parameter(call, name, value)] if line]
+
+
+# --- plain typed parameters ----------------------------------------------------------------------------------------
+_COMPARED = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "contains": "containing"}
+_COMPARED_DATES = {"ge": "at or after", "gt": "after", "le": "at or before", "lt": "before"}
+
+
+def _typed_subject(call: Call) -> list[str]:
+    spec = call.api.endpoints[call.endpoint]
+    if call.id is not None:
+        return [f"the {call.api.noun} with the id {call.id}"]
+    return [spec.description[:1].lower() + spec.description[1:].rstrip(".") if spec.description else spec.path]
+
+
+def _typed(call: Call, name: str, value: Value) -> str:
+    param = call.api.params[name]
+    label = f"{param.synonyms[0]} ({name})" if param.synonyms and param.synonyms[0] != name else name
+    if isinstance(value, bool):
+        return f"{label}: {'yes' if value else 'no'}"
+    if isinstance(value, tuple):
+        return f"{label}: {_list([*value], 'or')}"
+    words = _COMPARED_DATES if param.kind == "date" else _COMPARED
+    if param.compare in words and param.field and not _says(label, param.compare):
+        return f"{label}: {words[param.compare]} {printed(value)}"
+    return f"{label}: {printed(value)}"
+
+
+def _says(label: str, compare: str) -> bool:
+    """Whether the name itself tells the direction, as `minimum magnitude` and `end time` do."""
+    low, high = r"\b(min|minimum|start|since|after|from|at least)", r"\b(max|maximum|end|until|before|to|at most)"
+    return re.search(low if compare in ("ge", "gt") else high, label.lower()) is not None
 
 
 # --- what is looked for ---------------------------------------------------------------------------------------------

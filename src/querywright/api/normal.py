@@ -100,7 +100,8 @@ def _tidy_leaf(api: API, leaf: Node) -> Node:
             value = value.lstrip("0") or "0"
     if kind == "phrase" and value.strip():
         one_token = re.fullmatch(r"\w+", value, re.ASCII)
-        if one_token or (analysis in ("lower", "exact", "number") and not re.search(r"\s", value)):
+        an_id = leaf.field is None and api.ids_in_text is not None and api.ids_in_text.fullmatch(value)
+        if one_token or an_id or (analysis in ("lower", "exact", "number") and not re.search(r"\s", value)):
             kind, tail = "word", tail[tail.find("^") :] if "^" in tail else ""  # one word has no distance
     return replace(leaf, value=value, kind=kind, tail=tail)
 

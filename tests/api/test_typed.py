@@ -1,0 +1,195 @@
+"""Calls with plain typed parameters: one spelling of each value, what is refused, and the expressions for writing."""
+
+from __future__ import annotations
+
+import random
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from querywright.api.call import CallError, parse
+from querywright.api.definition import API, Param, load
+from querywright.api.explain import explain
+from querywright.api.values import DATE, alternatives, numbers, printed, read_value, value_regex, whole_numbers
+from querywright.errors import QuerywrightError
+
+DEFINITION = """
+name: ferries
+title: Ferries
+base_url: https://example.org
+query_language: none
+noun: crossing
+endpoints:
+  search:
+    path: /search
+    params: [from, until, length, draught, kind, order, size, decks, ports, cars, note]
+    required: [from]
+  ship: {path: "/fleet/{flag}/ships/{code}/log", params: [flag, code, cars]}
+params:
+  from: {kind: date, aliases: [since]}
+  until: {kind: date, field: when, compare: le}
+  length: {kind: number, min: 0.5, max: 400}
+  draught: {kind: number, min: -2}
+  kind: {kind: enum, values: [car, "high speed", Night-Boat]}
+  order: {kind: enum, values: [time, price], default: time, role: sort}
+  size: {kind: integer, min: 1, max: 250, default: 20, role: limit}
+  decks: {kind: list, items: integer, min: 1, max: 12}
+  ports: {kind: list, items: text, explode: true}
+  cars: {kind: boolean}
+  note: {kind: text}
+  flag: {kind: enum, values: ["no", se]}
+  code: {kind: text, pattern: '^[a-z0-9]{4,10}$'}
+ignored_params: [format]
+"""
+
+
+@pytest.fixture(scope="module")
+def ferries(tmp_path_factory: pytest.TempPathFactory) -> API:
+    path = tmp_path_factory.mktemp("ferries") / "api.yaml"
+    path.write_text(DEFINITION)
+    return load(str(path))
+
+
+SAME = [
+    ("/search?from=2026-05-01", "/search?since=2026-05-01T00:00:00Z&format=json"),
+    ("/search?from=2026-05-01", "/search?size=20&order=TIME&from=2026-05-01"),
+    ("/search?from=2026-05-01T06:30:00", "/search?from=2026-05-01T08:30%2B02:00"),
+    ("/search?from=2026-05-01T06:30:00", "/search?from=2026-05-01 06:30:00"),
+    ("/search?from=2026-05-01&length=12", "/search?from=2026-05-01&length=12.0"),
+    ("/search?from=2026-05-01&length=12.5", "/search?from=2026-05-01&length=1.25e1"),
+    ("/search?from=2026-05-01&kind=high speed", "/search?kind=HIGH%20SPEED&from=2026-05-01"),
+    ("/search?from=2026-05-01&decks=3,1", "/search?from=2026-05-01&decks=1&decks=3,3"),
+    ("/search?from=2026-05-01&ports=Oslo&ports=Bergen", "/search?ports=Bergen&ports=Oslo&from=2026-05-01"),
+    ("/search?from=2026-05-01&cars=true", "/search?from=2026-05-01&cars=1"),
+    ("/fleet/no/ships/ab12/log", "https://example.org//fleet/NO/ships/ab12/log/"),
+]
+
+
+@pytest.mark.parametrize(("x", "y"), SAME)
+def test_same(ferries: API, x: str, y: str) -> None:
+    assert parse(ferries, x).canonical == parse(ferries, y).canonical
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "reason"),
+    [
+        ("/search", "missing_parameter", "needs a value for from"),
+        ("/search?from=2026-02-30", "bad_value", "takes a date such as"),
+        ("/search?from=yesterday", "bad_value", "takes a date such as"),
+        ("/search?from=2026-05-01&length=0.4", "bad_value", "below the minimum 0.5"),
+        ("/search?from=2026-05-01&length=NaN", "bad_value", "takes a number"),
+        ("/search?from=2026-05-01&length=1e99", "bad_value", "takes a number"),
+        ("/search?from=2026-05-01&size=2.5", "bad_value", "takes a whole number"),
+        ("/search?from=2026-05-01&size=0", "bad_value", "below the minimum 1"),
+        ("/search?from=2026-05-01&kind=highspeed", "bad_value", "did you mean 'high speed'"),
+        ("/search?from=2026-05-01&cars=maybe", "bad_value", "takes true or false"),
+        ("/search?from=2026-05-01&price=3", "unknown_parameter", "unknown parameter 'price'"),
+        ("/search?from=2026-05-01&since=2026-05-02", "repeated_parameter", "given twice"),
+        ("/fleet/no/ships/AB/log", "bad_value", "does not have the form"),
+        ("/fleet/dk/ships/ab12/log", "bad_value", "takes one of no, se"),
+        ("/fleet/no/ships", "unknown_endpoint", "unknown endpoint"),
+    ],
+)
+def test_refused_with_a_reason(ferries: API, path: str, code: str, reason: str) -> None:
+    with pytest.raises(CallError) as error:
+        parse(ferries, path)
+    assert error.value.code == code
+    assert reason in str(error.value)
+
+
+def test_forms(ferries: API) -> None:
+    call = parse(
+        ferries, "/search?ports=New%20Port&ports=A%26B&from=2026-05-01&length=7&kind=car&note=x%2Fy+%3D&cars=0"
+    )
+    assert call.text == ("/search?from=2026-05-01&length=7&kind=car&ports=New Port&ports=A%26B&cars=false&note=x/y =")
+    assert parse(ferries, call.path) == call
+    assert call.signature == "/search?from=<date>&length=<n>&kind=car&ports=<text>&cars=false&note=<text>"
+    slashed = parse(ferries, "/fleet/se/ships/ab12/log?cars=yes")
+    assert slashed.text == "/fleet/se/ships/ab12/log?cars=true"
+    assert explain(parse(ferries, "/search?from=2026-05-01&until=2026-06-01"))[-1].startswith("until: ")
+
+
+@given(st.integers(-3000, 3000), st.integers(-3000, 3000), st.integers(-4000, 4000))
+def test_whole_numbers_are_those_between(a: int, b: int, n: int) -> None:
+    low, high = sorted((a, b))
+    assert bool(re.fullmatch(whole_numbers(low, high), str(n))) == (low <= n <= high)
+
+
+@given(st.decimals(-90, 90, places=1), st.decimals(-90, 90, places=1), st.integers(0, 2**32))
+def test_numbers_stay_within_their_bounds(a: Decimal, b: Decimal, seed: int) -> None:
+    low, high = sorted((float(a), float(b)))
+    rng, regex = random.Random(seed), re.compile(numbers(low, high))
+    param = Param(kind="number", min=low, max=high)
+    for _ in range(20):
+        text = f"{rng.uniform(-95, 95):.{rng.randint(0, 6)}f}"
+        if regex.fullmatch(text):
+            assert low <= float(str(read_value("n", param, [text]))) <= high
+    for whole in range(int(low) + 1, int(high)):
+        assert regex.fullmatch(str(whole))
+
+
+@given(st.dates(min_value=__import__("datetime").date(1600, 1, 1), max_value=__import__("datetime").date(2999, 12, 31)))
+def test_every_day_can_be_written(day: object) -> None:
+    assert re.fullmatch(DATE, str(day))
+    assert read_value("day", Param(kind="date"), [str(day)]) == str(day)
+
+
+def test_days_that_are_none_cannot_be_written() -> None:
+    for text in ("2023-02-29", "1900-02-29", "2024-04-31", "2024-13-01", "2024-00-10", "2024-01-01T24:00:00"):
+        assert not re.fullmatch(DATE, text), text
+
+
+@given(st.sets(st.text("ab.", min_size=1, max_size=6), min_size=1, max_size=8), st.text("ab.", max_size=7))
+def test_alternatives_take_the_longest_word(words: set[str], text: str) -> None:
+    found = re.match(alternatives(words), text)
+    longest = max((w for w in words if text.startswith(w)), key=len, default=None)
+    assert (found[0] if found else None) == longest
+
+
+@pytest.mark.parametrize(
+    ("pattern", "own"),
+    [
+        ("^[a-z]{2}\\d+$", True),
+        ("^(?=x)a$", False),
+        ("abc", False),
+        ("^\\w+$", False),
+        ("^[^&]+$", False),
+        ("^a*$", False),
+    ],
+)
+def test_only_plain_patterns_become_terminals(pattern: str, own: bool) -> None:
+    assert (
+        value_regex(Param(kind="text", pattern=pattern), "text") == f"({pattern[1:-1]})".replace("\\d", "[0-9]")
+    ) == own
+
+
+def test_numbers_have_one_spelling() -> None:
+    assert [printed(v) for v in (0.00001, 12, -0.5, 1234567.25, True)] == [
+        "0.00001",
+        "12",
+        "-0.5",
+        "1234567.25",
+        "true",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (("[flag, code, cars]", "[code, cars]"), "'flag' stands in its path but not in its params"),
+        (("required: [from]", "required: [form]"), "no parameter 'form'"),
+        (('values: ["no", se]', "aliases: [f]"), "an enum needs its values"),
+        (("kind: text}", "kind: query}"), "needs query_language: lucene"),
+        (("'^[a-z0-9]{4,10}$'", "'^[a-z'"), "no regular expression"),
+    ],
+)
+def test_a_definition_that_contradicts_itself(tmp_path: Path, edit: tuple[str, str], reason: str) -> None:
+    assert edit[0] in DEFINITION
+    (tmp_path / "api.yaml").write_text(DEFINITION.replace(*edit))
+    with pytest.raises(QuerywrightError) as error:
+        load(str(tmp_path / "api.yaml"))
+    assert reason in str(error.value)
