@@ -10,7 +10,7 @@ from typing import Any
 
 from querywright.logs.sign import Part
 from querywright.logs.spill import grouped, read
-from querywright.logs.tally import NOBODY, Clients, Tally
+from querywright.logs.tally import Clients, Tally
 
 
 def choose(part: Part) -> Tally:
@@ -55,10 +55,7 @@ def _signature(signature: str, rows: Iterator[list[str]], part: Part) -> dict[st
         for text, same in groupby(spellings, lambda row: row[2]):
             lines = sum(clients.read(row[3]) for row in same)
             best = min(best, (-lines, json.loads(text)))
-        for client, n in clients.by.items():
-            everyone.add(client, n)
-        if clients.over:
-            everyone.add(NOBODY, clients.lines - sum(clients.by.values()))
+        everyone.join(clients)
         if len(kept) < part.most and _room(clients, charged, part.per_client):
             kept.append([best[1], json.loads(canonical), clients.lines, len(clients.by)])
     return {"signature": signature, "lines": everyone.lines, "weight": everyone.weight(part.per_client),

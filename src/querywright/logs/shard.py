@@ -1,16 +1,14 @@
 """The first step: a part of a log becomes its distinct URLs, each with how often it stands there and for whom.
 
-The hot loop is one regular expression over a block and one `Counter` over what it found, both in C; everything else is
-done once for each distinct (client, request), verdicts on methods, status codes and agents once for each of these.
+The hot loop splits a line at its quotes and looks two things up: what the line asks for, and who asked. All else is
+done once for each distinct request, or once for each distinct method, status and agent.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from querywright.logs import formats, privacy
@@ -21,6 +19,9 @@ from querywright.logs.tally import NOBODY, Tally, write_clients
 
 HELD_BYTES = 96 << 20
 """Distinct requests are held up to this size, by an estimate of what Python takes for them."""
+
+KEY_BYTES = 700
+CLIENT_BYTES = 120
 
 MEMO = 65_536
 """Verdicts and hashes that are remembered; then all are forgotten."""
@@ -83,25 +84,58 @@ def shape(raw: bytes) -> str:
     )
 
 
+class _Clients(dict[bytes, str]):
+    """Addresses to salted hashes, which tell clients apart, and not who they are."""
+
+    def __init__(self, salt: bytes) -> None:
+        self.salt = salt
+
+    def __missing__(self, address: bytes) -> str:
+        if len(self) >= MEMO:
+            self.clear()
+        known = self[address] = (
+            NOBODY if address in (b"", b"-") else hashlib.blake2b(address, key=self.salt, digest_size=8).hexdigest()
+        )
+        return known
+
+
+Key = tuple[bytes, bytes, bytes]
+"""All of a hit but the client: request, status, agent."""
+
+
 class _Reader:
     """Counts of one shard since they were last written out."""
 
     def __init__(self, spec: Spec, tally: Tally, urls: Spill, rejects: Spill) -> None:
         self.spec, self.tally, self.urls, self.rejects = spec, tally, urls, rejects
         self.format = formats.open_format(spec.format)
-        self.held: Counter[formats.Hit | str] = Counter()
+        self.held: dict[Key, dict[bytes, int]] = {}
         self.size = 0
         self.first: dict[str, int] = {}
         self.requests: dict[bytes, tuple[str, str] | None] = {}
         self.verdicts: dict[tuple[str, bytes, bytes], str | None] = {}
-        self.clients: dict[bytes, str] = {b"": NOBODY}
+        self.clients = _Clients(spec.salt)
 
     def take(self, hits: Iterable[formats.Hit | str]) -> None:
-        """Count the hits of a block."""
-        before = len(self.held)
-        self.held.update(hits)
-        for hit in islice(reversed(self.held), len(self.held) - before):  # the new ones: a dict keeps its order
-            self.size += 500 if isinstance(hit, str) else 500 + len(hit[0]) + 3 * len(hit[1]) + len(hit[3])
+        """Count the hits of a block: the hot loop."""
+        held, size = self.held, 0
+        for hit in hits:
+            try:
+                by = held[hit[1:]]  # type: ignore[index]
+            except KeyError:
+                if isinstance(hit, str):
+                    self.tally.counts[hit] += 1
+                    continue
+                held[hit[1:]] = {hit[0]: 1}
+                size += KEY_BYTES + len(hit[1]) + len(hit[3])
+                continue
+            client = hit[0]
+            if client in by:  # type: ignore[operator]
+                by[client] += 1  # type: ignore[index]
+            else:
+                by[client] = 1  # type: ignore[index]
+                size += CLIENT_BYTES + len(client)
+        self.size += size
         if self.size > HELD_BYTES:
             self.drain()
 
@@ -120,44 +154,27 @@ class _Reader:
             self.verdicts[key] = of_request(method, status, self.format.agent(agent))
         return self.verdicts[key]
 
-    def client(self, address: bytes) -> str:
-        """A client's salted hash: it tells clients apart, and not who they are."""
-        known = self.clients.get(address)
-        if known is None:
-            if len(self.clients) >= MEMO:
-                self.clients = {b"": NOBODY, b"-": NOBODY}
-            known = hashlib.blake2b(address, key=self.spec.salt, digest_size=8).hexdigest()
-            self.clients[address] = known
-        return known
-
     def drain(self) -> None:
         """Write out what is held: one line for each distinct URL."""
-        counts, by_path = self.tally.counts, dict[str, dict[str, int]]()
-        for hit, n in self.held.items():
-            if isinstance(hit, str):
-                counts[hit] += n
-                continue
-            address, raw, status, agent = hit
+        counts, hashed = self.tally.counts, self.clients
+        by_path: dict[str, dict[str, int]] = {}
+        for (raw, status, agent), clients in self.held.items():
             request = self.request(raw)
-            if request is None:
-                counts[formats.MALFORMED] += n
+            reason = formats.MALFORMED if request is None else self.verdict(request[0], status, agent)
+            if request is None or reason is not None:
+                counts[reason] += sum(clients.values())
                 continue
-            method, path = request
-            reason = self.verdict(method, status, agent)
-            if reason is not None:
-                counts[reason] += n
-                continue
-            client = self.client(address)
-            by = by_path.get(path)
-            if by is None:
-                by_path[path] = {client: n}
-            else:
-                by[client] = by.get(client, 0) + n
+            by = by_path.setdefault(request[1], {})
+            for address, n in clients.items():
+                client = hashed[address]
+                by[client] = by[client] + n if client in by else n
+        number, first = self.spec.number, self.first
         for path, by in by_path.items():
-            at = place(self.spec.number, self.first[path]) if self.first else ""
-            self.urls.add(partition_of(path), f"{pack(path)}\t{at}\t{write_clients(by)}")
+            at = place(number, first[path]) if first else ""
+            cells = f"{at}\t{sum(by.values())}\t{by.get(NOBODY, 0)}\t{write_clients(by)}"
+            self.urls.add(partition_of(path), f"{pack(path)}\t{cells}")
         for held in (self.held, self.first, self.requests):
-            held.clear()
+            held.clear()  # type: ignore[attr-defined]
         self.size = 0
 
     def note(self, read: int, hits: list[formats.Hit | str], block: bytes) -> None:

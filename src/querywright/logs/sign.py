@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,25 +77,37 @@ def sign(part: Part) -> Tally:
     name, own = f"{part.partition:02d}", frozenset(api.param_names)
     with Spill(part.folder, f"calls-{name}") as calls, Spill(part.folder, f"rejects-{name}") as rejects:
         for (packed,), rows in grouped(read(part.runs, part.partition), 1):
-            clients, first = Clients(), ""
-            for at, cell in rows:
-                clients.read(cell)
-                first = min(first or at, at)
+            first, lines, nobody, clients = _together(rows)
             path = json.loads(packed)
-            found = _call(api, own, path, clients.lines, tally)
+            found = _call(api, own, path, lines, tally)
             if isinstance(found, dict):
-                tally.counts[found["reason"]] += clients.lines
+                tally.counts[found["reason"]] += lines
                 if part.rejects:
-                    row = {**found, "count": clients.lines, "path": privacy.redact(path)}
+                    row = {**found, "count": lines, "path": privacy.redact(path)}
                     rejects.add(0, f"{first}\t{json.dumps(row, ensure_ascii=False)}")
                 continue
-            tally.counts["accepted"] += clients.lines
-            tally.counts["nobody"] += clients.nobody
+            tally.counts["accepted"] += lines
+            tally.counts["nobody"] += nobody
             signature, canonical = found.signature, found.canonical
-            cells = (pack(signature), order_of(part.seed, canonical), pack(canonical), pack(found.text))
-            calls.add(partition_of(signature), "\t".join((*cells, clients.write())))
+            cells = (pack(signature), order_of(part.seed, canonical), pack(canonical), pack(found.text), clients)
+            calls.add(partition_of(signature), "\t".join(cells))
     tally.runs, tally.rejects = tuple(calls.runs), tuple(rejects.runs)
     return tally
+
+
+def _together(rows: Iterator[list[str]]) -> tuple[str, int, int, str]:
+    """(first place, lines, those without a client, clients) of a URL, from what each run knows of it."""
+    first, lines, nobody, cell = next(rows)
+    second = next(rows, None)
+    if second is None:
+        return first, int(lines), int(nobody), cell
+    clients, unknown = Clients(), int(nobody)
+    clients.read(cell)
+    for at, _, without, more in chain([second], rows):
+        first = min(first, at)
+        unknown += int(without)
+        clients.read(more)
+    return first, clients.lines, unknown, clients.write()
 
 
 def _call(api: API, own: frozenset[str], path: str, lines: int, tally: Tally) -> Call | dict[str, Any]:

@@ -108,17 +108,26 @@ def _lines(run: Run, partition: int, stack: ExitStack) -> Iterator[bytes]:
 
 def read(runs: Sequence[Run], partition: int) -> Iterator[bytes]:
     """All lines of one partition in sorted order, with their ends."""
-    with tempfile.TemporaryDirectory(dir=Path(runs[0].path).parent if runs else None, prefix="merge-") as folder:
-        todo = [run for run in runs if run.starts[partition] < run.starts[partition + 1]]
-        while len(todo) > FAN_IN:
-            merged = os.path.join(folder, str(len(os.listdir(folder))))
-            with ExitStack() as stack, open(merged, "wb") as out:
-                out.writelines(heapq.merge(*(_lines(r, partition, stack) for r in todo[:FAN_IN])))
-                whole = Run(merged, (0,) * (partition + 1) + (out.tell(),))
-            todo = [*todo[FAN_IN:], whole]
-        with ExitStack() as stack:
-            streams = [_lines(run, partition, stack) for run in todo]
-            yield from streams[0] if len(streams) == 1 else heapq.merge(*streams)
+    todo = [run for run in runs if run.starts[partition] < run.starts[partition + 1]]
+    with ExitStack() as stack:
+        if len(todo) > FAN_IN:
+            below = Path(todo[0].path).parent
+            folder = stack.enter_context(tempfile.TemporaryDirectory(dir=below, prefix="merge-"))
+            todo = _fewer(todo, partition, folder)
+        streams = [_lines(run, partition, stack) for run in todo]
+        yield from streams[0] if len(streams) == 1 else heapq.merge(*streams)
+
+
+def _fewer(runs: list[Run], partition: int, folder: str) -> list[Run]:
+    """Some runs merged into longer ones, so that at most `FAN_IN` are left."""
+    number = 0
+    while len(runs) > FAN_IN:
+        path = os.path.join(folder, str(number))
+        with ExitStack() as stack, open(path, "wb") as out:
+            out.writelines(heapq.merge(*(_lines(run, partition, stack) for run in runs[:FAN_IN])))
+            runs = [*runs[FAN_IN:], Run(path, (*(0,) * (partition + 1), out.tell()))]
+        number += 1
+    return runs
 
 
 def grouped(lines: Iterable[bytes], cells: int) -> Iterator[tuple[list[str], Iterator[list[str]]]]:

@@ -77,14 +77,34 @@ class Clients:
 
     def read(self, cell: str) -> int:
         """Add what `write` wrote; returns its number of lines."""
-        before = self.lines
+        by, lines = self.by, 0
         for part in cell.split(","):
-            client, _, n = part.partition(":")
-            self.add(client, int(n))
-        return self.lines - before
+            client, _, often = part.partition(":")
+            n = int(often or 1)
+            lines += n
+            if client in by:
+                by[client] += n
+            elif client == NOBODY:
+                self.nobody += n
+            elif len(by) < MOST_CLIENTS:
+                by[client] = n
+        self.lines += lines
+        return lines
+
+    def join(self, other: Clients) -> None:
+        """Add all that another one counted."""
+        by, told = self.by, 0
+        for client, n in other.by.items():
+            told += n
+            if client in by:
+                by[client] += n
+            elif len(by) < MOST_CLIENTS:
+                by[client] = n
+        self.lines += other.lines
+        self.nobody += other.lines - told
 
     def write(self) -> str:
-        """As a cell of a line, most busy client first."""
+        """As a cell of a line."""
         return write_clients({**self.by, NOBODY: self.lines - sum(self.by.values())} if self.over else self.by)
 
     @property
@@ -104,5 +124,5 @@ class Clients:
 
 
 def write_clients(by: dict[str, int]) -> str:
-    """`client:lines` with commas between."""
-    return ",".join([f"{client}:{n}" for client, n in by.items()])
+    """`client:lines` with commas between, and without `:1`."""
+    return ",".join([client if n == 1 else f"{client}:{n}" for client, n in by.items()])
