@@ -73,10 +73,11 @@ def scan_common(place: int, other: Read) -> Scan:
     def scan(block: bytes) -> list[Hit | str]:
         hits: list[Hit | str] = []
         add = hits.append
+        escaped = b'\\"' in block
         for line in block[:-1].split(b"\n") if block else ():
             try:
                 before, request, after = line.split(b'"')
-                if request[-1:] == b"\\":
+                if escaped and b'\\"' in line:
                     add(other(line))
                 else:
                     add((before.split(b" ", place + 1)[place], request, STATUS[after[:5]], b""))

@@ -186,9 +186,11 @@ def _text(name: str, lines: list[bytes], options: Options) -> str:
     if name == "json":
         return json.dumps(json_lines.keys_of([json_lines.load(line) for line in lines], options))
     if name == "w3c":
-        header = next((line for line in lines if line.startswith(tables.FIELDS)), None)
+        header = next((line for line in lines if tables.names_path(line)), None)
         if header is None:
-            raise QuerywrightError("no #Fields line among the first lines", hint="the log must begin as it was written")
+            raise QuerywrightError(
+                "no #Fields line with cs-uri-stem among the first lines", hint="the log must begin as it was written"
+            )
         return header[len(tables.FIELDS) :].decode(errors="replace").strip()
     if name in ("csv", "tsv"):
         if not lines:
@@ -198,7 +200,7 @@ def _text(name: str, lines: list[bytes], options: Options) -> str:
 
 
 def _guess(lines: list[bytes], options: Options) -> str:
-    if any(line.startswith(tables.FIELDS) for line in lines):
+    if any(map(tables.names_path, lines)):
         return "w3c"
     readers: dict[str, Read] = {
         "json": json_lines.reader(json_lines.keys_of([], options), options),

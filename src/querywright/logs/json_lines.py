@@ -50,14 +50,15 @@ def dig(row: dict[str, Any], key: str) -> Any:
     return None
 
 
-def _bytes(value: Any) -> bytes:
+def _bytes(value: Any, role: str) -> bytes:
+    """A value as bytes, empty where it can't be what its role asks for. A header may be a list of values (Caddy)."""
     if isinstance(value, list) and value:
-        value = value[0]  # Caddy: a header is a list of values
+        value = value[0]
     if isinstance(value, str):
         return value.encode(errors="replace")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).encode() if isinstance(value, int) and not isinstance(value, bool) else b""
+    if role == "status" and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1000:
+        return b"%d" % value
+    return b""
 
 
 def keys_of(rows: Sequence[Any], options: Options) -> dict[str, list[str]]:
@@ -70,7 +71,7 @@ def keys_of(rows: Sequence[Any], options: Options) -> dict[str, list[str]]:
         elif role in ("request", "query") and "path" in given:
             out[role] = []
         else:
-            used = [key for key in known if any(isinstance(r, dict) and _bytes(dig(r, key)) for r in rows)]
+            used = [key for key in known if any(isinstance(r, dict) and _bytes(dig(r, key), role) for r in rows)]
             out[role] = used + [key for key in known if key not in used]
     return out
 
@@ -89,7 +90,7 @@ def reader(keys: dict[str, list[str]], options: Options) -> Read:
         for role, names in lookups:
             for key, deep in names:
                 value = dig(row, key) if deep else row.get(key)
-                if value is not None and (found := _bytes(value)):
+                if value is not None and (found := _bytes(value, role)):
                     values[role] = found
                     break
         if where and any(_said(dig(row, key)) != value for key, value in where):

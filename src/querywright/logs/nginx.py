@@ -28,7 +28,7 @@ _GROUPS = {
     "client": ("remote_addr", "realip_remote_addr", "proxy_protocol_addr", "http_x_real_ip", "http_x_forwarded_for"),
 }
 _ROLE = {variable: role for role, variables in _GROUPS.items() for variable in variables}
-_LIST = rb"[^ \n]++(?:(?:, | : )[^ \n]++)*+"
+_LIST = rb"[^ ,\n]++(?:(?:, | : )[^ ,\n]++)*+"
 _SHAPES = {  # values with spaces in them, where nothing but a space ends them
     "time_local": rb"[^ \n]++ [^ \n]++",
     "request": rb"[^ \n]++ [^ \n]++ HTTP/[\d.]++",

@@ -14,6 +14,11 @@ from querywright.logs.keys import ROLES, wanted
 FIELDS = b"#Fields:"
 
 
+def names_path(line: bytes) -> bool:
+    """Whether a line is a `#Fields:` line with the path's column."""
+    return line.startswith(FIELDS) and not {b"cs-uri", b"cs-uri-stem"}.isdisjoint(line.lower().split())
+
+
 def w3c(header: str) -> Read:
     """A reader for the columns that a `#Fields:` line names; lines that begin with `#` are headers.
 
