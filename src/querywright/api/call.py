@@ -8,6 +8,7 @@ of its operands are still the writer's. `Call.canonical` sorts and folds these a
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
@@ -31,11 +32,15 @@ class CallError(QuerywrightError):
         self.code = code
 
 
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_DAMAGED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
+
+
 def _decode(text: str) -> str:
-    if re.search(r"%(?![0-9A-Fa-f]{2})", text) is not None:
-        text = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", text)  # a lone % is itself
-    decoded = unquote(text, errors="strict")
-    if re.search(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffd]", decoded):
+    decoded = text
+    if "%" in text:
+        decoded = unquote(_LONE_PERCENT.sub("%25", text), errors="strict")  # a lone % is itself
+    if _DAMAGED.search(decoded):
         raise CallError("bad_encoding", "the path holds control or damaged characters")
     return decoded
 
@@ -86,10 +91,7 @@ def _parse(api: API, path: str) -> Call:
     if api.query_language == "lucene":
         query_text = str(values.pop("q", ""))
         if query_text and "q" in spec.params:
-            spans: tuple[str, ...] = ()
-            if api.intervals:
-                spans = ("range", *["position"] * api.intervals.positions, *["assembly"] * api.intervals.prefixed)
-            node = parse_query(_bare_ids(api, query_text), lambda n: _resolve_searched(api, n), spans)
+            node = parse_query(_bare_ids(api, query_text), *_reader(api))
     for group in spec.needs:
         if not (node if group[0] == "q" and node is not None else any(values.get(r) not in (None, ()) for r in group)):
             raise CallError("missing_parameter", f"{spec.path} needs a value for {' or '.join(group)}")
@@ -98,8 +100,10 @@ def _parse(api: API, path: str) -> Call:
 
 def _endpoint(api: API, head: str) -> tuple[str, str | None, dict[str, list[str]]]:
     """The endpoint of a path, the record's id in it, and the parameters that stand in it."""
-    for path in dict.fromkeys((head, _decode(head))):
-        path = re.sub(r"/{2,}", "/", path).rstrip("/") or "/"
+    for path in (head, _decode(head)) if "%" in head else (head,):
+        while "//" in path:
+            path = path.replace("//", "/")
+        path = path.rstrip("/") or "/"
         found = api.routes.match(path)
         if found is not None and found.lastgroup is not None:
             name, names = api.route_names[found.lastgroup]
@@ -189,6 +193,14 @@ def _bare_id(api: API, text: str) -> str:
     if field is not None and field.type != "object":  # a search in this field
         return text
     return re.sub(r"([:<>])", r"\\\1", text)
+
+
+@lru_cache(maxsize=32)
+def _reader(api: API) -> tuple[Callable[[str], str], tuple[str, ...]]:
+    """How queries of an API are read: what its field names mean, and what may be said of chromosomes."""
+    spans = api.intervals
+    said = ("range", *["position"] * spans.positions, *["assembly"] * spans.prefixed) if spans else ()
+    return lru_cache(maxsize=4096)(lambda name: _resolve_searched(api, name)), said
 
 
 def _resolve_searched(api: API, name: str) -> str:

@@ -234,6 +234,11 @@ class API(_Strict):
         return {spelling: name for name, p in self.params.items() for spelling in (name, *p.aliases)}
 
     @cached_property
+    def lifting(self) -> tuple[str, ...]:
+        """Parameters that say the same as a search in a field, as `species=human` and `taxid:9606`."""
+        return tuple(name for name, param in self.params.items() if param.in_query)
+
+    @cached_property
     def route_names(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Of each group of `routes`: the endpoint's name, and what stands between braces in its path, in order."""
         return {f"r{i}": (name, tuple(re.findall(r"\{([^{}]+)\}", path))) for i, (name, path) in enumerate(self._paths)}

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from decimal import Decimal
 
-from querywright.api.definition import API, Param, SchemaField
+from querywright.api.definition import API, Endpoint, Param, SchemaField
 from querywright.api.forms import Call
 from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term, rewrite, simplify, walk
 from querywright.api.values import Value
@@ -25,34 +25,39 @@ def normalise(call: Call) -> Call:
         if extra or without:
             node = simplify(Bool((node, *extra), (), tuple(without)))
         node = rewrite(node, lambda leaf: _tidy_leaf(api, leaf))
-        for name, param in api.params.items():
-            if param.in_query and name in api.endpoints[call.endpoint].params:
-                node, values = _lift(api, name, param, node, values)
-    for name, param in api.params.items():
-        value = values.get(name)
-        if value is None:
-            continue
-        if param.all and isinstance(value, tuple) and param.all in value:
-            value = (param.all,)
-            if param.kind == "vocabulary" and not (param.in_query and _has_default_species(api, node)):
-                values.pop(name)  # all of them is what is searched anyway
-                continue
-        if param.kind == "fields" and isinstance(value, tuple):
-            value = _without_children(value)
-        values[name] = value
-        default = set(param.default) if isinstance(param.default, list) else param.default
-        if param.kind == "fields" and param.all and "q" not in api.endpoints[call.endpoint].params:
-            default = {param.all}  # one record by its id comes whole unless fields are asked for
-        if name in api.endpoints[call.endpoint].in_path:
-            continue
-        if (set(value) if isinstance(value, tuple) else value) == default or value == ():
-            values.pop(name)
-    if values.get("scroll_id"):  # the service ignores everything else
-        values, node = {"scroll_id": values["scroll_id"]}, None
-    if values.get("fetch_all"):
-        values.pop("sort", None)
-    order = [p for p in api.endpoints[call.endpoint].params if p in values]
-    return replace(call, query=node, params=tuple((p, values[p]) for p in order))
+        for name in api.lifting:
+            if name in api.endpoints[call.endpoint].params:
+                node, values = _lift(api, name, api.params[name], node, values)
+    spec = api.endpoints[call.endpoint]
+    for name, value in [*values.items()]:
+        kept = _tidy_value(api, spec, name, value, node)
+        if kept is None:
+            del values[name]
+        else:
+            values[name] = kept
+    if api.query_language == "lucene":
+        if values.get("scroll_id"):  # the service ignores everything else
+            values, node = {"scroll_id": values["scroll_id"]}, None
+        if values.get("fetch_all"):
+            values.pop("sort", None)
+    params = tuple((p, values[p]) for p in spec.params if p in values) if values else ()
+    return Call(api, call.endpoint, call.id, node, params)
+
+
+def _tidy_value(api: API, spec: Endpoint, name: str, value: Value, node: Node | None) -> Value | None:
+    """A parameter's value without what says nothing; None where the whole of it says nothing: it is the default."""
+    param = api.params[name]
+    if param.all and isinstance(value, tuple) and param.all in value:
+        value = (param.all,)
+        if param.kind == "vocabulary" and not (param.in_query and _has_default_species(api, node)):
+            return None  # all of them is what is searched anyway
+    if param.kind == "fields" and isinstance(value, tuple):
+        value = _without_children(value)
+    default = set(param.default) if isinstance(param.default, list) else param.default
+    if param.kind == "fields" and param.all and "q" not in spec.params:
+        default = {param.all}  # one record by its id comes whole unless fields are asked for
+    said = (set(value) if isinstance(value, tuple) else value) != default and value != ()
+    return value if said or name in spec.in_path else None
 
 
 def _names(value: Value) -> tuple[str, ...]:

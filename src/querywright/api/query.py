@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 from lark import Lark, Token, Transformer, UnexpectedInput
-from lark.exceptions import VisitError
 
 from querywright.api.query_text import QueryError as QueryError
 from querywright.api.query_text import escape as escape
@@ -252,12 +251,14 @@ FIELD_PATTERN = r"(?:[A-Za-z_@](?:[\w.\-@]|%2B)*)"
 NAME_CHARS = r"[\w.\-@]|%2B"
 
 
-@lru_cache(maxsize=4)
-def _parser() -> Lark:
+@lru_cache(maxsize=32)
+def _parser(resolve: Callable[[str], str], intervals: tuple[str, ...]) -> Lark:
+    """The parser, with the building of nodes inside: it makes no parse tree in between."""
     from querywright.api.grammar import skeleton
 
     source = skeleton(field=f"/{FIELD_PATTERN}:/", name=f"/{FIELD_PATTERN}/")
-    return Lark(source, parser="lalr", start="query", lexer="contextual", maybe_placeholders=False)
+    build = _Build(resolve, intervals)
+    return Lark(source, parser="lalr", start="query", lexer="contextual", maybe_placeholders=False, transformer=build)
 
 
 _MAX_DIGITS = 20  # of a position, with its commas
@@ -275,13 +276,16 @@ def _depth(text: str) -> int:
 INTERVALS = ("range", "assembly")
 
 
-def parse_query(
-    text: str, resolve: Callable[[str], str] = lambda name: name, intervals: Collection[str] = INTERVALS
-) -> Node:
+def _as_written(name: str) -> str:
+    return name
+
+
+def parse_query(text: str, resolve: Callable[[str], str] = _as_written, intervals: tuple[str, ...] = INTERVALS) -> Node:
     """Parse a decoded `q` value.
 
     Args:
-        resolve: maps a written field name to the schema's, or raises QueryError.
+        resolve: maps a written field name to the schema's, or raises QueryError. Parsers are kept for each function
+            that is given here, so that it should be one that lives as long as its API.
         intervals: what may be said of chromosomes: a `range` (`chr1:1-1000`), a single `position` (`chr1:1000`), an
             `assembly` before it (`hg19.chr1:1-1000`).
 
@@ -295,11 +299,8 @@ def parse_query(
         raise QueryError("the query is too long or too deeply nested")
     escaped = escape(text)
     try:
-        return _Build(resolve, intervals).transform(_parser().parse(escaped))
-    except VisitError as error:
-        if isinstance(error.orig_exc, QueryError):
-            raise error.orig_exc from None
-        raise
+        node: Node = _parser(resolve, intervals).parse(escaped)  # type: ignore[assignment]
+        return node
     except UnexpectedInput as error:
         raise QueryError(_reason(escaped, error, resolve)) from None
 

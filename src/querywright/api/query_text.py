@@ -13,19 +13,36 @@ class QueryError(ValueError):
 _ESCAPES = {"%": "%25", "&": "%26", "#": "%23", "+": "%2B"}
 
 
+_TO_ESCAPE = re.compile("[%&#+]")
+_ESCAPED = re.compile("%([0-7][0-9A-F])")
+
+
 def escape(text: str) -> str:
     """Write the four characters that a URL would take for itself as %XX."""
-    return re.sub(r"[%&#+]", lambda m: _ESCAPES[m[0]], text)
+    return _TO_ESCAPE.sub(lambda m: _ESCAPES[m[0]], text)
 
 
 def unescape(text: str) -> str:
     """The opposite of `escape`; any %XX of an ASCII character is taken."""
-    return re.sub(r"%([0-7][0-9A-F])", lambda m: chr(int(m[1], 16)), text)
+    return _ESCAPED.sub(lambda m: chr(int(m[1], 16)), text) if "%" in text else text
 
 
 _SPLIT = re.compile(r'((?<!\\)"(?:\\.|[^"\\])*")', re.S)
 
 
+_TIDY = [
+    (re.compile(pattern), by)
+    for pattern, by in (
+        (r"\s+", " "),
+        (r"(?<!\\)\( ", "("),
+        (r"(?<!\\) \)", ")"),
+        (r"(?<=:[\[{]) | (?=[\]}])", ""),
+        (r"(?<=[^\\]\))(?=[^\s)^~])", " "),
+        (r"(?<=[\w*?])\((?=\w)", " ("),
+        (r"(?<=[^\\\s]:) (?=\S|$)", ""),
+    )
+]
+_DANGLING = re.compile(r" NOT$| (AND|OR)$")
 _QUOTED_NAME = re.compile(r'(?<![\w.\\"])(_(?:exists|missing)_:) ?"([\w.@-]+)"')
 
 
@@ -36,15 +53,10 @@ def tidy(text: str) -> str:
     if any('"' in re.sub(r"\\.", "", p) for p in parts[::2]):
         raise QueryError("a quotation mark is not closed")
     for i in range(0, len(parts), 2):
-        p = re.sub(r"\s+", " ", parts[i])
-        p = re.sub(r"(?<!\\)\( ", "(", p)
-        p = re.sub(r"(?<!\\) \)", ")", p)
-        p = re.sub(r"(?<=:[\[{]) | (?=[\]}])", "", p)
-        p = re.sub(r"(?<=[^\\]\))(?=[^\s)^~])", " ", p)
-        p = re.sub(r"(?<=[\w*?])\((?=\w)", " (", p)
-        p = re.sub(r"(?<=[^\\\s]:) (?=\S|$)", "", p)
-        p = re.sub(r" NOT$| (AND|OR)$", "", p) if i == len(parts) - 1 else p
-        parts[i] = p
+        p = parts[i]
+        for pattern, by in _TIDY:
+            p = pattern.sub(by, p)
+        parts[i] = _DANGLING.sub("", p) if i == len(parts) - 1 else p
     for i in range(1, len(parts), 2):
         parts[i] = re.sub(r"\s+", " ", parts[i])
         if i + 1 < len(parts) and parts[i + 1][:1] not in ("", " ", ")", "~", "^", "]", "}"):
