@@ -292,6 +292,55 @@ def test_totals_are_those_of_a_scan(ships: API) -> None:
     assert len(sizes) > 30
 
 
+ODD = [
+    None,
+    True,
+    "",
+    "x",
+    "2024-13-40",
+    "9" * 400,
+    10**400,
+    -1e308,
+    [],
+    {},
+    [[1, "a"], None],
+    {"year": []},
+    "nan",
+    "ß",
+]
+
+
+def test_odd_records_and_calls_raise_nothing(ships: API) -> None:
+    rng = random.Random(11)
+    fields = [
+        "name",
+        "kind",
+        "flag",
+        "tags",
+        "built",
+        "tons",
+        "length",
+        "launched",
+        "sunk",
+        "owners",
+        "_type",
+        "a.b",
+        "",
+    ]
+    records = [{"_id": f"r{n}", **{f: rng.choice(ODD) for f in rng.sample(fields, 6)}} for n in range(60)]
+    rows, ran = in_memory(ships, records), 0
+    texts = {"kind": ["Brig"], "flags": ["no,gb"], "sort": ["name", "-tons", "launched:desc"], "order": ["desc"]}
+    texts |= {"launched": ["2024-05-01"], "launched_after": ["0999-01-01T01:00:00"], "sunk": ["true", "false"]}
+    texts |= {name: ["x", "(", "\\", "1.5"] for name in ("q", "name", "tags", "owner_country")}
+    for _ in range(300):
+        names = rng.sample(ships.endpoints["ships"].params, 3)
+        query = "&".join(f"{n}={rng.choice(texts.get(n, ['3', '40']))}" for n in names)
+        body = answer(rows, parse(ships, f"/v1/ships?{query}"))
+        assert len(body["hits"]) <= body["total"]
+        ran += body["total"] > 0
+    assert ran > 15
+
+
 QUAKES = [
     {
         "id": "qw1",
