@@ -14,7 +14,8 @@ _LANGUAGES = (
 _TEXT = frozenset({"pattern", "fingerprint", *_LANGUAGES.split()})
 
 
-def _names(value: Any) -> list[str]:
+def names_in(value: Any) -> list[str]:
+    """One name or a list of names, as mappings have them."""
     if isinstance(value, str):
         return [value]
     return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
@@ -41,9 +42,9 @@ class Analysers:
         self.filters = _nested(analysis, "filter") | self.filters
         self.tokenizers = _nested(analysis, "tokenizer") | self.tokenizers
 
-    def of_normalizer(self, name: str | None) -> str:
+    def of_normalizer(self, name: Any) -> str:
         """exact or lower, for a keyword."""
-        if not name:
+        if not name or not isinstance(name, str):
             return "exact"
         spec = self.normalizers.get(name)
         if isinstance(spec, dict):
@@ -52,8 +53,9 @@ class Analysers:
             return "lower"
         return self._guess(name, "lower" if "lower" in name.lower() else "exact")
 
-    def of_analyzer(self, name: str | None) -> str:
+    def of_analyzer(self, name: Any) -> str:
         """exact, lower or text, for a text field. None is the index's own default."""
+        name = name if isinstance(name, str) else None
         spec = self.analyzers.get(name or "default")
         if isinstance(spec, dict):
             return self._custom(name or "default", spec)
@@ -77,7 +79,7 @@ class Analysers:
             tokenizer = definition.get("type", tokenizer)
         lowers = self._lowers(spec) or tokenizer == "lowercase"
         if tokenizer == "keyword":
-            splits = any(self._filter_type(f) in _SPLITTING for f in _names(spec.get("filter")))
+            splits = any(self._filter_type(f) in _SPLITTING for f in names_in(spec.get("filter")))
             return "text" if splits else "lower" if lowers else "exact"
         if not lowers:
             self.case_kept.add(name)
@@ -88,7 +90,7 @@ class Analysers:
         return str(spec.get("type", name)) if isinstance(spec, dict) else name
 
     def _lowers(self, spec: dict[str, Any]) -> bool:
-        return any(self._filter_type(f) in _LOWERING for f in _names(spec.get("filter")))
+        return any(self._filter_type(f) in _LOWERING for f in names_in(spec.get("filter")))
 
     def _guess(self, name: str, what: str) -> str:
         self.guessed[name] = what

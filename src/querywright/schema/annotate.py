@@ -44,7 +44,7 @@ class Report:
     items: int = 0
     by_model: int = 0
     by_words: int = 0
-    by_person: int = 0
+    unchanged: int = 0
     missing: list[str] = field(default_factory=list)
     asked: int = 0
     kept: int = 0
@@ -53,7 +53,7 @@ class Report:
 
     def __str__(self) -> str:
         parts = [f"{self.items} fields and parameters", f"{self.by_model} described by the model"]
-        parts += [f"{self.by_words} from names", f"{self.by_person} kept as a person wrote them"]
+        parts += [f"{self.by_words} from names", f"{self.unchanged} kept as they were written"]
         text = ", ".join(p for p in parts if not p.startswith("0 "))
         if self.missing:
             text += f"; the model gave nothing usable for {len(self.missing)}, which are described from their names"
@@ -103,8 +103,12 @@ def annotate(
     items = [_item(api, table, row, evidence) for table in TABLES for row in rows[table]]
     wording = Wording(items, load_glossary(api.folder), api.noun, evidence.docs, evidence.used)
     guesses = {(i.table, i.name): wording.words(i) for i in items}
-    wanted = [i for i, row in zip(items, chain(*rows.values()), strict=True) if _wanted(i.table, row, memory)]
-    report = Report(items=len(items), unread_calls=evidence.unread, by_person=len(items) - len(wanted))
+    wanted = [
+        i
+        for i, row in zip(items, chain(*rows.values()), strict=True)
+        if _wanted(i.table, row, memory) and (engine is not None or not _by_model(memory, i.table, row))
+    ]
+    report = Report(items=len(items), unread_calls=evidence.unread, unchanged=len(items) - len(wanted))
     told: dict[Key, Words] = {}
     by = "names"
     if engine is not None:
@@ -180,6 +184,12 @@ def _wanted(table: str, row: Row, memory: Memory) -> bool:
     return any(_ours(memory, table, row, column) for column in ("description", "synonyms"))
 
 
+def _by_model(memory: Memory, table: str, row: Row) -> bool:
+    """Whether a model has described it: what can be read from a name does not replace that."""
+    written = memory.get((table, row["name"]), {})
+    return bool(row.get("description")) and written.get("by", "names") != "names" and "description" in written["cells"]
+
+
 # --- filling ---
 def _fill(
     rows: Mapping[str, list[Row]], memory: Memory, items: Sequence[Item],
@@ -193,18 +203,22 @@ def _fill(
             words, guess = told.get(key, guesses[key]), guesses[key]
             synonyms = [*words.synonyms, *(s for s in guess.synonyms if s not in words.synonyms)]
             new = {"description": words.description, "synonyms": "|".join(_distinct(synonyms)[:MOST_SYNONYMS])}
-            new |= _derived(by_name[key], row, evidence, most)
+            new |= _derived(by_name[key], evidence, most)
+            if not _ours(memory, table, row, "examples"):
+                new.pop("shape", None)  # a person's examples: whoever wrote them left the shape out
             cells = dict(memory.get(key, {}).get("cells", {}))
+            if key not in told and _by_model(memory, table, row):
+                del new["description"], new["synonyms"]
             for column in OURS:
                 if column in row and new.get(column) and _ours(memory, table, row, column):
                     row[column] = new[column]
                     cells[column] = content_id(new[column])
             if cells:
-                writer = by if key in told else "names"
+                writer = by if key in told else memory.get(key, {}).get("by", "names")
                 memory[key] = {"table": table, "name": row["name"], "by": writer, "cells": cells}
 
 
-def _derived(item: Item, row: Row, evidence: Evidence, most: float) -> Row:
+def _derived(item: Item, evidence: Evidence, most: float) -> Row:
     """Examples, shape and weight, where there is evidence for them."""
     new: Row = {}
     examples = evidence.examples(item.name, EXAMPLES)

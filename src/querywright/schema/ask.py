@@ -89,7 +89,8 @@ def schema(items: Sequence[Item], *, local: bool) -> Grammar:
         "additionalProperties": False,
     }
     names = [i.name for i in items]
-    whole: dict[str, Any] = {"x-guidance": {"whitespace_flexible": False}} if local else {}
+    spaces = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+    whole: dict[str, Any] = {"x-guidance": spaces} if local else {}
     whole |= {"type": "object", "properties": dict.fromkeys(names, one), "required": names}
     return Grammar(json.dumps({**whole, "additionalProperties": False}), "json")
 

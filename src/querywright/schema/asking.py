@@ -159,12 +159,11 @@ def _last_byte(path: Path) -> bytes:
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
-    """At most `size` items of one table and one top level, in their order, so that a batch shares its context."""
+    """At most `size` items in their order; one that is half full ends where another top level begins."""
     part: list[Item] = []
     for item in items:
-        alike = part and (part[0].table, part[0].levels[0]) == (item.table, item.levels[0])
-        loose = part and part[0].table == item.table and len(part[-1].levels) == 1 == len(item.levels)
-        if part and (len(part) >= size or not (alike or loose)):
+        other = bool(part) and part[-1].levels[0] != item.levels[0]
+        if part and (len(part) >= size or (other and 2 * len(part) >= size)):
             yield part
             part = []
         part.append(item)

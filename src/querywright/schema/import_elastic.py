@@ -11,7 +11,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from querywright.schema.analysis import Analysers
+from querywright.schema.analysis import Analysers, names_in
 from querywright.schema.facts import NUMBERS, Fact, Facts, some
 from querywright.schema.sources import Source
 from querywright.schema.types import NOT_SEARCHABLE, leaf_type
@@ -69,9 +69,10 @@ class _Reader:
         if fact is None:
             return
         self.fields[name] = fact
-        for target in [t] if isinstance(t := spec.get("copy_to", []), str) else t:
-            self.copies.setdefault(str(target), []).append(name)
-        for second, inner in (spec.get("fields") or {}).items():
+        for target in names_in(spec.get("copy_to")):
+            self.copies.setdefault(target, []).append(name)
+        seconds = spec.get("fields")
+        for second, inner in seconds.items() if isinstance(seconds, dict) else ():
             multi = self._leaf(f"{name}.{second}", inner, enabled) if isinstance(inner, dict) else None
             if multi is not None:
                 self.fields[multi.name] = replace(multi, multi=True, default_search=False)

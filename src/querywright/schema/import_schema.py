@@ -140,11 +140,17 @@ def _openapi(source: Source, options: Options) -> Described:
 
 
 def _fields(facts: Facts, out: Path, options: Options) -> dict[str, str]:
-    """`fields.csv`, where there are fields."""
+    """`fields.csv`, where there are fields.
+
+    Raises:
+        QuerywrightError: a source that is there for its fields has none.
+    """
     fields, notes = tidy_names(known.table(facts))
     for note in [*facts.notes, *notes]:
         say(f"  {note}")
-    if not fields and not (out / "fields.csv").exists():
+    if not fields and facts.kind != "openapi":
+        raise QuerywrightError("the source names no field", hint="a mapping has properties, a list has fields")
+    if not fields and not (out / "fields.csv").exists() and not options.query_param:
         return {}
     values = [f for f in fields.values() if f.type != "object"]
     searched, default = sum(f.indexed for f in values), sum(f.default_search for f in values)

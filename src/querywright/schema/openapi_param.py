@@ -13,6 +13,7 @@ from querywright.api.values import ValueProblem, read_value
 from querywright.schema.openapi_read import At
 
 LOWEST = -(2**31)
+MAX_DEPTH = 8  # of allOf inside anyOf inside allOf: each level can branch
 # Whole numbers that are never negative, by what they are called, where the document gives no minimum.
 _COUNTS = re.compile(
     r"(?i)(^|[._-])(limit|size|count|page|offset|skip|start|from|top|rows|per_?page|page_?size|max|first|last|index|n|id|"
@@ -85,7 +86,7 @@ def clipped(text: str, most: int = 400) -> str:
 def simplified(schema: At, depth: int = 0) -> At:
     """A schema without what makes no difference to a text in a URL: `null`, choices of one, `allOf`."""
     value = schema.mapping()
-    if depth > 20:
+    if depth > MAX_DEPTH:
         return At({}, schema.resolver)
     parts = [simplified(p, depth + 1) for p in schema.get("allOf").entries()]
     if parts:

@@ -47,7 +47,7 @@ def _column(kinds: Sequence[str], texts: Sequence[str], place: int) -> str:
         return rf"\d{{{n}}}" if n >= _FIXED else r"\d+"
     if kind not in ("A", "a"):
         return "".join(re.escape(t) for t in texts[:1]) if len(set(texts)) == 1 else re.escape(kind) + "+"
-    sure = place == 0 or len(texts) >= 4 or (len(texts) > 1 and len(texts[0]) > 1)
+    sure = place == 0 or len(texts) >= 4 or (len(texts) > 1 and (kind == "a" or len(texts[0]) > 1))
     if len(set(texts)) == 1 and sure:
         return re.escape(texts[0])
     letters = "[A-Z]" if kind == "A" else "[a-z]"

@@ -58,7 +58,7 @@ def _fetch(url: str, hops: int = 3) -> str:
     """The text behind an address that the user gave. Redirects stay on http(s) and on the same host."""
     if urlsplit(url).scheme.lower() not in ("http", "https") or not urlsplit(url).hostname:
         raise QuerywrightError(f"{url[:80]!r} is no http or https address", hint=_WHERE)
-    httpx = need("httpx", extra="logs")
+    httpx = need("httpx", extra="schema")
     try:
         with httpx.stream("GET", url, timeout=30, follow_redirects=False) as answer:
             if answer.is_redirect:

@@ -179,7 +179,8 @@ class Wording:
         spelt = " ".join(re.sub(r"[._\-]+", " ", item.name).split())
         made += [spelt.lower() if spelt.isupper() else spelt]
         kept = dict.fromkeys(" ".join(m.split()) for m in made if m and m != item.name)
-        return tuple(m for m in kept if 1 < len(m) <= 60)[:MOST_SYNONYMS]
+        short = tuple(m for m in kept if 1 < len(m) <= 60)[:MOST_SYNONYMS]
+        return short or (f"{self.noun} {leaf}"[:60].strip(),)
 
     def _others(self, item: Item) -> list[str]:
         """The leaf with other readings of its words, at most four."""
