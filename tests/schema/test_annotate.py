@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,9 +178,10 @@ def test_what_was_there_before_the_first_run_stays(definition: Path) -> None:
 
 
 def test_a_shipped_definition_is_left_as_it_is(tmp_path: Path) -> None:
-    home = Path(load("mygene").folder)
+    home = tmp_path / "mygene"
+    shutil.copytree(load("mygene").folder, home)
     before = {p.name: p.read_bytes() for p in home.iterdir()}
-    report = annotate("mygene", work=tmp_path)
+    report = annotate(str(home), work=tmp_path / "work")
     assert report.unchanged == report.items
     assert {p.name: p.read_bytes() for p in home.iterdir()} == before
 

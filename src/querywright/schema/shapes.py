@@ -26,6 +26,9 @@ def shape_of(values: Iterable[str]) -> str:
     cut = [_runs(v) for v in known]
     if len({tuple(kind for kind, _ in runs) for runs in cut}) != 1:
         return ""
+    named = len(cut[0]) < 3 and len({runs[0] for runs in cut}) > 1  # CDK2, MLH1: names rather than ids
+    if named and not all(re.search(r"\d{4}", v) for v in known):
+        return ""
     columns = list(zip(*cut, strict=True))
     return "".join(_column([c[0] for c in column], [c[1] for c in column], i) for i, column in enumerate(columns))
 
