@@ -193,6 +193,20 @@ def test_an_unreachable_service_is_no_verdict_on_a_call(tmp_path) -> None:
     assert not (tmp_path / "out" / "calls.jsonl").exists()
 
 
+def test_a_call_that_gets_no_answer_does_not_stop_the_others(tmp_path) -> None:
+    class Slow(Fake):
+        def run(self, call: Call) -> SimpleNamespace:
+            if "symbol:A7&" in call.text:
+                raise QuerywrightError("timed out", retryable=True)
+            return super().run(call)
+
+    log = write(tmp_path, many())
+    report = make([log], tmp_path / "out", per_signature=200, executor=Slow(), executor_id="slow")
+    failed = [r for r in rows(tmp_path / "out", "candidates.jsonl") if "error" in r]
+    assert sorted(r["error"] for r in failed) == ["no answer: timed out", "no fuzzy terms here"]
+    assert report["kept"] > 90
+
+
 def test_personal_data_reaches_no_file(tmp_path) -> None:
     lines = [
         combined("/v3/query?q=cdk2&email=jane.roe@example.org"),

@@ -25,6 +25,13 @@ def build(
     api: Annotated[str, typer.Option("--api", help="A shipped API's name, or a definition file.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for calls.jsonl, candidates.jsonl, dropped.json.")],
     server: Annotated[str | None, typer.Option("--server", help="Run the calls over HTTP at this base URL.")] = None,
+    http: Annotated[bool, typer.Option("--http", help="Run the calls over HTTP at the definition's address.")] = False,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=0, help="Requests a second; 5 unless given, 0 is no limit.")
+    ] = None,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="The service may have an address inside a network.")
+    ] = False,
     records: Annotated[
         Path | None, typer.Option("--records", help="Run the calls on an index of these records.")
     ] = None,
@@ -76,18 +83,18 @@ def build(
     from querywright.logs.formats import Options
     from querywright.logs.validate import Runs, executor_for
 
-    if server and records:
+    if (server or http) and records:
         raise QuerywrightError("--server and --records exclude each other", hint="leave one of them out")
     options = Options(path_key, _pairs("--where", "api=mygene", where), log_format, _pairs("--key", "status=code", key))
     definition = load(api)
     executor: Runs | None = None
     name = "none"
     if validate:
-        executor, name = executor_for(definition, server, records)
+        executor, name = executor_for(definition, server, records, http=http, rate=rate, allow_private=allow_private)
     report = stage.build(
         definition, logs, out, executor=executor, executor_id=name, options=options, per_signature=per_signature,
         per_client=per_client, keep_single_client=keep_single_client, seed=seed, rejects=rejects,
-        workers=workers or os.cpu_count() or 1, dask=dask, requests=requests if server else 1,
+        workers=workers or os.cpu_count() or 1, dask=dask, requests=requests if server or http else 1,
     )  # fmt: skip
     if json_report:
         print(json.dumps(report))

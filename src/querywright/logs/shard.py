@@ -21,7 +21,7 @@ HELD_BYTES = 96 << 20
 """Distinct requests are held up to this size, by an estimate of what Python takes for them."""
 
 KEY_BYTES = 700
-CLIENT_BYTES = 120
+CLIENT_BYTES = 110
 
 MEMO = 65_536
 """Verdicts and hashes that are remembered; then all are forgotten."""
@@ -99,7 +99,7 @@ class _Clients(dict[bytes, str]):
         return known
 
 
-Key = tuple[bytes, bytes, bytes]
+Asked = tuple[bytes, bytes, bytes]
 """All of a hit but the client: request, status, agent."""
 
 
@@ -109,7 +109,7 @@ class _Reader:
     def __init__(self, spec: Spec, tally: Tally, urls: Spill, rejects: Spill) -> None:
         self.spec, self.tally, self.urls, self.rejects = spec, tally, urls, rejects
         self.format = formats.open_format(spec.format)
-        self.held: dict[Key, dict[bytes, int]] = {}
+        self.held: dict[Asked, dict[str, int]] = {}
         self.size = 0
         self.first: dict[str, int] = {}
         self.requests: dict[bytes, tuple[str, str] | None] = {}
@@ -118,23 +118,22 @@ class _Reader:
 
     def take(self, hits: Iterable[formats.Hit | str]) -> None:
         """Count the hits of a block: the hot loop."""
-        held, size = self.held, 0
+        held, clients, size = self.held, self.clients, 0
         for hit in hits:
-            try:
-                by = held[hit[1:]]  # type: ignore[index]
-            except KeyError:
-                if isinstance(hit, str):
-                    self.tally.counts[hit] += 1
-                    continue
-                held[hit[1:]] = {hit[0]: 1}
+            if hit.__class__ is str:
+                self.tally.counts[hit] += 1  # type: ignore[index]
+                continue
+            asked, client = hit[1:], clients[hit[0]]  # type: ignore[index]
+            if asked not in held:
+                held[asked] = {client: 1}  # type: ignore[index]
                 size += KEY_BYTES + len(hit[1]) + len(hit[3])
                 continue
-            client = hit[0]
-            if client in by:  # type: ignore[operator]
-                by[client] += 1  # type: ignore[index]
+            by = held[asked]  # type: ignore[index]
+            if client in by:
+                by[client] += 1
             else:
-                by[client] = 1  # type: ignore[index]
-                size += CLIENT_BYTES + len(client)
+                by[client] = 1
+                size += CLIENT_BYTES
         self.size += size
         if self.size > HELD_BYTES:
             self.drain()
@@ -156,18 +155,19 @@ class _Reader:
 
     def drain(self) -> None:
         """Write out what is held: one line for each distinct URL."""
-        counts, hashed = self.tally.counts, self.clients
+        counts = self.tally.counts
         by_path: dict[str, dict[str, int]] = {}
         for (raw, status, agent), clients in self.held.items():
             request = self.request(raw)
             reason = formats.MALFORMED if request is None else self.verdict(request[0], status, agent)
-            if request is None or reason is not None:
+            if reason is not None:
                 counts[reason] += sum(clients.values())
+            if request is None or reason is not None:
                 continue
-            by = by_path.setdefault(request[1], {})
-            for address, n in clients.items():
-                client = hashed[address]
-                by[client] = by[client] + n if client in by else n
+            by = by_path.setdefault(request[1], clients)
+            if by is not clients:
+                for client, n in clients.items():
+                    by[client] = by[client] + n if client in by else n
         number, first = self.spec.number, self.first
         for path, by in by_path.items():
             at = place(number, first[path]) if first else ""

@@ -79,8 +79,10 @@ class Clients:
         """Add what `write` wrote; returns its number of lines."""
         by, lines = self.by, 0
         for part in cell.split(","):
-            client, _, often = part.partition(":")
-            n = int(often or 1)
+            client, n = part, 1
+            if ":" in part:
+                client, _, often = part.partition(":")
+                n = int(often)
             lines += n
             if client in by:
                 by[client] += n

@@ -18,6 +18,8 @@ from querywright.progress import track
 
 CACHE = ".validated.jsonl"
 BATCH = 64
+PATIENCE = 5
+"""Calls without an answer, one after the other, after which the service counts as gone."""
 SHOWN_ONLY = {"fields", "from", "dotfield", "fetch_all"}
 """Parameters that change what of the hits is shown, not which records match."""
 
@@ -28,8 +30,22 @@ class Runs(Protocol):
     def run(self, call: Call) -> Any: ...
 
 
-def executor_for(api: API, server: str | None = None, records: Path | None = None) -> tuple[Runs, str]:
+def executor_for(
+    api: API,
+    server: str | None = None,
+    records: Path | None = None,
+    *,
+    http: bool = False,
+    rate: float | None = None,
+    allow_private: bool = False,
+) -> tuple[Runs, str]:
     """What runs the calls, with a name for what it answers from: a service's address and metadata, or a file's hash.
+
+    Args:
+        server: run over HTTP at this address; `http` at the definition's. An address is never taken from a log.
+        records: run on local records; None is what the definition names.
+        rate: requests a second.
+        allow_private: whether the definition's host may stand for a private address.
 
     Raises:
         QuerywrightError: the service does not answer, or there are no records.
@@ -37,10 +53,10 @@ def executor_for(api: API, server: str | None = None, records: Path | None = Non
     from querywright.api import records as sources
     from querywright.api.executors import EmbeddedExecutor, HttpExecutor
 
-    if server is None:
+    if server is None and not http:
         source = sources.source_of(api, records)
         return EmbeddedExecutor(api, records), f"records {sources.digest(source)}"
-    service = HttpExecutor(api, server)
+    service = HttpExecutor(api, server, rate=rate, allow_private=allow_private)
     about = service.run(Call(api, "metadata")).rows if "metadata" in api.endpoints else []
     return service, f"{service.base_url} {content_id(json.dumps(about, sort_keys=True))}"
 
@@ -114,34 +130,51 @@ def _write(file: Any, row: dict[str, Any]) -> None:
     file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def run_one(executor: Runs, call: Call) -> Result:
-    """The hit count of a call, or why the service refused it.
-
-    Raises:
-        QuerywrightError: the service can't be reached (retryable): nothing is learned about the call.
-    """
+def run_one(executor: Runs, call: Call) -> Result | QuerywrightError:
+    """The hit count of a call, or why the service refused it; where it did not answer, that error: it is no verdict."""
     try:
         return Result(total=int(executor.run(call).total))
     except QuerywrightError as error:
-        if error.retryable:
-            raise
-        return Result(error=str(error)[:200])
+        return error if error.retryable else Result(error=str(error)[:200])
 
 
 def validate(calls: Sequence[Call], executor: Runs, cache: Cache, what: str = "run", workers: int = 1) -> list[Result]:
-    """The result of each call, in order; what `cache` knows is not run again."""
+    """The result of each call, in order; what `cache` knows is not run again.
+
+    A call that gets no answer is tried again when the others are done. Where the service answers others, and that call
+    still not, it has failed; the run goes on.
+
+    Raises:
+        QuerywrightError: the service can't be reached; what was learned is kept, the same command goes on.
+    """
     keys = [(probe(call).canonical, call) for call in calls]
-    todo = list({key: probe(call) for key, call in keys if key not in cache.known}.items())
+    todo = {key: probe(call) for key, call in keys if key not in cache.known}
     if todo:
         with cache.adding() as add, ThreadPoolExecutor(max_workers=workers) as pool:
-            for key, result in track(_results(executor, todo, pool, workers), what, total=len(todo)):
+            later: list[str] = []
+            answered, silent = "", 0
+            for key, result in track(_results(executor, [*todo.items()], pool, workers), what, total=len(todo)):
+                if isinstance(result, QuerywrightError):
+                    later.append(key)
+                    silent += 1
+                    if silent >= PATIENCE:
+                        raise result
+                    continue
+                answered, silent = key, 0
+                add(key, result)
+            for key in later:
+                result = run_one(executor, todo[key])
+                if isinstance(result, QuerywrightError):
+                    if not answered or isinstance(run_one(executor, todo[answered]), QuerywrightError):
+                        raise result
+                    result = Result(error=f"no answer: {result}"[:200])
                 add(key, result)
     return [cache.known[key] for key, _ in keys]
 
 
 def _results(
     executor: Runs, todo: list[tuple[str, Call]], pool: ThreadPoolExecutor, workers: int
-) -> Iterator[tuple[str, Result]]:
+) -> Iterator[tuple[str, Result | QuerywrightError]]:
     for start in range(0, len(todo), BATCH):  # in batches, so that Ctrl-C waits for few
         batch = todo[start : start + BATCH]
         calls = (call for _, call in batch)
