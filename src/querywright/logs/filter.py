@@ -102,8 +102,14 @@ def _endpoints(paths: tuple[str, ...], prefixes: tuple[str, ...]) -> re.Pattern[
 
 def is_endpoint(api: API, path: str) -> bool:
     """Whether a path is one of the API's endpoints, of any version that it reads."""
-    paths = tuple(path for e in api.endpoints.values() for path in (e.path, *e.aliases))
-    return _endpoints(paths, tuple(api.version_prefixes)).match(path) is not None
+    known = _PATTERNS.get(id(api))
+    if known is None or known[0] is not api:
+        paths = tuple(path for e in api.endpoints.values() for path in (e.path, *e.aliases))
+        known = _PATTERNS[id(api)] = api, _endpoints(paths, tuple(api.version_prefixes))
+    return known[1].match(path) is not None
+
+
+_PATTERNS: dict[int, tuple[API, re.Pattern[str]]] = {}
 
 
 def of_request(method: str, status: bytes, agent: str) -> str | None:

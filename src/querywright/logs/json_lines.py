@@ -78,24 +78,38 @@ def keys_of(rows: Sequence[Any], options: Options) -> dict[str, list[str]]:
 
 def reader(keys: dict[str, list[str]], options: Options) -> Read:
     """A reader of JSON lines that looks for each role under its keys."""
-    # one lookup for a plain name; dots need a walk
-    lookups = [(role, [(key, "." in key) for key in names]) for role, names in keys.items() if names]
+
+    def finder(role: str) -> Callable[[dict[str, Any]], bytes]:
+        names = [(key, "." in key) for key in keys.get(role, ())]
+
+        def find(row: dict[str, Any]) -> bytes:
+            for key, deep in names:
+                value = row.get(key)
+                if value.__class__ is str:
+                    if value:
+                        return value.encode(errors="replace")  # type: ignore[no-any-return]
+                    continue
+                if value is None and deep:
+                    value = dig(row, key)
+                if value is not None and (found := _bytes(value, role)):
+                    return found
+            return b""
+
+        return find
+
+    request, path, query, method, status, agent, client = map(finder, ROLES)
     where = options.where
 
     def read(line: bytes) -> Hit | str:
         row = load(line)
         if not isinstance(row, dict):
             return MALFORMED
-        values: dict[str, bytes] = {}
-        for role, names in lookups:
-            for key, deep in names:
-                value = dig(row, key) if deep else row.get(key)
-                if value is not None and (found := _bytes(value, role)):
-                    values[role] = found
-                    break
         if where and any(_said(dig(row, key)) != value for key, value in where):
             return WHERE
-        return hit(values)
+        whole = request(row)
+        target = b"" if whole[:1] not in b"/-" else path(row)
+        more = query(row) if target and b"?" not in target else b""
+        return hit(whole, target, more, method(row), status(row), agent(row), client(row))
 
     return read
 

@@ -112,12 +112,13 @@ def _value(name: str, before: str, following: tuple[str, str], *, last: bool) ->
     if last:
         return _SHAPES.get(name, rb"[^\n]*+")
     if literal.startswith('"') and before.endswith('"'):
-        return rb'(?:[^"\\\n]|\\.)*+'
+        return rb'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'
     if literal.startswith(" ") and name in _SHAPES:
         return _SHAPES[name] if name != "request" else _SHAPES[name] + rb"|[^ \n]++"
     if len(literal) == 1:
         return rb"[^\n" + re.escape(literal.encode()) + rb"]*+"
-    return rb"(?:(?!" + re.escape(literal.encode()) + rb")[^\n])*+"
+    whole, other = re.escape(literal.encode()), rb"[^\n" + re.escape(literal[0].encode()) + rb"]*+"
+    return other + rb"(?:(?!" + whole + rb")[^\n]" + other + rb")*+"
 
 
 def reader(text: str) -> Read:

@@ -142,17 +142,29 @@ RULES = (
 )  # fmt: skip
 
 _LONG = re.compile(r"\b[\w-]{24}")
-_NUMBERS = re.compile(r"\d{13}|\d{4}[ -]\d{4,6}[ -]\d|\+\d|\(\d{3}\)|\d{3}[.-]\d{2,3}[.-]\d{4}")
+_DIGITS = re.compile(r"\d{13}")
+_NUMBERS = re.compile(r"\d{4}[ -]\d{4,6}[ -]\d|\+\d|\(\d{3}\)|\d{3}[.-]\d{2,3}[.-]\d{4}")
 _ACCOUNT = re.compile(r"\b[A-Z]{2}\d\d ?[A-Z0-9]{4}")
+
+
+def _numbers(text: str) -> object:
+    parted = "-" in text or " " in text or "+" in text or "(" in text or text.count(".") > 1
+    return (parted and _NUMBERS.search(text)) or _DIGITS.search(text)
+
+
 _SIEVES: dict[str, Callable[[str], object]] = {
     "long": _LONG.search,
-    "numbers": _NUMBERS.search,
+    "numbers": _numbers,
     "account": _ACCOUNT.search,
     "dots": lambda text: text.count(".") > 2,
     "colons": lambda text: text.count(":") > 4 or text.count("-") > 4 or "::" in text,
 }
-_BY_HINT = [(hint, rule) for rule in RULES for hint in rule.hints]
 _BY_SIEVE = [(sieve, [r for r in RULES if r.sieve == name]) for name, sieve in _SIEVES.items()]
+_BY_HINT: dict[str, list[tuple[str, Rule]]] = {}
+for _rule in RULES:
+    for _hint in _rule.hints:  # under a rare character of the hint, so that most hints are never looked for
+        _rare = next((c for c in "@_-.:([{" if c in _hint), "")
+        _BY_HINT.setdefault(_rare, []).append((_hint, _rule))
 
 _ENTITY = re.compile(r"&#(?:x([0-9a-f]{1,6})|(\d{1,7}));?|\\(?:u00|x)([0-9a-f]{2})", re.I)
 
@@ -180,7 +192,7 @@ def _entity(found: re.Match[str]) -> str:
 def suspects(text: str) -> list[Rule]:
     """The rules that are worth trying on a plain text, or on any part of it. None for almost every request."""
     lower = text.lower()
-    found = [rule for hint, rule in _BY_HINT if hint in lower]
+    found = [rule for rare, hints in _BY_HINT.items() if rare in lower for hint, rule in hints if hint in lower]
     for sieve, rules in _BY_SIEVE:
         if sieve(text):
             found += rules

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from querywright.errors import QuerywrightError, did_you_mean
@@ -52,10 +53,15 @@ def w3c(header: str) -> Read:
             return MALFORMED
         said = row[agent] if agent >= 0 and row[agent] != b"-" else b""
         if said:
-            said = unquote_to_bytes(said) if tabs else said.replace(b"+", b" ")
+            said = _decoded(said) if tabs else said.replace(b"+", b" ")
         return row[client] if client >= 0 else b"", request, code, said
 
     return read
+
+
+@lru_cache(maxsize=4096)
+def _decoded(agent: bytes) -> bytes:
+    return unquote_to_bytes(agent)
 
 
 def delimiter_of(header: str) -> str:
@@ -101,6 +107,7 @@ def table(header: str, options: Options) -> Read:
     if at["path"] < 0 and at["request"] < 0:
         raise QuerywrightError("no column holds the path", hint=f"--key path=COLUMN, of: {', '.join(names)}"[:500])
     where = [(place[key], value.encode()) for key, value in options.where]
+    places = [at[role] for role in ROLES]
     split = _splitter(delimiter_of(header).encode())
     count, first = len(names), header.encode(errors="surrogateescape").strip()
 
@@ -112,27 +119,27 @@ def table(header: str, options: Options) -> Read:
             return HEADER
         if any(row[n] != value for n, value in where):
             return WHERE
-        return hit({role: row[n] for role, n in at.items() if n >= 0})
+        return hit(*(row[n] if n >= 0 else b"" for n in places))
 
     return read
 
 
-def hit(values: dict[str, bytes]) -> Hit | str:
-    """A hit from the values of the roles that a row has."""
-    request = values.get("request", b"")
-    if not request or request[:1] in b"/-":
-        path = (values.get("path") or request).strip()
+def hit(
+    request: bytes, path: bytes, query: bytes, method: bytes, status: bytes, agent: bytes, client: bytes
+) -> Hit | str:
+    """A hit from what stands under the roles, empty where nothing does. A whole request line goes before a path."""
+    if request[:1] in b"/-":
+        path = (path or request).strip()
         if not path or path == b"-":
             return MALFORMED
-        query = values.get("query", b"")
         if query and query != b"-" and b"?" not in path:
             path = b"%s?%s" % (path, query.removeprefix(b"?"))
-        method = values.get("method", b"").upper() or b"GET"
         # some formatters keep the whole request line under the path's name
-        request = path if path[:1] not in b"/hH" and re.match(rb"[A-Z]{3,16} \S", path) else b"%s %s" % (method, path)
-    status = values.get("status", b"").strip()
-    code = STATUS.get(b" " + status, b"")
-    return values.get("client", b""), request, code, values.get("agent", b"")
+        request = path if _LINE.match(path) else b"%s %s" % (method.upper() or b"GET", path)
+    return client, request, STATUS.get(b" " + status.strip(), b""), agent
+
+
+_LINE = re.compile(rb"[A-Z]{3,16} \S")
 
 
 def _splitter(separator: bytes) -> Callable[[bytes], list[bytes] | None]:
