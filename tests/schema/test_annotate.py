@@ -29,7 +29,8 @@ from querywright.schema.annotate import MEMORY, Report, Sources, annotate
 from querywright.schema.annotator import open_annotator
 from querywright.schema.asking import ANSWERS, Asker
 from querywright.schema.evidence import Evidence
-from querywright.schema.words import Item
+from querywright.schema.glossary import load_glossary
+from querywright.schema.words import Item, Wording
 
 NAMES = [f"part{i:02}.value" for i in range(12)] + [f"shared.leaf{i:02}" for i in range(18)]
 
@@ -63,7 +64,7 @@ def asked_for(messages: list[dict[str, str]]) -> list[str]:
 def answer(names: list[str]) -> str:
     synonyms = "{} thing|the book's thing"
     return json.dumps(
-        {n: {"description": f"What {n} holds in a book", "synonyms": synonyms.format(n).split("|")} for n in names}
+        {n: {"description": f"What {n} holds in a book", "synonyms": synonyms.format(n.replace(".", " ")).split("|")} for n in names}
     )
 
 
@@ -98,7 +99,7 @@ def test_every_field_is_described_and_the_definition_still_loads(definition: Pat
     assert (report.items, report.by_model, report.by_words, report.missing) == (30, 30, 0, [])
     for name, field in load(str(definition)).fields.items():
         assert field.description == f"What {name} holds in a book."
-        assert field.synonyms[:2] == (f"{name} thing", "book's thing")
+        assert field.synonyms[:2] == (name.replace(".", " ") + " thing", "book's thing")
         assert len(field.synonyms) == len({s.lower() for s in field.synonyms}) <= 6
 
 
@@ -139,7 +140,7 @@ def test_a_person_wins(definition: Path) -> None:
     run(definition, Writer())
     path = definition / "fields.csv"
     text = path.read_text().replace("What shared.leaf03 holds in a book.", "Our own words.")
-    path.write_text(text.replace("shared.leaf04 thing|book's thing", "plot"))
+    path.write_text(text.replace("shared leaf04 thing|book's thing", "plot"))
     report = run(definition, Writer(lambda names, _: answer(names).replace("holds", "keeps")))
     assert report.asked == 0  # the edit changes no prompt
     rows = table(definition)
@@ -261,6 +262,25 @@ def test_what_is_believed(said: Any, kept: str | None) -> None:
     found = ask.read(f"Sure! ```json\n{text}\n```", items)
     assert (found["a.n"].description if found else None) == kept
     assert not found or found["a.n"].synonyms == ("name",)
+
+
+def test_a_description_is_about_its_name() -> None:
+    item = Item("fields", "cadd.phred", "float", examples=("10", "20"))
+    anchors = {item.name: Wording([item], load_glossary(), "variant").anchors(item)}
+    assert "score" in anchors["cadd.phred"]
+    for said, believed in (("The code of this variant", False), ("How harmful it is, as a scaled score", True)):
+        text = json.dumps({item.name: {"description": said, "synonyms": ["10", "cadd.raw", "A_B", "CADD score"]}})
+        found = ask.read(text, [item], anchors)
+        assert bool(found) is believed
+        assert not found or found[item.name].synonyms == ("CADD score",)
+    unknown = Item("fields", "qqzz", "keyword")
+    assert not Wording([unknown], load_glossary(), "variant").anchors(unknown)
+
+
+def test_a_description_that_was_cut_off_is_none() -> None:
+    item = Item("fields", "f", "keyword")
+    long = "The words of a book that go on and on " * 5
+    assert not ask.read(json.dumps({"f": {"description": long[: ask.CUT], "synonyms": []}}), [item])
 
 
 def test_one_text_for_everything_describes_nothing() -> None:

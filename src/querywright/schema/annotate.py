@@ -113,7 +113,7 @@ def annotate(
     by = "names"
     if engine is not None:
         by = str(engine.describe().get("model") or engine.describe().get("engine"))
-        asker = Asker(engine, api, evidence, work, batch)
+        asker = Asker(engine, api, evidence, work, batch, {i.name: wording.anchors(i) for i in items})
         told = _ask(asker, items, {(i.table, i.name) for i in wanted}, guesses)
         report.asked, report.kept = asker.asked, asker.kept
         report.missing = [i.name for i in wanted if (i.table, i.name) not in told]

@@ -12,20 +12,22 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from querywright.api.definition import API
 from querywright.artefacts import content_id
 from querywright.engines.base import Grammar, Message
 from querywright.schema.evidence import Evidence, clean, part
-from querywright.schema.words import Item, Words
+from querywright.schema.words import Item, Words, content
 
 LONGEST = 200  # characters of a description
+CUT = 160  # characters at which a local model is cut off
 SYNONYMS = 6
 TOKENS_EACH, TOKENS_MORE = 110, 80
 _FORBIDDEN = re.compile(
     r"https?:|www\.|<[a-z/]|[\x00-\x1f\x7f\ud800-\udfff\ufffd{}]|"
-    r"\b(?:ignore|disregard)\b.{0,30}\b(?:instruction|previous|above)|as an ai\b|system prompt|"
+    r"\b(?:ignore|disregard)\b.{0,30}\b(?:instruction|previous|above)|as an ai\b|system prompt|its name reads|"
     r"\bi (?:can|am|will|cannot)\b",
     re.I,
 )  # fmt: skip
@@ -79,7 +81,7 @@ def schema(items: Sequence[Item], *, local: bool) -> Grammar:
     Args:
         local: also bound lengths and white space, which hosted servers do not take.
     """
-    text: dict[str, Any] = {"type": "string", "minLength": 12, "maxLength": 160} if local else {"type": "string"}
+    text: dict[str, Any] = {"type": "string", "minLength": 12, "maxLength": CUT} if local else {"type": "string"}
     word: dict[str, Any] = {"type": "string", "minLength": 2, "maxLength": 40} if local else {"type": "string"}
     bounds: dict[str, Any] = {"minItems": 2, "maxItems": 4} if local else {}
     one = {
@@ -95,13 +97,18 @@ def schema(items: Sequence[Item], *, local: bool) -> Grammar:
     return Grammar(json.dumps({**whole, "additionalProperties": False}), "json")
 
 
-def read(text: str, items: Sequence[Item]) -> dict[str, Words]:
+def read(
+    text: str, items: Sequence[Item], anchors: Mapping[str, frozenset[str]] = MappingProxyType({})
+) -> dict[str, Words]:
     """What an answer says of the names that were asked for, as far as it can be used; never raises.
 
     A description that more than two names share is no description of any of them.
+
+    Args:
+        anchors: for each name, words of which its description has to hold one (see `words.Wording.anchors`).
     """
     raw = _object(text)
-    found = {i.name: words for i in items if (words := _words(i.name, raw.get(i.name))) is not None}
+    found = {i.name: words for i in items if (words := _words(i, raw.get(i.name), anchors.get(i.name))) is not None}
     shared = Counter(w.description for w in found.values())
     return {name: w for name, w in found.items() if shared[w.description] <= 2}
 
@@ -125,19 +132,23 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def _words(name: str, value: object) -> Words | None:
+def _words(item: Item, value: object, anchors: frozenset[str] | None) -> Words | None:
+    name = item.name
     if not isinstance(value, dict):
         return None
     said = value.get("description")
-    if not isinstance(said, str) or _FORBIDDEN.search(said):
+    if not isinstance(said, str) or _FORBIDDEN.search(said) or (len(said) >= CUT and said.rstrip()[-1:] not in ".!?"):
         return None
     text = re.split(r"(?<=[a-z)\d][.!?])\s+(?=[A-Z])", clean(said), maxsplit=1)[0].strip(" \"'").rstrip(".;:, ")
     words = re.findall(r"\w+", text.lower())
     if not 8 <= len(text) <= LONGEST or len(words) < 2 or text.lower() == name.lower() or _stutters(words):
         return None
+    if anchors and not anchors & content(text):
+        return None
     listed = value.get("synonyms")
+    known = {v.lower() for v in (name, *item.examples, *item.values)}  # a value is no name of its field
     kept = dict.fromkeys(
-        s for s in map(_synonym, listed if isinstance(listed, list) else []) if s and s.lower() != name.lower()
+        s for s in map(_synonym, listed if isinstance(listed, list) else []) if s and s.lower() not in known
     )
     sentence = text if re.match(r"\w+[A-Z]", text) else text[0].upper() + text[1:]
     return Words(sentence + ".", tuple(kept)[:SYNONYMS])
@@ -147,8 +158,9 @@ def _synonym(value: object) -> str:
     if not isinstance(value, str) or _FORBIDDEN.search(value):
         return ""
     text = re.sub(r"^(?:the|a|an)\s+", "", clean(value).strip(" .,;:\"'"), flags=re.I)
-    short = 2 <= len(text) <= 60 and len(text.split()) <= 8 and "|" not in text
-    return text if short and re.search(r"[^\W_]", text) and not _stutters(re.findall(r"\w+", text.lower())) else ""
+    odd = re.search(r"[|_]|[a-z]{3}\.[a-z]{3}|\w{25}", text, re.I) or _stutters(re.findall(r"\w+", text.lower()))
+    short = 2 <= len(text) <= 60 and len(text.split()) <= 8 and len(re.findall(r"[^\W\d]", text)) > 1
+    return text if short and not odd else ""
 
 
 def _stutters(words: list[str]) -> bool:

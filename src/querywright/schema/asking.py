@@ -36,6 +36,7 @@ class Asker:
     Attributes:
         folder: where the answers are kept.
         batch: items of a prompt in the first round.
+        anchors: words of which each description has to hold one.
         wait: how to sleep; a test's own takes no time.
         asked: prompts that were sent, `kept` those that the folder had.
     """
@@ -45,6 +46,7 @@ class Asker:
     evidence: Evidence
     folder: Path
     batch: int = BATCH
+    anchors: Mapping[str, frozenset[str]] = field(default_factory=dict)
     wait: Callable[[float], None] = time.sleep
     asked: int = 0
     kept: int = 0
@@ -96,7 +98,7 @@ class Asker:
         """One prompt's words. `again`: the same prompt failed before, so the answer is drawn with some chance."""
         messages = ask.prompt(self.api, items, self.evidence, guesses)
         key = content_id(json.dumps([self._about, messages, again]), 24)
-        words = ask.read(self._known.get(key, ""), items)
+        words = ask.read(self._known.get(key, ""), items, self.anchors)
         if words:
             self.kept += 1
             return words
@@ -105,7 +107,7 @@ class Asker:
         if text:
             self._known[key] = text
             self._keep(key, text)
-        return ask.read(text, items)
+        return ask.read(text, items, self.anchors)
 
     def _generate(self, messages: list[dict[str, str]], items: Sequence[Item], again: bool, state: str) -> str:
         grammar = None if self._free else ask.schema(items, local=self._local)

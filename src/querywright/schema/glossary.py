@@ -44,6 +44,11 @@ class Glossary:
         """Whether a level is a proper name, such as a database."""
         return level.lower() in self.names
 
+    def knows(self, word: str) -> bool:
+        """Whether a word of a name stands in the glossary."""
+        key = word.lower()
+        return key in self.names or key in self.words or key in self.common
+
     def _known(self, key: str) -> tuple[str, ...]:
         if key in self.names:
             return (self.names[key],)

@@ -17,6 +17,7 @@ from querywright.schema.glossary import Glossary
 
 MOST_SYNONYMS = 6
 _FLAGS = {"is", "has"}
+_SMALL = frozenset(["the", "this", "that", "and", "for", "with", "from", "which", "such", "its", "all", "not", "are"])
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,14 @@ class Wording:
     def words(self, item: Item) -> Words:
         """A description of one sentence and up to six synonyms, all of them noun phrases."""
         return Words(self.docs.get(item.name) or self._sentence(item), self._synonyms(item))
+
+    def anchors(self, item: Item) -> frozenset[str]:
+        """Words of which a description of the item holds one, if it is about it; none where its name says nothing."""
+        leaf = re.split(r"[\W_]+", item.levels[-1])
+        if not any(self.glossary.knows(w) for w in [item.levels[-1], *leaf]):
+            return frozenset()
+        readings = [r for level in item.levels for words in self.glossary.readings(level) for r in words]
+        return content(" ".join([*readings, *self._synonyms(item), self.docs.get(item.name, "")])) - content(self.noun)
 
     # --- phrases ---
     def _readings(self, item: Item, level: int) -> list[tuple[str, ...]]:
@@ -204,3 +213,9 @@ def _listed(words: list[str], last: str = "and") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
+
+
+def content(text: str) -> frozenset[str]:
+    """The words of a text that carry its sense, in the singular."""
+    words = re.findall(r"[a-z0-9]+", text.lower())
+    return frozenset(_singular(w) for w in words if len(w) > 2 and w not in _SMALL)
