@@ -14,6 +14,7 @@ from querywright.api.grammar import build
 from querywright.errors import QuerywrightError
 from querywright.schema.import_openapi import read_openapi
 from querywright.schema.import_schema import Options, import_schema
+from querywright.schema.openapi_paths import name_placeholders
 from querywright.schema.sources import Source, load_yaml, read_source
 from querywright.schema.write import read_rows
 
@@ -158,13 +159,24 @@ def test_endpoints_have_their_names_paths_and_needs(pets: API) -> None:
     assert {n: (e.path, e.required) for n, e in pets.endpoints.items()} == {
         "list_pets": ("/api/v2/pets", ()),
         "pets_pet_id_visits_year": ("/api/v2/pets/{petId}/visits/{year}", ("petId", "year")),
-        "pets_id": ("/api/v2/pets/{id}", ()),
+        "pets_id": ("/api/v2/pets/{petId}", ("petId",)),  # one name for one place
         "search": ("/api/v2/search", ("text",)),
     }
     assert pets.endpoints["list_pets"].description == "Pets that fit"
     assert "limit" in pets.endpoints["list_pets"].params  # the path's own parameters count
     assert pets.unwritten == ("old",)
     assert pets.ignored_params == ("key",)  # a key has no place in a call
+
+
+def test_one_place_in_paths_has_one_name() -> None:
+    assert name_placeholders(["/pets/{id}", "/pets/{petId}/toys/{id}", "/shops/{id}/", "/a/{x}", "/a/{y}/b/{x}"]) == {
+        "/pets/{id}": {"id": "petId"},
+        "/pets/{petId}/toys/{id}": {"petId": "petId", "id": "toy_id"},
+        "/shops/{id}/": {"id": "shop_id"},
+        "/a/{x}": {"x": "x"},
+        "/a/{y}/b/{x}": {"y": "x", "x": "x_2"},
+    }
+    assert name_placeholders(["/gene/{id}"], keep_id=True) == {"/gene/{id}": {"id": "id"}}
 
 
 def test_fields_of_the_records_inside_a_page(pets: API) -> None:
@@ -194,7 +206,7 @@ def test_what_is_left_out_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
         "it holds an object: where, place",
         "style pipeDelimited: kinds",
         "(content): filter",
-        "endpoints that need what a definition can't hold: /api/v2/by-place",
+        "endpoints that need what a definition can't hold: /by-place",
         "served at another address (files.example): /files",
         "key (apiKey in query), login (http)",
         "slow: its pattern is left out",

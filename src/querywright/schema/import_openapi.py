@@ -12,6 +12,7 @@ from querywright.errors import QuerywrightError
 from querywright.schema.facts import Fact, some
 from querywright.schema.openapi_answer import answer_fields
 from querywright.schema.openapi_param import NotTaken, Taken, clipped, take
+from querywright.schema.openapi_paths import endpoint_name, name_placeholders
 from querywright.schema.openapi_read import At, open_document
 from querywright.schema.sources import Source
 
@@ -62,14 +63,17 @@ def read_openapi(source: Source, name: str, base_url: str = "", query_param: str
     params: dict[str, Taken] = {}
     endpoints: dict[str, Any] = {}
     within: set[str] = set()
-    for path, at, operation in _operations(root, told):
+    operations = list(_operations(root, told))
+    placeholders = name_placeholders([path for path, _, _ in operations], keep_id=bool(query_param))
+    for path, at, operation in operations:
         if other := _elsewhere(root, at, operation):
             told.left_out.setdefault(f"served at another address ({other})", []).append(path)
             continue
-        endpoint = _endpoint(prefix + path, at, operation, params, told)
+        endpoint = _endpoint(path, placeholders[path], at, operation, params, told)
         if endpoint is None:
             continue
-        endpoints[_endpoint_name(path, operation.text("operationId"), endpoints)] = endpoint
+        endpoint["path"] = prefix + endpoint["path"]
+        endpoints[endpoint_name(path, operation.text("operationId"), endpoints)] = endpoint
         if len(told.fields) < MOST_FIELDS:
             fields, container = answer_fields(operation, MOST_FIELDS)
             within |= {container} if container else set()
@@ -142,21 +146,15 @@ def _elsewhere(root: At, at: At, operation: At) -> str:
     return host if host and (main is None or host != urlsplit(main.text("url")).netloc) else ""
 
 
-def _endpoint_name(path: str, operation_id: str, taken: dict[str, Any]) -> str:
-    """A name for an endpoint: its operationId in small letters and underlines, else the words of its path."""
-    made = re.sub(r"\W", "_", path) + "_get"  # what FastAPI puts behind a function's name
-    words = operation_id.removesuffix(made) or re.sub(r"[{}]", "", path)
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words)
-    base = re.sub(r"[^a-z0-9]+", "_", snake.lower()).strip("_")
-    base = base if re.match(r"[a-z]", base) else f"get_{base}".rstrip("_")
-    name, n = base, 2
-    while name in taken:
-        name, n = f"{base}_{n}", n + 1
-    return name
+def _endpoint(
+    path: str, renamed: dict[str, str], at: At, operation: At, params: dict[str, Taken], told: Described
+) -> dict[str, Any] | None:
+    """An endpoint's keys; None where it can't be called with what a definition holds.
 
-
-def _endpoint(path: str, at: At, operation: At, params: dict[str, Taken], told: Described) -> dict[str, Any] | None:
-    """An endpoint's keys; None where it can't be called with what a definition holds."""
+    Args:
+        renamed: the names that the placeholders of `path` get.
+        params: gets the endpoint's parameters.
+    """
     names: list[str] = []
     required: list[str] = []
     taken: dict[str, Taken] = {}
@@ -167,9 +165,11 @@ def _endpoint(path: str, at: At, operation: At, params: dict[str, Taken], told: 
         if where not in ("query", "path"):
             told.left_out.setdefault(f"{where} parameters", []).append(name)
             continue
-        if not name or (where == "path" and "{" + name + "}" not in path):
-            told.left_out.setdefault("parameters without a place", []).append(name or "?")
+        stray = name not in renamed if where == "path" else name in renamed.values()
+        if stray or not re.fullmatch(r"[^\s&=#%|{}?+\"<>\\^`]{1,100}", name):
+            told.left_out.setdefault("parameters whose name has no place in a call", []).append(name or "?")
             continue
+        name = renamed[name] if where == "path" else name
         if where == "path" and name == "id":
             continue  # a record's id has a place of its own in a call
         try:
@@ -184,7 +184,8 @@ def _endpoint(path: str, at: At, operation: At, params: dict[str, Taken], told: 
         names.append(name)
         if one.required:
             required.append(name)
-    for name in re.findall(r"\{([^{}]+)\}", path):
+    path = re.sub(r"\{([^{}]+)\}", lambda m: "{" + renamed[m[1]] + "}", path)
+    for name in renamed.values():
         if name not in names and name != "id":
             told.notes.append(f"{path}: {name} is not described; taken as text")
             taken[name] = Taken({"kind": "text"}, _row(name), True)
@@ -242,9 +243,7 @@ def _mixed(params: dict[str, Taken]) -> list[str]:
         notes.append(f"of another kind at another endpoint ({len(several)}): {told}")
     wider = [n for n, t in params.items() if "different limits" in t.kinds and n not in several]
     if wider:
-        notes.append(
-            f"with other limits at another endpoint, they take what any takes ({len(wider)}): {some(wider)}"
-        )
+        notes.append(f"with other limits at another endpoint, they take what any takes ({len(wider)}): {some(wider)}")
     return notes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -189,6 +190,11 @@ def _list(name: str, schema: At, at: At, notes: list[str], inside: bool) -> dict
     if inside:
         raise NotTaken("it holds lists of lists")
     items = _kind(name, simplified(schema.get("items")), at, notes, inside=True)
+    split = [v for v in items.get("values", []) if "," in v]
+    if split:  # a comma stands between two items
+        notes.append(f"{name}: values with a comma in them are left out: {', '.join(map(repr, split[:3]))}")
+        items["values"] = [v for v in items["values"] if "," not in v]
+        items = items if items["values"] else {"kind": "text"}
     if items["kind"] == "boolean":
         items = {"kind": "enum", "values": ["true", "false"]}
     in_query = at.value.get("in") == "query"
@@ -220,7 +226,7 @@ def _bounds(name: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> int | float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return int(value) if value == int(value) else value
 

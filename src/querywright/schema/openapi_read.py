@@ -68,7 +68,7 @@ def _look_up(ref: str, resolver: Any) -> tuple[Any, Any]:
 
     try:
         found = resolver.lookup(ref)
-    except (problems.Unresolvable, problems.NoSuchResource) as error:
+    except (problems.Unresolvable, problems.NoSuchResource, TypeError, ValueError) as error:
         reason = error.__cause__ if isinstance(error.__cause__, QuerywrightError) else None
         raise reason or QuerywrightError(
             f"nothing is found at $ref {ref[:120]!r}", hint="correct the document, or bundle it into one file"
