@@ -37,8 +37,9 @@ def need(module: str, *, extra: str) -> ModuleType:
 
 def did_you_mean(word: str, known: list[str], n: int = 3) -> str:
     """`; did you mean 'a', 'b'?` for the nearest known words, else the empty string."""
-    import difflib
+    from rapidfuzz import fuzz, process
 
     folded = {k.lower(): k for k in known}
-    near = [folded[k] for k in difflib.get_close_matches(word.lower(), list(folded), n=n, cutoff=0.6)]
+    found = process.extract(word.lower(), [*folded], scorer=fuzz.ratio, limit=n, score_cutoff=60)
+    near = [folded[k] for k, _, _ in found]
     return f"; did you mean {', '.join(repr(k) for k in near)}?" if near else ""
