@@ -15,29 +15,14 @@ from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Any
 
-import yaml
-
 from querywright.api.definition import API
 from querywright.api.grammar import SPECIAL, alternatives, integer_terminal, mask_source, vocabulary_terminal
+from querywright.api.lexicon import lexicon
 from querywright.api.query import Term, escape, print_query
-from querywright.artefacts import data_dir
+from querywright.api.spoken import EDGE, MOST_WORDS, numbers
+from querywright.generate.ground_typed import typed_terminals
 
-_NUMBER_WORDS = {
-    "zero": 0, "no": 0, "none": 0, "one": 1, "single": 1, "first": 1, "once": 1, "two": 2, "second": 2, "couple": 2,
-    "pair": 2, "three": 3, "third": 3, "four": 4, "fourth": 4, "five": 5, "fifth": 5, "six": 6, "seven": 7, "eight": 8,
-    "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "dozen": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15,
-    "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40,
-    "fifty": 50,
-    "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000,
-}  # fmt: skip
-_UNITS = {
-    "dozen": 12, "hundred": 100, "k": 10**3, "kb": 10**3, "kbp": 10**3, "thousand": 10**3, "kilobase": 10**3,
-    "kilobases": 10**3, "m": 10**6, "mb": 10**6, "mbp": 10**6, "million": 10**6, "megabase": 10**6, "megabases": 10**6,
-    "billion": 10**9,
-}  # fmt: skip
-_EDGE = " \t\n.,;:!?\"'`()[]{}<>“”‘’«»…"
 _LONGEST = 10  # words of a phrase
-_MOST_WORDS = 80  # of a sentence; what follows offers no values
 
 
 @dataclass(frozen=True)
@@ -51,23 +36,23 @@ class Spans:
 
 def spans(sentence: str) -> Spans:
     """Collect what a sentence offers as values."""
-    raw = sentence.split()[:_MOST_WORDS]
+    raw = sentence.split()[:MOST_WORDS]
     words: dict[str, None] = {}
     for token in raw:
         words.update(dict.fromkeys(_parts(token)))
     for left, right in pairwise(raw):
-        a, b = left.strip(_EDGE), right.strip(_EDGE)
+        a, b = left.strip(EDGE), right.strip(EDGE)
         if a and b:
             words.update(dict.fromkeys((f"{a}-{b}", f"{a}_{b}", f"{a}{b}")))
-    numbers = list(dict.fromkeys([*_numbers(sentence, raw)]))
-    integers = sorted({int(n) for n in numbers if n.isdigit() and len(n) < 12})
-    return Spans(tuple(words), tuple(numbers), tuple(integers))
+    found = numbers(sentence)
+    integers = sorted({int(n) for n in found if n.isdigit() and len(n) < 12})
+    return Spans(tuple(words), tuple(found), tuple(integers))
 
 
 def _parts(token: str) -> list[str]:
     """The words that one run of characters may stand for: whole, without edges, in parts, in the singular."""
-    bare = token.strip(_EDGE)
-    found = [bare, token.strip(_EDGE + "*?~^"), re.sub(r"['’]s?$", "", bare)]
+    bare = token.strip(EDGE)
+    found = [bare, token.strip(EDGE + "*?~^"), re.sub(r"['’]s?$", "", bare)]
     found += re.split(r"[/,;:=|()\[\]{}<>\"'“”‘’&+]+", bare)
     found += [p for piece in re.split(r"[/,;=|()\"'“”‘’]+", bare) for p in re.split(r"[-–_.]", piece)]
     found += re.split(r"[*?]+", bare) if re.search(r"[*?]", bare) else []
@@ -81,7 +66,7 @@ def _parts(token: str) -> list[str]:
             found.append(word[:-2])
         if word.endswith("s"):
             found.append(word[:-1])
-    return [w.strip(_EDGE) for w in found if w.strip(_EDGE)]
+    return [w.strip(EDGE) for w in found if w.strip(EDGE)]
 
 
 def runs(sentence: str) -> str:
@@ -90,8 +75,8 @@ def runs(sentence: str) -> str:
     It nests (`gene( of( the( mouse)?)?)?`, once for each first word): compiled ten times faster than a list of runs.
     A hyphen and a space take each other's place; the last word may lose a plural's s.
     """
-    cleaned = re.sub(r"[\"“”\\\x00-\x1f\x7f\ufffd]", "", " ".join(sentence.split()[:_MOST_WORDS]))
-    pieces = re.split(r"([^\w%&#+*)\]]*[\s–-]+[^\w%&#+*]*)", cleaned.strip(_EDGE.replace(")", "").replace("]", "")))
+    cleaned = re.sub(r"[\"“”\\\x00-\x1f\x7f\ufffd]", "", " ".join(sentence.split()[:MOST_WORDS]))
+    pieces = re.split(r"([^\w%&#+*)\]]*[\s–-]+[^\w%&#+*]*)", cleaned.strip(EDGE.replace(")", "").replace("]", "")))
     words, gaps = pieces[::2], pieces[1::2]
 
     def after(i: int, left: int) -> str:
@@ -111,39 +96,6 @@ def _gap(text: str) -> str:
     return f"({plain}|[ \\-])" if text.strip() in ("", "-", "–") else plain
 
 
-def _numbers(sentence: str, raw: list[str]) -> list[str]:
-    found = [m.replace(",", "") for m in re.findall(r"\d[\d,]*(?:\.\d+)?", sentence)]
-    found += [part for m in re.findall(r"\d[\d,]*", sentence) for part in m.split(",") if part]
-    lower = [_spelt(w.strip(_EDGE).lower()) for w in raw]
-    for i, word in enumerate(lower):
-        values = [float(_NUMBER_WORDS[p]) for p in word.split("-") if p in _NUMBER_WORDS]
-        if values:
-            found += [_plain(v) for v in (*values, sum(values))]
-        match = re.fullmatch(r"([\d,]*\.?\d+)([a-z]*)", word)
-        if match:
-            values = [float(match[1].replace(",", ""))]
-            found += [_plain(values[0] * _UNITS[match[2]])] if match[2] in _UNITS else []
-        unit = _UNITS.get(lower[i + 1]) if i + 1 < len(lower) else None
-        if values and unit:
-            found += [_plain(v * unit) for v in values]
-    for match in re.finditer(r"([\d.]+)\s*(?:-|–|to|and)\s*([\d.]+)\s*([A-Za-z]+)", sentence):  # 1-2 Mb
-        unit = _UNITS.get(match[3].lower())
-        found += [_plain(float(n) * unit) for n in (match[1], match[2]) if unit and re.fullmatch(r"\d+\.?\d*", n)]
-    return [n for n in found if n]
-
-
-def _spelt(word: str) -> str:
-    """A number's word whose letters were swapped ("twnety")."""
-    if len(word) > 4 and word.isalpha() and word not in _NUMBER_WORDS:
-        near = [n for n in _NUMBER_WORDS if n[0] == word[0] and sorted(n) == sorted(word)]
-        return near[0] if near else word
-    return word
-
-
-def _plain(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
-
-
 # --- the terminals -------------------------------------------------------------------------------------------------
 def ground(api: API, sentence: str) -> str:
     """The grammar of an API's calls, as llguidance reads it, with values only from `sentence`.
@@ -152,15 +104,23 @@ def ground(api: API, sentence: str) -> str:
     no species where none is named, no offset where no number is.
     """
     offered = spans(sentence)
+    if api.query_language == "none":
+        terminals, without = typed_terminals(api, sentence, offered.words, [*api.params])
+        if any("{id}" in e.path for e in api.endpoints.values()):
+            terminals["ID"] = _ids(api, offered)
+        return mask_source(api, terminals, frozenset(without))
     terminals = _values(api, sentence, offered)
-    without = set()
+    usual = [n for n, p in api.params.items() if p.kind in ("number", "date", "enum", "list")]
+    typed, without = typed_terminals(api, sentence, offered.words, usual)
+    terminals |= typed
     for name, param in api.params.items():
         if param.kind == "integer":
-            terminals[integer_terminal(param)] = f"/{alternatives(_counts(offered, param.min or 0, param.max))}/"
+            high = None if param.max is None else int(param.max)
+            terminals[integer_terminal(param)] = f"/{alternatives(_counts(offered, int(param.min or 0), high))}/"
             if not offered.integers and name not in _SAID_WITHOUT_NUMBERS:
                 without.add(name)
-        if param.kind == "vocabulary" and param.numeric:
-            ids = [str(n) for n in offered.integers if 0 < n < 10**8]
+        if param.kind == "vocabulary":
+            ids = [str(n) for n in offered.integers if 0 < n < 10**8] if param.numeric else []
             said = [*mentioned(api, param.vocabulary, sentence), *ids]
             terminals[vocabulary_terminal(param)] = f"/{alternatives(said or ['0'])}/"
             without |= set() if said else {name}
@@ -216,14 +176,15 @@ def _values(api: API, sentence: str, offered: Spans) -> dict[str, str]:
         "TAIL": r"/(~[0-9]?)?(\^[0-9]+(\.[0-9]+)?)?/",
         "INNER": f"/{alternatives([v for v in values if v[0] not in _FIRST_ONLY])}/",
         "WORD": "(VALUE (WILD INNER?)* | WILD (INNER WILD?)?) TAIL",
-        "PHRASE": f'/"{phrases}"/ TAIL',
+        "PHRASE": f'/"({phrases}|{known["phrases"]})"/ TAIL' if known["phrases"] else f'/"{phrases}"/ TAIL',
         "SOME": f"/{alternatives(bounds or ['0'])}/",
         "RANGE": r'/[\[{]/ ("*" | "-"? SOME) " TO " ("*" | "-"? SOME) /[\]}]/',
         "COMPARE": r"/[<>]=?-?/ SOME",
-        "ID": f"/{alternatives([w for w in offered.words if _ID.fullmatch(w)] or ['0'])}/",
+        "ID": _ids(api, offered),
     }
     if api.intervals:
-        names = [a for a in (api.intervals.model_extra or {}) if re.fullmatch(r"[a-z]{2}[0-9]{1,2}", a)]
+        known_assemblies = api.intervals.model_extra or {} if api.intervals.prefixed else {}
+        names = [a for a in known_assemblies if re.fullmatch(r"[a-z]{2}[0-9]{1,2}", a)]
         chromosomes = [w for w in offered.words if re.fullmatch(r"[0-9A-Za-z_]{1,12}", w)]
         assembly = rf"({alternatives(names)}\.)?" if names else ""
         ends = alternatives(whole or ["0"])
@@ -251,10 +212,9 @@ def _word(text: str) -> str:
 @lru_cache(maxsize=8)
 def _known(api: API) -> dict[str, Any]:
     """Values that need no span: ids of vocabularies, and values that people say as a noun ("pseudogenes")."""
-    path = data_dir() / "apis" / api.name / "lexicon.yaml"
-    lexicon: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    numbers = [str(n) for values in (lexicon.get("other_values") or {}).values() for n in values]
-    words = [str(v) for values in (lexicon.get("nouns_for") or {}).values() for v in values]
+    own = lexicon(api)
+    ids = [str(n) for values in (own.get("other_values") or {}).values() for n in values]
+    words = [str(v) for values in (own.get("nouns_for") or {}).values() for v in values]
     named = [str(v) for vocabulary in api.vocabularies.values() for v in vocabulary.values()]
     flags = ["true", "false"] if any(f.type == "boolean" for f in api.fields.values()) else []
     spoken = {
@@ -263,10 +223,13 @@ def _known(api: API) -> dict[str, Any]:
             for name, forms in names.items()
             if isinstance(forms, dict)
         }
-        for vocabulary, names in (lexicon.get("vocabularies") or {}).items()
+        for vocabulary, names in (own.get("vocabularies") or {}).items()
         if isinstance(names, dict)
     }
-    return {"words": [*words, *numbers, *named, *flags], "spoken": spoken}
+    phrases = [escape(w) for w in words if re.fullmatch(r"[\w(),./-]+( [\w(),./-]+)+", w)]
+    known = [w for w in words if " " not in w]
+    values = [*known, *ids, *named, *flags]
+    return {"words": values, "phrases": alternatives(phrases) if phrases else "", "spoken": spoken}
 
 
 # What the grammar's own terminals take; a word that needs another spelling is left out. See `grammar.WRITE`.
@@ -274,3 +237,23 @@ _WORD = re.compile(r"""([^\s"():\[\]{}^~\\<>&#%+\x00-\x20\x7f\uFFFD]|%2[356B]|\\
 _BOUND = re.compile(r"[0-9A-Za-z_.]([0-9A-Za-z_.:\-]*[0-9A-Za-z_.])?")
 _FIRST_ONLY = "\\"  # an escape at the start may be one that only a start needs (\-1)
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.\-]*")
+
+
+@lru_cache(maxsize=8)
+def _id_shapes(api: API) -> list[re.Pattern[str]]:
+    """What the grammar takes as a record's id; a shape is tried in the sentence's spelling and in its own case."""
+    shapes = [re.compile(entry.write or entry.shape) for entry in api.ids]
+    return shapes if api.id_refused else [*(s for s in shapes if ":" in s.pattern), _ID]
+
+
+def _spare(api: API) -> str:
+    """An id for a sentence that offers none, so that every call can still be finished."""
+    return next((e.example for e in api.ids if e.example), "0") if api.id_refused else "0"
+
+
+def _ids(api: API, offered: Spans) -> str:
+    words = chain.from_iterable(map(_cases, offered.words))
+    found = dict.fromkeys(w for w in words if any(shape.fullmatch(w) for shape in _id_shapes(api)))
+    if not api.ids:
+        found = dict.fromkeys(w for w in offered.words if _ID.fullmatch(w))
+    return f"/{alternatives(found or [_spare(api)])}/"

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from querywright.api.definition import API, Param, SchemaField
+from querywright.api.lexicon import lexicon
 from querywright.artefacts import data_dir, read_jsonl
 from querywright.engines.base import Message
 from querywright.errors import QuerywrightError, did_you_mean
@@ -66,15 +68,64 @@ def tuned_line(api: API) -> str:
 
 @lru_cache(maxsize=8)
 def explain(api: API) -> str:
-    """The API in the words of `data/prompts/zero_shot.md`."""
+    """The API in the words of `data/prompts/zero_shot.md`; `zero_shot_typed.md` where it has no query language."""
+    if api.query_language == "none":
+        return _explain_typed(api)
     shown = sorted((f for f in api.fields.values() if f.description), key=lambda f: -f.weight)[:_SHOWN_FIELDS]
-    params = api.endpoints["query"].params if "query" in api.endpoints else tuple(api.params)
-    lines = [f"- {name}={_takes(api, api.params[name])}" for name in params if name != "q"][:9]
+    names = next((e.params for e in api.endpoints.values() if "q" in e.params), tuple(api.params))
+    lines = [f"- {name}={_takes(api, api.params[name])}" for name in names if name not in ("q", *api.unwritten)][:9]
     paths = [f"- {e.path}{'?q=...' if 'q' in e.params else ''}" for e in api.endpoints.values()]
     return _template("zero_shot.md").strip().format(
         title=api.title, about=api.about, endpoints="\n".join(paths), parameters="\n".join(lines),
-        fields="\n".join(map(_field_line, shown)),
+        examples=_examples_of_fields(api), fields="\n".join(map(_field_line, shown)),
+        intervals="\n- chr1:1000-2000 is a stretch of a chromosome." if api.intervals else "",
     )  # fmt: skip
+
+
+def _examples_of_fields(api: API) -> str:
+    """Two searches in fields that the API has: one of a word, one of a phrase."""
+    usual = (lexicon(api).get("draw") or {}).get("names", [])
+    asked = (f for f in api.fields.values() if f.examples and f.indexed)
+    ranked = sorted(asked, key=lambda f: (f.name not in usual, -f.weight))
+    word = next((f"{f.name}:{e}" for f in ranked for e in f.examples if re.fullmatch(r"\w+", e)), "")
+    phrase = next((f'{f.name}:"{e}"' for f in ranked for e in f.examples if re.fullmatch(r"\w+( \w+)+", e)), "")
+    found = [text for text in (word, phrase) if text]
+    return f", for example {' or '.join(found)}" if found else ""
+
+
+def _explain_typed(api: API) -> str:
+    left_out = (*api.unwritten, *api.ignored_params)
+    paths = []
+    for e in api.endpoints.values():
+        must = {name for group in e.needs for name in group} | set(e.in_path)
+        names = [n + "*" * (n in must) for n in e.params if n not in left_out and n not in e.in_path]
+        told = f" ({e.description.rstrip('.')})" if e.description else ""
+        paths.append(f"- {e.path}{told}: {', '.join(names) or 'no parameters'}")
+    used = dict.fromkeys(n for e in api.endpoints.values() for n in e.params if n not in left_out)
+    lines = [f"- {name}: {_typed_line(api, name)}" for name in used]
+    return _template("zero_shot_typed.md").strip().format(
+        title=api.title, about=api.about or api.title, endpoints="\n".join(_shorter(paths)), parameters="\n".join(lines)
+    )
+
+
+def _shorter(paths: list[str]) -> list[str]:
+    """A path whose parameters were all named before says so."""
+    out: list[str] = []
+    for path in paths:
+        head, _, names = path.partition(": ")
+        same = next((o for o in out if len(names) > 60 and names in o), "")
+        other, last = same[2:].partition(" ")[0], names.rpartition(", ")[2]
+        out.append(f"{head}: the same parameters as {other}, up to {last}" if same else path)
+    return out
+
+
+def _typed_line(api: API, name: str) -> str:
+    param = api.params[name]
+    told = param.description.rstrip(".") or (param.synonyms[0] if param.synonyms else "")
+    bounds = [f"{word} {bound}" for word, bound in (("from", param.min), ("to", param.max)) if bound is not None]
+    takes = _takes(api, param) + (f" {' '.join(bounds)}" if bounds else "")
+    default = f"; {param.default} unless given" if param.default is not None and param.kind != "integer" else ""
+    return f"{told + '; ' if told else ''}{takes}{default}"
 
 
 def _template(name: str) -> str:
@@ -85,9 +136,19 @@ def _takes(api: API, param: Param) -> str:
     if param.kind == "vocabulary":
         names = ", ".join(api.vocabularies[param.vocabulary])
         return f"one or more of {names}{', or a number' if param.numeric else ''}, with commas"
+    if param.kind == "enum":
+        return f"one of {', '.join(param.values)}"
+    if param.kind == "list":
+        several = f"one or more of {', '.join(param.values)}" if param.values else f"one or more {param.items} values"
+        return several + (", the name repeated before each" if param.explode else ", with commas")
     words = {"fields": "names of fields, with commas", "sort": "names of fields, a minus sign before one: descending",
-             "integer": "a whole number", "boolean": "true or false", "text": "text"}  # fmt: skip
-    return words.get(param.kind, "text") + (f" (usually {param.default})" if param.kind == "integer" else "")
+             "integer": "a whole number", "boolean": "true or false", "text": "text",
+             "number": "a number", "date": "a date or a moment"}  # fmt: skip
+    return words.get(param.kind, "text") + _usually(param)
+
+
+def _usually(param: Param) -> str:
+    return f" (usually {param.default})" if param.kind == "integer" and param.default is not None else ""
 
 
 def _field_line(field: SchemaField) -> str:

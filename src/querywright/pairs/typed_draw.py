@@ -247,7 +247,7 @@ def _like(number: float, example: float, whole: bool) -> str:
     if whole or (example and example == int(example) and abs(number) >= 2):
         n = round(number)
         return str(round(n, -1) if abs(n) > 60 and n % 3 else n)
-    return format(round(number, 1 if abs(number) > 10 or int(number * 10) % 3 else 2), "g")
+    return format(round(number, 1 if abs(number) >= 1 else 2), "g")
 
 
 def _time(rng: random.Random) -> str:

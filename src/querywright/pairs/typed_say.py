@@ -18,7 +18,7 @@ from querywright.pairs import typed_english as te
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.dress import keep, sentence
 from querywright.pairs.roles import Roles, Span, roles, tokens, unit
-from querywright.pairs.typed_values import TypedValues, quantities, value_words
+from querywright.pairs.typed_values import TypedValues, nouns_of, openings, quantities, value_words
 from querywright.pairs.words import counts, endpoint_nouns, noun_plural, noun_singular, singular
 
 _ADJECTIVES = {"status", "state", "condition", "phase", "quality", "access", "visibility"}
@@ -101,19 +101,24 @@ class TypedSpeaker(TypedValues):
             return self.when(span, low, high, own)
         measured = unit(self.api, span.names[0])
         a, b = (self.measure(v, measured) if v is not None else "" for v in (low, high))
+        ends = tuple(n for n, v in ((span.low, low), (span.high, high)) if v is not None)
         which, default = (
             ("between", [*en.BETWEEN, *te.BETWEEN]) if a and b
             else ("low", [*en.AT_LEAST, *te.AT_LEAST]) if a
             else ("high", [*en.AT_MOST, *te.AT_MOST])
         )  # fmt: skip
         if a and low == high:
-            return self.pick(te.EXACTLY).format(F=self.quantity(span), A=a)
+            return self.pick(te.EXACTLY).format(F=self.quantity(span, ends), A=a)
+        opened = [] if a and b else openings(self.api, span.low if a else span.high)
+        if opened and self.rng.random() < 0.3:
+            return f"{self.pick(opened)} {a or b}"
         frames = own[which] if own.get(which) and self.rng.random() < 0.5 else default
-        return self.pick(frames).format(F=self.quantity(span), A=a or b, B=b)
+        text = self.pick(frames).format(F=self.quantity(span, ends), A=a or b, B=b)
+        return re.sub(rf"(?<= {measured})\x03? {measured}\b", "", text) if measured else text
 
     def when(self, span: Span, low: Any, high: Any, own: dict[str, Any]) -> str:
         """A range over dates; the main one needs no name, others do (`updated since ...`)."""
-        f = self.pick(quantities(self.api, span)) if span.word else ""
+        f = self.pick([*quantities(self.api, span), span.word]) if span.word else ""
         done = f.endswith("ed") or f in ("sent", "made", "begun", "built", "written")
         if low is not None and high is not None:
             said, frames = self.period(low, high)
@@ -129,6 +134,9 @@ class TypedSpeaker(TypedValues):
         else:
             frames, which = te.UNTIL if not f else te.UNTIL_DONE if done else te.UNTIL_OF, "high"
         frames = own[which] if own.get(which) and self.rng.random() < 0.4 else frames
+        opened = [] if which == "between" else openings(self.api, span.low if which == "low" else span.high)
+        if opened and self.rng.random() < 0.25:
+            return f"{self.pick(opened)} {self.moment(high if low is None else low)}"
         a, b = (self.moment(v) if v is not None else "" for v in (low, high))
         return self.pick(frames).format(F=f, A=a, B=b)
 
@@ -164,6 +172,9 @@ class TypedSpeaker(TypedValues):
         """A value in a clause behind the noun."""
         if own.get("say") and self.rng.random() < 0.5:
             return str(self.pick(own["say"])).format(V=said)
+        opened = openings(self.api, name)
+        if opened and self.rng.random() < 0.25:
+            return f"{self.pick(opened)} {said}"
         last = tokens(self.api, name)[-1]
         frames = next((phrases for names, phrases in te.BY_NAME if last in names), te.IS)
         if role == "search":
@@ -182,10 +193,10 @@ class TypedSpeaker(TypedValues):
         """An enum: before the noun, in place of it, or as a clause."""
         told, roll = own.get("values", {}).get(value, {}), self.rng.random()
         if told.get("adjective") and roll < 0.5:
-            parts.before.append(str(self.pick(told["adjective"])))
+            parts.before.append(keep(str(self.pick(told["adjective"]))))
             return
         if told.get("clause") and roll < 0.7:
-            parts.behind.append(str(self.pick(told["clause"])))
+            parts.behind.append(keep(str(self.pick(told["clause"]))))
             return
         words = tokens(self.api, name)
         spelt, lower = value_words(value), value.lower()
@@ -217,9 +228,12 @@ class TypedSpeaker(TypedValues):
         own = self.words.get("params", {}).get(name, {}).get("true" if on else "false")
         if own and self.rng.random() < 0.8:
             return str(self.pick(own))
-        synonyms = self.api.params[name].synonyms
-        if synonyms and self.rng.random() < 0.5:
-            return ("with " if on else "without ") + str(self.pick(list(synonyms)))
+        synonyms = nouns_of(self.api, name)
+        whole = [s for s in self.api.params[name].synonyms if re.match(r"(including|with|that|only)\b", s)]
+        if whole and on and self.rng.random() < 0.3:
+            return str(self.pick(whole))
+        if synonyms and self.rng.random() < 0.4:
+            return ("with " if on else "without ") + self.pick(synonyms)
         first, *rest = tokens(self.api, name)
         said = keep(" ".join(rest)) if rest else ""
         ones = bool(rest) and (rest[-1].endswith("ed") or rest[-1] in _QUALITIES)

@@ -17,8 +17,14 @@ from querywright.pairs.roles import HIGH, LOW, Span, roles, tokens, words
 from querywright.pairs.words import label, plural
 
 _TIMES = {"time", "date", "datetime", "timestamp", "created", "updated", "published", "modified", "added", "released"}
+# a synonym that does not name a parameter but opens a clause: its value follows
+_OPEN = re.compile(
+    r"\b(than|least|most|by|of|above|below|over|under|since|until|before|after|from|to|at|than|or more|or less)$"
+    r"|^(with|from|including|having|within|in|on|by|for|at|around|since|until|north of|south of|east of|west of)\b"
+)
 _ENDS = {"lowest", "highest", "smallest", "largest", "least", "most", "of"}
 _NEWEST = ["newest first", "latest first", "most recent first", "with the newest first", "from new to old"]
+_TIME_ORDERS = ["newest", "latest", "recent", "oldest", "earliest", "chronological"]
 _OLDEST = ["oldest first", "earliest first", "with the oldest first", "in chronological order", "from old to new"]
 
 
@@ -28,14 +34,14 @@ class TypedValues(Clauses):
     def param(self, name: str) -> str:
         """A parameter in words: a synonym mostly, sometimes its own name."""
         roll = self.rng.random()
-        synonyms = list(self.api.params[name].synonyms)
+        synonyms = nouns_of(self.api, name)
         if roll < 0.06:
             return keep(name)
         return str(self.pick(synonyms)) if synonyms and roll < 0.8 else words(self.api, name)
 
-    def quantity(self, span: Span) -> str:
+    def quantity(self, span: Span, names: tuple[str, ...]) -> str:
         """What a range is over, in words: its parameters' synonyms without `minimum` and the like."""
-        return self.pick(quantities(self.api, span)) if self.rng.random() < 0.75 else span.word or "time"
+        return self.pick(quantities(self.api, span, names)) if self.rng.random() < 0.8 else span.word or "time"
 
     def measure(self, value: int | float, unit: str) -> str:
         """A number, with its unit most of the time where there is one."""
@@ -93,7 +99,7 @@ class TypedValues(Clauses):
         """`sorted by magnitude, largest first`: an order of the answer."""
         own = self.words.get("params", {}).get(name, {}).get("values", {}).get(value, {}).get("clause")
         if own and self.rng.random() < 0.6:
-            return str(self.pick(own))
+            return keep(str(self.pick(own)))
         base, way = order_of(self.api, name, value)
         way = direction or way
         said = keep(base) if self.rng.random() < 0.9 else keep(value)
@@ -108,15 +114,28 @@ def _ordinal(n: int) -> str:
     return f"{n}{'th' if 10 < n % 100 < 14 else {1: 'st', 2: 'nd', 3: 'rd'}.get(n % 10, 'th')}"
 
 
-def quantities(api: API, span: Span) -> list[str]:
-    """What a range may be called: its word, and its parameters' synonyms without the words for the end."""
-    found = [span.word] if span.word else []
-    for name in span.names:
-        for synonym in api.params[name].synonyms:
-            parts = [w for w in synonym.split() if w.lower() not in LOW | HIGH | _ENDS]
-            if parts and span.word:
-                found.append(" ".join(parts))
-    return list(dict.fromkeys(found)) or ["time"]
+def quantities(api: API, span: Span, names: tuple[str, ...] = ()) -> list[str]:
+    """What a range, or its ends `names`, may be called: its word, and synonyms without the words for the end."""
+    if not span.word:
+        return ["time"]
+    told: list[list[str]] = []
+    for name in names or span.names:
+        stripped = ([w for w in s.split() if w.lower() not in LOW | HIGH | _ENDS] for s in nouns_of(api, name))
+        told.append([" ".join(parts) for parts in stripped if parts])
+    shared = [s for s in told[0] if all(s in other for other in told[1:])]  # a "southern edge" is only one of the two
+    return list(dict.fromkeys([span.word, *shared]))
+
+
+def nouns_of(api: API, name: str) -> list[str]:
+    """The synonyms of a parameter that name it: `depth`, not `deeper than`."""
+    return [s for s in api.params[name].synonyms if not _OPEN.search(s)]
+
+
+def openings(api: API, name: str) -> list[str]:
+    """The synonyms that a value can follow: `deeper than`, `contributed by`, `north of latitude`."""
+    known = set(tokens(api, name))
+    found = [s for s in api.params[name].synonyms if _OPEN.search(s) and " or " not in f" {s} " and s != "or"]
+    return [s for s in found if not re.match(r"at (least|most) ", s) or s.split()[-1] in known]
 
 
 def value_words(value: str) -> str:
@@ -158,7 +177,7 @@ def forms(api: API, name: str, value: str) -> list[str]:
     if everywhere & {"sort", "direction"}:
         base, _ = order_of(api, name, value)
         found.append(base)
-        found += [*_NEWEST, *_OLDEST] if set(base.split()) & _TIMES else []
+        found += _TIME_ORDERS if set(base.split()) & _TIMES else []
     if value.lower() in ("true", "false", "only", "all", "any"):
         found += [t for t in tokens(api, name) if t not in ("include", "exclude")]
         found += [s.lower() for s in api.params[name].synonyms]

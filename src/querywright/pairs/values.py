@@ -125,17 +125,20 @@ class Values:
         padding = re.search(r"0{3,}(?=\d)", example)  # ids keep their zeros: ENSG00000...
         fixed = range(*padding.span()) if padding else range(0)
         for letters in (bool(shape), False):
+            mixed = letters and len(shape) > 14
             for _ in range(6):
-                text = "".join(
-                    c if i in fixed else self._other(c, i, letters and len(shape) > 14) for i, c in enumerate(example)
-                )
+                pieces = (c if i in fixed else self._other(example, i, mixed) for i, c in enumerate(example))
+                text = "".join(pieces)
                 if re.fullmatch(shape or r".+", text) and not re.fullmatch(r"0+", text):
                     return text
         return example
 
-    def _other(self, c: str, i: int, letters: bool) -> str:
+    def _other(self, example: str, i: int, letters: bool) -> str:
+        """Another character for place `i`: digits for digits (no zero where a number begins), letters for letters."""
+        c = example[i]
         if c.isdigit():
-            return self.rng.choice("123456789" if i == 0 else string.digits)
+            first = i == 0 or (c != "0" and not example[i - 1].isdigit())
+            return self.rng.choice("123456789" if first else string.digits)
         if letters and c.isupper() and i > 0:
             return self.rng.choice(string.ascii_uppercase)
         return c
