@@ -172,6 +172,7 @@ def build(api: API, without: frozenset[str] = frozenset()) -> str:
     calls: list[str] = []
     rules: list[str] = []
     terminals: dict[str, str] = {}
+    in_paths = {name for endpoint in api.endpoints.values() for name in endpoint.in_path}  # one rule for one name
     for name, endpoint in api.endpoints.items():
         has_query = "q" in endpoint.params and api.params["q"].kind == "query"
         behind = [p for p in endpoint.params if p not in (*api.unwritten, *endpoint.in_path)]
@@ -188,7 +189,7 @@ def build(api: API, without: frozenset[str] = frozenset()) -> str:
         calls.append(f"{rule}_call")
         rules += [f"{rule}_call: {' '.join(parts)}", *tail]
         for p in (*behind, *endpoint.in_path):
-            value, used = _value_rule(api, p, api.params[p], p in endpoint.in_path)
+            value, used = _value_rule(api, p, api.params[p], p in in_paths)
             rules.append(f"v_{_rule(p)}: {value}")
             terminals |= used
     head = f"// {api.title}: written by `querywright grammar build --api {api.name}`; do not edit.\n"
