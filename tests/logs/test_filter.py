@@ -7,6 +7,7 @@ import pytest
 
 from querywright.api.definition import load
 from querywright.logs import filter as filter_module
+from querywright.logs.crawlers import fixed_text, listed
 from querywright.logs.filter import REASONS, agent_kind, of_path, of_request
 
 API = load("mygene")
@@ -179,3 +180,32 @@ def test_versions_of_an_agent_are_looked_up_once() -> None:
     for n in range(500):
         agent_kind(f"SomethingNew/{n}.{n}.7 (build {n})")
     assert filter_module._kind.cache_info().misses - before <= 2
+
+
+def test_the_index_of_the_lists_answers_as_the_lists_do() -> None:
+    import crawleruseragents
+    from crawlerdetect import CrawlerDetect
+
+    own = CrawlerDetect()
+    agents = [a for row in crawleruseragents.CRAWLER_USER_AGENTS_DATA for a in row.get("instances", [])]
+    agents = agents[::4] + [a.swapcase() for a in agents[::40]] + [a[:25] for a in agents[::20]]
+    asked = [own.isCrawler(a) or crawleruseragents.is_crawler(a) for a in agents]
+    assert [listed(a) for a in agents] == asked
+    assert sum(asked) > 400
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"^Java\/", "java/"),
+        (r"Goo[gq]lebot", "lebot"),
+        (r"colou?r", "colo"),
+        (r"ab+c\.d", "c.d"),
+        (r"a(b|c)def", ""),
+        (r"\bfoo\d+bar$", "foo"),
+        (r"x{2,3}yz", "yz"),
+        (r"[a-z]*", ""),
+    ],
+)
+def test_fixed_text_of_a_pattern(pattern: str, text: str) -> None:
+    assert fixed_text(pattern) == text

@@ -236,6 +236,7 @@ def test_mixed_logs_are_read_and_a_named_format_is_the_only_one() -> None:
         ("GET http://x.org HTTP/1.1", "/"),
         ("GET http://x.org?q=a HTTP/1.1", "/?q=a"),
         ("OPTIONS * HTTP/1.1", "*"),
+        (" GET /q HTTP/2.0 ", "/q"),
         ("-", None),
         ("", None),
         (r"\x16\x03\x01", None),
@@ -350,7 +351,7 @@ def test_another_process_can_make_the_format_again(form: Format) -> None:
         '\\"' * 30_000, COMBINED[:-1] + '\\"' * 30_000, COMBINED.replace("GET", "GET " * 10_000), "{" * 60_000,
         '{"path": "/x", "n": ' + "1" * 60_000 + "}", '{"a":' * 10_000 + "1" + "}" * 10_000, "[" * 60_000,
         COMBINED.replace("CDK2", "a@" * 25_000), ", " * 30_000, " : " * 20_000, "\t" * 60_000, "," * 60_000, "#" * 60_000,
-        "GET /" + "x HTTP/1.1 " * 5000, '","' * 20_000, "|" * 60_000, "\\x" * 30_000, "/" * 60_000,
+        "GET /" + "x HTTP/1.1 " * 5000, "GET /" + " " * 60_000 + "x", COMBINED.replace("CDK2", " " * 60_000), '","' * 20_000, "|" * 60_000, "\\x" * 30_000, "/" * 60_000,
     ],
 )  # fmt: skip
 def test_hostile_lines_cost_no_time(text: str) -> None:

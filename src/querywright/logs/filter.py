@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
 
 from querywright.api.definition import API
-from querywright.errors import need
+from querywright.logs.crawlers import listed
 
 REASONS = {
     "malformed": "no log line: cut, empty, binary, or over 64 KiB",
@@ -59,15 +58,10 @@ PROBES = re.compile(
     re.I,
 )
 PROBE_PATHS = re.compile(r"/(?:status|health|healthz|livez|readyz|ping|heartbeat|alive)/?(?:\?|$)", re.I)
-NAMED_BOT = re.compile(r"bot\b|crawl|spider|slurp|scanner|masscan|zgrab|nuclei|sqlmap|nikto", re.I)
+NAMED_BOT = re.compile(r"(?<!cu)bot\b|crawl|spider|slurp|scanner|masscan|zgrab|nuclei|sqlmap|nikto", re.I)
 _VERSION = re.compile(r"(?<=[/ ])v?\d+(?:[._-]\d+)*(?![A-Za-z\d])|[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.I)
 AGENT = 300
 """Characters of a user agent that are looked at."""
-
-
-@lru_cache(maxsize=1)
-def _detector() -> Any:
-    return need("crawlerdetect", extra="logs").CrawlerDetect()
 
 
 def agent_kind(agent: str) -> str:
@@ -85,8 +79,7 @@ def _kind(agent: str) -> str:
         return "bot"
     if CLIENTS.match(agent):
         return "user"
-    listed = _detector().isCrawler(agent) or need("crawleruseragents", extra="logs").is_crawler(agent)
-    return "bot" if listed else "user"
+    return "bot" if listed(agent) else "user"
 
 
 _PLACE = re.compile(r"\\\{[^{}]+?\\\}")  # `{name}` of a path, escaped

@@ -30,19 +30,19 @@ ALWAYS = frozenset(
     """
     apikey xapikey apitoken token accesstoken refreshtoken idtoken authtoken xauthtoken bearer bearertoken auth
     jwt authorization oauthtoken oauthverifier oauthsignature oauthconsumerkey oauthnonce password passwd
-    passphrase pwd pass secret clientsecret appsecret secretkey accesskey accesskeyid awsaccesskeyid privatekey
+    passphrase pwd secret clientsecret appsecret secretkey accesskey accesskeyid awsaccesskeyid privatekey
     subscriptionkey sessionid sessiontoken jsessionid phpsessid aspnetsessionid cookie cookies setcookie csrf
-    csrftoken xsrf xsrftoken otp pin hmac credential credentials signature sig email mail emailaddress useremail
-    contactemail phone phonenumber mobile telephone ssn creditcard cardnumber username userid login clientip
-    ipaddress remoteaddr
+    csrftoken xsrf xsrftoken otp hmac credential credentials email mail emailaddress useremail contactemail
+    phone phonenumber telephone ssn creditcard cardnumber username userid clientip ipaddress remoteaddr
     """.split()  # noqa: SIM905 - a list of words reads better than one of strings
 )
 """Names, without `-`, `_`, `.` and case, of parameters that say who sent the request or let it in."""
 
 UNLESS_KNOWN = frozenset(
     """
-    key session sid sess user usr uid uname ip code state nonce contact referer referrer ref fbclid gclid msclkid ga gid
-    clientid deviceid trackingid visitorid firstname lastname surname fullname author subscriber account address
+    key session sid sess user usr uid uname ip code state nonce contact referer referrer ref fbclid gclid
+    msclkid ga gid clientid deviceid trackingid visitorid firstname lastname surname fullname author subscriber
+    account address signature sig pass login pin mobile
     """.split()  # noqa: SIM905
 )
 """Names that are credentials or persons in some APIs and plain parameters in others: an API's own ones stay."""

@@ -23,7 +23,7 @@ def split(request: bytes, escape: str) -> tuple[str, str] | None:
         escape: `server` for what nginx and Apache write (`\\xHH`, `\\"`), `json` for nginx's `escape=json`, `hex` where
             only `\\xHH` is the log's (elsewhere a backslash is the user's own), `none`.
     """
-    found = _REQUEST.match(request)
+    found = _REQUEST.match(request.strip())
     if found is None or _CONTROL.search(request):
         return None
     target = text(found[2], escape, in_path=True)
