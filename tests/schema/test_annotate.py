@@ -62,9 +62,12 @@ def asked_for(messages: list[dict[str, str]]) -> list[str]:
 
 
 def answer(names: list[str]) -> str:
-    synonyms = "{} thing|the book's thing"
+    synonyms = [[n.replace(".", " ") + " thing", "the book's thing"] for n in names]
     return json.dumps(
-        {n: {"description": f"What {n} holds in a book", "synonyms": synonyms.format(n.replace(".", " ")).split("|")} for n in names}
+        {
+            n: {"description": f"What {n} holds in a book", "synonyms": s}
+            for n, s in zip(names, synonyms, strict=True)
+        }
     )
 
 
