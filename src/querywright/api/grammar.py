@@ -232,18 +232,6 @@ def _ids(api: API) -> str:
     return f"({'|'.join([*(s for s in shapes if ':' in s), plain])})" if shapes else plain
 
 
-def _written(api: API) -> dict[str, str]:
-    """The terminals that differ between reading and writing, as this API's calls are written."""
-    plain = WRITE["INTERVAL"].partition("?")[2]
-    return {**WRITE, "INTERVAL": plain} if api.intervals and not api.intervals.prefixed else WRITE
-
-
-def _path_part(piece: str) -> str:
-    if piece == "{id}":
-        return "ID"
-    return f"v_{_rule(piece[1:-1])}" if piece.startswith("{") else f'"{piece}"'
-
-
 def mask_source(api: API, terminals: Mapping[str, str] | None = None, without: frozenset[str] = frozenset()) -> str:
     """The same grammar as llguidance reads it: it has no terminal priorities, it lexes by the longest match.
 
