@@ -15,7 +15,7 @@ from querywright.errors import QuerywrightError, did_you_mean
 # name: (module in this package, one line of help shown without importing it)
 COMMANDS = {
     "logs": "access logs to kept calls, with a report of what was dropped and why",
-    "schema": "fields of an API: import, annotate",
+    "schema": "an API's schema: import, annotate, diff",
     "call": "read calls: parse, same",
     "api": "serve an API over local records",
     "grammar": "compile an API's grammar",
