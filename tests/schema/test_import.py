@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 from querywright.api.call import CallError, parse
 from querywright.api.definition import API, load
 from querywright.api.grammar import build
+from querywright.artefacts import data_dir
 from querywright.cli.schema import app
 from querywright.errors import QuerywrightError
 from querywright.schema.import_schema import Options, import_schema
@@ -312,6 +315,51 @@ def test_a_source_behind_an_address_is_read_and_a_redirect_elsewhere_is_not(tmp_
             read_source(f"{url}/away")
     finally:
         server.shutdown()
+
+
+JUNK: list[Any] = [None, True, -1, 1e300, float("nan"), "", "x", "#/components/schemas/Pet", [], [1], ["a", None], {}]
+JUNK += [{"type": "object"}, {"$ref": "#/components/schemas/Event"}, {"$ref": 7}, "a|b", "a,b", "\x00", "é"]
+NAMES = ["a b", "-x", "", "q", "é", "size", "a.b", ".", "..", "$ref", "type", "properties", "a|b"]
+
+
+def damage(document: Any, rng: random.Random) -> Any:
+    """A document with a few of its values replaced, taken out or renamed."""
+    places: list[tuple[Any, Any]] = []
+
+    def walk(value: Any) -> None:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            places.append((value, key))
+            if isinstance(inner, dict | list):
+                walk(inner)
+
+    walk(document)
+    for holder, key in rng.sample(places, min(len(places), rng.randint(1, 4))):
+        chance = rng.random()
+        if chance < 0.6 or isinstance(holder, list):
+            holder[key] = rng.choice(JUNK)
+        elif chance < 0.75:
+            holder.pop(key, None)
+        else:
+            holder[rng.choice(NAMES)] = holder.pop(key, None)
+    return document
+
+
+@pytest.mark.parametrize("kind", ["biothings", "elasticsearch", "openapi"])
+def test_a_damaged_source_is_read_or_told_about(tmp_path: Path, kind: str) -> None:
+    path = data_dir() / "apis" / "earthquakes" / "openapi.yaml"
+    sound = {"biothings": LIST, "elasticsearch": INDEX, "openapi": read_source(str(path)).data}[kind]
+    good = 0
+    for seed in range(40):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        damaged = damage(copy.deepcopy(sound), random.Random(seed))
+        try:
+            api = imported(folder, damaged)
+        except QuerywrightError:
+            continue
+        good += 1
+        assert api.endpoints
+    assert good > 10
 
 
 def test_kinds_are_told_apart() -> None:
