@@ -146,13 +146,15 @@ def check_grammar(old: API, new: API, changes: list[Change], most: int = 20) -> 
     from querywright.api import grammar
 
     before, after = _parts(grammar.build(old)), _parts(grammar.build(new))
+    names_before, names_after = _names(old), _names(new)
     report = GrammarReport()
     for name in dict.fromkeys([*before, *after]):
         a, b = before.get(name), after.get(name)
         if a == b:
             continue
         if name.isupper():
-            words_a, words_b = _words(a or ""), _words(b or "")
+            words_a = names_before.get(name) or _words(a or "")
+            words_b = names_after.get(name) or _words(b or "")
             gone, come = words_a - words_b, words_b - words_a
             what = "removed" if b is None else "added" if a is None else "changed"
             report.terminals[name] = {"what": what, "words_removed": len(gone), "words_added": len(come)}
@@ -176,6 +178,14 @@ def _parts(source: str) -> dict[str, str]:
     """Rules and terminals of a grammar, by name."""
     lines = (re.match(r"([A-Za-z_]\w*)(?:\.\d+)?: (.*)", line) for line in source.splitlines())
     return {m[1]: m[2] for m in lines if m}
+
+
+def _names(api: API) -> dict[str, set[str]]:
+    """The names of fields that a terminal stands for."""
+    from querywright.api import grammar
+
+    sorted_by = {f for f in api.fields if api.leaves(f) == (f,)}
+    return {"NAME": set(grammar.searchable(api)), "RETURNED": set(api.fields), "SORTED": sorted_by}
 
 
 def _words(regex: str) -> set[str]:
