@@ -39,8 +39,8 @@ from querywright.progress import say, track
 FILES = ("calls.jsonl", "candidates.jsonl", "dropped.json")
 SCRATCH = ".scratch-"
 SHARD_BYTES = 32 << 20
-STREAM_BYTES = 8 << 20
-"""What is read of standard input before a worker gets it."""
+STREAM_BYTES = 128 << 20
+"""What is held of standard input, all pieces together that workers have or wait for."""
 SMALL_BYTES = 1 << 19
 """Logs below this are done sooner than worker processes are up."""
 
@@ -107,7 +107,8 @@ def build(
         Path(definition).write_text(api.model_dump_json(), encoding="utf-8")
         part = Part(0, (), definition, folder, seed, rejects is not None, most, per_client, keep_single_client)
         origin: dict[int, tuple[int, str]] = {}
-        specs = _specs(found, options, folder, rejects is not None, shard_bytes, crew.alone, origin)
+        piece = min(shard_bytes, STREAM_BYTES // crew.at_once)
+        specs = _specs(found, options, folder, rejects is not None, shard_bytes, piece, origin)
         lines = total(track(crew.map(shard, specs), "read", total=_shards(found, shard_bytes)))
         urls = total(track(crew.map(sign, _parts(part, lines)), "parse", total=PARTITIONS))
         picked = total(track(crew.map(choose, _parts(part, urls)), "choose", total=PARTITIONS))
@@ -167,12 +168,12 @@ def _specs(
     folder: str,
     rejects: bool,
     shard_bytes: int,
-    alone: bool,
+    piece: int,
     origin: dict[int, tuple[int, str]],
 ) -> Iterator[Spec]:
     """The shards of all logs, in order; notes in `origin` which log (its index, its name) a shard is of.
 
-    A stream is read here and handed out in pieces, unless nobody else works.
+    A stream is read here and handed out in pieces of `piece` bytes.
     """
     salt = secrets.token_bytes(16)
     number = 0
@@ -181,25 +182,24 @@ def _specs(
         form = formats.detect(source.head.splitlines(), options)
         say(f"{name}: {form.name}, {form.about}")
         spec = Spec(number, source, 0, None, None, form.spec, salt, folder, rejects)
-        if source.kind == "stream" and not alone:
-            for data in _pieces(source):
+        if source.kind == "stream":
+            for data in _pieces(source, piece):
                 origin[number] = (index, name)
                 yield spec._replace(number=number, source=None, data=data)
                 number += 1
             continue
-        if source.kind == "file":
-            spec = spec._replace(source=replace(source, name=str(Path(source.name).resolve())))
+        spec = spec._replace(source=replace(source, name=str(Path(source.name).resolve())))
         for start, end in shards(source, shard_bytes):
             origin[number] = (index, name)
             yield spec._replace(number=number, start=start, end=end)
             number += 1
 
 
-def _pieces(source: Source) -> Iterator[bytes]:
+def _pieces(source: Source, size: int) -> Iterator[bytes]:
     held: list[bytes] = []
     for block in blocks(source):
         held.append(block)
-        if sum(map(len, held)) >= STREAM_BYTES:
+        if sum(map(len, held)) >= size:
             yield b"".join(held)
             held.clear()
     if held:

@@ -61,9 +61,9 @@ class Crew:
             self._client.close()
 
     @property
-    def alone(self) -> bool:
-        """Whether the tasks run in this process."""
-        return self._pool is None and self._client is None
+    def at_once(self) -> int:
+        """How many tasks are handed out at a time."""
+        return 1 if self._pool is None and self._client is None else self.workers * AHEAD
 
     def map(self, function: Callable[[S], T], specs: Iterable[S]) -> Iterator[T]:
         """Results of `function` for all of `specs`, as they come.
