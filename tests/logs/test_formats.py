@@ -101,6 +101,10 @@ def the(lines: list[str], options: Options = Options()) -> tuple[Format, Line | 
         ([COMBINED.replace("203.0.113.7", "2001:db8::7").replace(" - - ", " - jane doe ")], "combined", FULL._replace(client="2001:db8::7")),
         (["www.example.org:443 " + COMBINED], "combined", FULL),
         (["www.example.org " + COMBINED], "combined", FULL),
+        (["2026-03-02T08:16:53.1Z " + COMBINED], "combined", FULL),
+        (["web-1  | " + COMBINED], "combined", FULL),
+        (["www.example.org:443 " + COMBINED.replace("203.0.113.7", "host.example.org")], "combined", FULL._replace(client="host.example.org")),
+        ([COMBINED.replace("203.0.113.7", "host.example.org")], "combined", FULL._replace(client="host.example.org")),
         ([COMBINED.rsplit(' "-"', 1)[0]], "common", FULL._replace(agent="")),
         (["www.example.org:443 " + COMBINED.rsplit(' "-"', 1)[0]], "common", FULL._replace(agent="")),
         ([COMBINED.replace(PATH, "https://mygene.info" + PATH)], "combined", FULL),
@@ -361,6 +365,12 @@ def test_hostile_lines_cost_no_time(text: str) -> None:
         start = time.perf_counter()
         form.parse(raw)
         assert time.perf_counter() - start < 1
+
+
+def test_formats_have_the_names_that_people_use() -> None:
+    assert detect([COMBINED.encode()], given_format("nginx")).parse(COMBINED.encode()) == FULL
+    assert detect([line.encode() for line in CLOUDFRONT], given_format("cloudfront")).name == "w3c"
+    assert detect([], given_format("traefik")).parse(json.dumps(TRAEFIK).encode()) == FULL
 
 
 def test_no_sample_makes_detection_fail() -> None:

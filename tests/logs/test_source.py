@@ -179,6 +179,7 @@ def test_patterns_are_sorted_and_a_missing_log_is_said(tmp_path: Path) -> None:
     for name in ("b.log", "a.log"):
         (tmp_path / name).touch()
     assert [p[-5:] for p in expand([str(tmp_path / "*.log")])] == ["a.log", "b.log"]
+    assert len(expand([str(tmp_path / "a.log"), str(tmp_path / "*.log"), "-", "-"])) == 3
     for wrong in (str(tmp_path / "none*.log"), str(tmp_path)):
         with pytest.raises(QuerywrightError):
             expand([wrong])

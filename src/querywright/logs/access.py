@@ -9,7 +9,8 @@ import re
 
 from querywright.logs.hit import MALFORMED, STATUS, Hit, Read, Scan
 
-_VHOST = re.compile(rb"(?:[\w.*-]+:\d+ |[\w.*-]+ (?=[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]* ))\S")
+_ADDRESS = re.compile(rb"(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?,?|\[?[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f.:]*\]?")
+_VHOST = re.compile(rb"[\w.*-]+:\d+")
 _SPACE = 32
 
 
@@ -26,8 +27,15 @@ def quoted(line: bytes, most: int) -> list[bytes]:
 
 
 def client_place(line: bytes) -> int:
-    """1 where a virtual host stands before the client's address, else 0."""
-    return 1 if _VHOST.match(line) else 0
+    """Which word before the time is the client's: the first address; after a virtual host and port the second word.
+
+    A time or a container's name may stand before a line, as collectors of logs write it.
+    """
+    words = line.partition(b'"')[0].partition(b"[")[0].split(b" ", 8)[:8]
+    for place, word in enumerate(words):
+        if _ADDRESS.fullmatch(word):
+            return place
+    return 1 if len(words) > 3 and _VHOST.fullmatch(words[0]) else 0
 
 
 def combined(place: int) -> Read:

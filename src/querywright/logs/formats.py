@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,11 @@ from querywright.logs.keys import ROLES
 __all__ = ["HEADER", "MALFORMED", "NAMES", "WHERE", "Format", "Hit", "Line", "Options", "Spec", "detect", "open_format"]
 
 NAMES = ("combined", "common", "alb", "elb", "w3c", "json", "csv", "tsv", "paths")
+OTHER_NAMES = {
+    "apache": "combined", "nginx": "combined", "cloudfront": "w3c", "iis": "w3c", "jsonl": "json", "ndjson": "json",
+    "caddy": "json", "traefik": "json",
+}  # fmt: skip
+"""What people call the formats."""
 SAMPLE = 200
 """Lines that decide on the format."""
 
@@ -169,7 +175,7 @@ def detect(sample: Sequence[bytes], options: Options = Options()) -> Format:
     lines = [line.rstrip(b"\r\n") for line in sample[:SAMPLE] if line.strip()]
     if "$" in options.format:
         return open_format(Spec("nginx", options.format, False, options))
-    name = options.format or _guess(lines, options)
+    name = OTHER_NAMES.get(options.format, options.format) or _guess(lines, options)
     if name not in NAMES:
         raise QuerywrightError(
             f"no log format {name!r}{did_you_mean(name, list(NAMES))}",
@@ -181,8 +187,8 @@ def detect(sample: Sequence[bytes], options: Options = Options()) -> Format:
 def _text(name: str, lines: list[bytes], options: Options) -> str:
     """What a format's name leaves open, from the first lines."""
     if name in ("combined", "common"):
-        places = [access.client_place(line) for line in lines]
-        return "1" if sum(places) * 2 > len(places) else ""
+        places = Counter(access.client_place(line) for line in lines)
+        return str(max(places, key=lambda place: places[place], default=0))
     if name == "json":
         return json.dumps(json_lines.keys_of([json_lines.load(line) for line in lines], options))
     if name == "w3c":

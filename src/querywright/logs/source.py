@@ -52,7 +52,7 @@ class Source:
 
 
 def expand(sources: Iterable[str]) -> list[str]:
-    """Files for names and patterns, patterns in sorted order; `-` is standard input.
+    """Files for names and patterns, patterns in sorted order, each once; `-` is standard input.
 
     Raises:
         QuerywrightError: a name or pattern matches no file.
@@ -69,7 +69,7 @@ def expand(sources: Iterable[str]) -> list[str]:
             if not matches:
                 raise QuerywrightError(f"no such log: {source}", hint="check the path, or pass '-' for standard input")
             found += matches
-    return found
+    return list(dict.fromkeys(found))
 
 
 def open_source(name: str) -> Source:
