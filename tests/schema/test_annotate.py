@@ -215,8 +215,8 @@ def test_parameters_of_a_typed_api(tmp_path: Path) -> None:
     assert report.items == 2
     rows = table(tmp_path, "params")
     assert rows["minmagnitude"]["description"] == "Smallest magnitude that a quake may have."
-    assert rows["level"]["description"] == "Level, such as green or red."
-    assert load(str(tmp_path)).params["level"].description == "Level, such as green or red."
+    assert rows["level"]["description"] == "Level of the quakes that are asked for, such as green or red."
+    assert load(str(tmp_path)).params["level"].description == rows["level"]["description"]
 
 
 def test_another_folder_gets_the_whole_definition(definition: Path, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ class Asker:
     def _generate(self, messages: list[dict[str, str]], items: Sequence[Item], again: bool, state: str) -> str:
         grammar = None if self._free else ask.schema(items, local=self._local)
         tokens = ask.TOKENS_MORE + ask.TOKENS_EACH * len(items)
-        for pause in (*_WAITS, None):
+        for attempt in range(len(_WAITS) + 1):
             try:
                 done = self.engine.generate(
                     messages, grammar=grammar, max_tokens=tokens, temperature=0.6 if again else 0.0, seed=int(again)
@@ -126,6 +126,8 @@ class Asker:
             except EngineError as error:
                 if not error.retryable:
                     return self._failure(error, state)
+                patient = self._worked or "HTTP " in str(error)  # somebody is there, and busy
+                pause = _WAITS[attempt] if attempt < (len(_WAITS) if patient else 2) else None
                 if pause is None:
                     raise QuerywrightError(f"{error}; {state}", hint="run the same command again to go on") from error
                 say(f"{error}; trying again in {pause:.0f} s")

@@ -16,6 +16,8 @@ from itertools import product
 from querywright.schema.glossary import Glossary
 
 MOST_SYNONYMS = 6
+_ASKED = {"number", "date", "enum", "text", "vocabulary"}  # kinds of parameters that say something of the records
+_SHAPING = {"limit", "offset", "page", "size", "from", "order", "orderby", "sort", "sortby", "format", "callback", "q"}
 _FLAGS = {"is", "has"}
 _SMALL = frozenset(["the", "this", "that", "and", "for", "with", "from", "which", "such", "its", "all", "not", "are"])
 
@@ -108,11 +110,17 @@ class Wording:
     def _readings(self, item: Item, level: int) -> list[tuple[str, ...]]:
         """The words of a level, without those that the level above has said already (`af.af_afr`)."""
         levels = item.levels
-        readings = self.glossary.readings(levels[level])
+        readings = self.glossary.readings(self._spread(item, levels[level]))
         if level and len(readings) > 1:
             above = {r[0] for r in self.glossary.readings(levels[level - 1])}
             readings = [r for r in readings if r[0] not in above] or readings
         return readings
+
+    def _spread(self, item: Item, level: str) -> str:
+        """`mincdi` is `min cdi` where there is a `maxcdi` as well."""
+        match = re.fullmatch(r"(min|max)([a-zA-Z]{2,})", level)
+        other = item.name[: -len(level)] + {"min": "max", "max": "min"}[match[1]] + match[2] if match else ""
+        return f"{match[1]} {match[2]}" if match and other in self._types else level
 
     def _phrase(self, item: Item, level: int) -> str:
         return _join(r[0] for r in self._readings(item, level))
@@ -144,7 +152,8 @@ class Wording:
         leaf, between, source = self._leaf(item), self._between(item), self._source(item)
         place = "".join(f" of the {p}" for p in between)
         if item.table == "params":
-            place = ""
+            asked = item.type in _ASKED and item.name.lower() not in _SHAPING
+            place = f" of the {_plural(self.noun)} that are asked for" if asked else ""
         elif not between and not source and len(item.levels) == 1:
             place = f" of the {self.noun}"
         tail = f" in {source}" if source else ""
@@ -200,6 +209,10 @@ class Wording:
 def _join(words: Iterable[str]) -> str:
     """Words of a level as one phrase, each said once."""
     return " ".join(dict.fromkeys(w for w in words if w))
+
+
+def _plural(word: str) -> str:
+    return word + ("es" if re.search(r"(s|x|ch|sh)$", word) else "s") if not word.endswith("y") else word[:-1] + "ies"
 
 
 def _singular(phrase: str) -> str:
