@@ -61,7 +61,7 @@ class Param(_Strict):
     explode: bool = False
     pattern: str = ""
     compare: Compare = "eq"
-    role: Literal["", "limit", "offset", "sort"] = ""
+    role: Literal["", "limit", "offset", "page", "sort", "order", "fields"] = ""
     description: str = ""
     synonyms: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
@@ -303,6 +303,13 @@ class API(_Strict):
 
     def leaves(self, name: str, indexed: bool = True) -> tuple[str, ...]:
         """The leaf fields that searching `name` means: itself, or what lies below an object."""
+        key = (name, indexed)
+        found = self._known_leaves.get(key)
+        if found is None:
+            found = self._known_leaves[key] = self._leaves(name, indexed)
+        return found
+
+    def _leaves(self, name: str, indexed: bool) -> tuple[str, ...]:
         if name in self.meta_fields:
             return (name,)
         field = self.fields.get(name)
@@ -310,10 +317,20 @@ class API(_Strict):
         leaves = own + self._children.get(name, ())
         return tuple(f for f in leaves if self.fields[f].indexed) if indexed else leaves
 
+    @cached_property
+    def _known_leaves(self) -> dict[tuple[str, bool], tuple[str, ...]]:
+        return {}
+
     def analysis(self, name: str | None) -> str:
         """How the values of a field are compared: exact, lower, text or number. None is a search of all fields."""
         if name is None:
             return "text"
+        found = self._known_analyses.get(name)
+        if found is None:
+            found = self._known_analyses[name] = self._analysis(name)
+        return found
+
+    def _analysis(self, name: str) -> str:
         field = self.fields.get(name)
         if field is None:
             return "lower"
@@ -321,6 +338,15 @@ class API(_Strict):
             return field.analysis
         kinds = {self.fields[leaf].analysis for leaf in self.leaves(name)}
         return "exact" if "exact" in kinds else "text" if "text" in kinds else "lower"
+
+    @cached_property
+    def _known_analyses(self) -> dict[str, str]:
+        return {}
+
+    @cached_property
+    def value_words(self) -> dict[str, dict[str, int | str]]:
+        """The vocabularies whose words stand for values of a field, by field."""
+        return {p.field: self.vocabularies[p.vocabulary] for p in self.params.values() if p.field and p.vocabulary}
 
     def word_for(self, param: Param, value: str) -> str:
         """A vocabulary's word for a value (`9606` is `human`), or the value itself."""

@@ -17,9 +17,9 @@ from querywright.api.query import (
     Term,
     escape,
     has_wildcard,
+    merge,
     print_query,
     rewrite,
-    simplify,
     walk,
 )
 from querywright.api.values import Value as Value
@@ -57,7 +57,7 @@ class Call:
     def path(self) -> str:
         """The form to send: a path with its query, percent-encoded."""
         head, _, tail = self.text.partition("?")
-        return quote(head, safe="/:.,-_~%") + ("?" + quote(tail, safe="=&%:,/*()[]{}!?@$;-_.~'|<>^") if tail else "")
+        return _quote(head, "/:.,-_~%") + ("?" + _quote(tail, "=&%:,/*()[]{}!?@$;-_.~'|<>^") if tail else "")
 
     @cached_property
     def canonical(self) -> str:
@@ -77,6 +77,14 @@ class Call:
         return masked.text
 
 
+_PLAIN = re.compile(r"[\w.~:,/%-]*", re.ASCII)
+
+
+def _quote(text: str, safe: str) -> str:
+    """`text` percent-encoded but for letters, digits and `safe`, which has at least `.~:,/%-_`."""
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=safe)
+
+
 def same(a: Call, b: Call) -> bool:
     """Whether two calls mean the same."""
     return a.canonical == b.canonical
@@ -93,12 +101,11 @@ def fold(call: Call) -> Call:
         values.pop("size", None)  # its pages are always as large as they can be
     if not values.get("facets"):
         values.pop("facet_size", None)
-    spans = [n for n in walk(node) if isinstance(n, Interval)] if node is not None else []
-    if api.intervals and any(n.assembly in (None, *api.intervals.of_default_species) for n in spans):
-        default = api.intervals.default_species
-        if default and values.get("species") == (default,):
+    if api.intervals and values.get("species") == (api.intervals.default_species,) and node is not None:
+        spans = (n for n in walk(node) if isinstance(n, Interval))
+        if any(n.assembly in (None, *api.intervals.of_default_species) for n in spans):
             values.pop("species")
-    return replace(call, query=node, params=tuple(values.items()), id=_fold_id(call.id))
+    return Call(api, call.endpoint, _fold_id(call.id), node, tuple(values.items()))
 
 
 def _fold_value(api: API, name: str, value: Value) -> Value:
@@ -124,7 +131,8 @@ def _fold_leaf(api: API, leaf: Node) -> Node:
             leaf = replace(leaf, field=fields[0], value=rest, kind="word")
     if isinstance(leaf, Term | Range) and leaf.field is not None and leaf.field not in api.meta_fields:
         leaves = api.leaves(leaf.field)
-        if len(leaves) == 1:  # searching an object is searching its leaves; with one leaf the two are the same
+        # searching an object is searching its leaves; with one leaf the two are the same
+        if len(leaves) == 1 and leaves[0] != leaf.field:
             leaf = replace(leaf, field=leaves[0])
     if isinstance(leaf, Range):
         return _fold_range(api, leaf)
@@ -132,9 +140,10 @@ def _fold_leaf(api: API, leaf: Node) -> Node:
     if isinstance(leaf, Term) and leaf.kind == "wildcard" and not api.leading_wildcard:
         leaf = _fold_wildcard(leaf)
     if isinstance(leaf, Term) and (analysis in ("lower", "text") or (leaf.kind == "wildcard" and analysis != "exact")):
-        return replace(leaf, value=leaf.value.lower())
+        low = leaf.value.lower()
+        return leaf if low == leaf.value else replace(leaf, value=low)
     if isinstance(leaf, Interval):
-        return replace(leaf, chromosome=leaf.chromosome.upper())
+        return leaf if leaf.chromosome.isupper() else replace(leaf, chromosome=leaf.chromosome.upper())
     return leaf
 
 
@@ -160,10 +169,14 @@ def _order(node: Node) -> Node:
     """Operands in one order; what is the same only then is said once."""
     if not isinstance(node, Bool):
         return node
-    parts = ([_order(n) for n in part] for part in (node.must, node.should, node.must_not))
-    ordered = Bool(*(tuple(dict.fromkeys(sorted(part, key=print_query))) for part in parts))
-    simple = simplify(ordered)
+    ordered = Bool(*map(_in_order, (node.must, node.should, node.must_not)))
+    simple = merge(ordered)
     return ordered if simple == ordered else _order(simple)
+
+
+def _in_order(part: tuple[Node, ...]) -> tuple[Node, ...]:
+    nodes = [_order(n) for n in part]
+    return tuple(dict.fromkeys(sorted(nodes, key=print_query))) if len(nodes) > 1 else tuple(nodes)
 
 
 def _mask(leaf: Node) -> Node:

@@ -80,6 +80,10 @@ def _scoped(leaf: Node, scopes: tuple[str, ...]) -> Node:
     return simplify(Bool(should=tuple(replace(leaf, field=scope) for scope in scopes)))
 
 
+_ONE_TOKEN = re.compile(r"\w+", re.ASCII)
+_SPACE = re.compile(r"\s")
+
+
 def _tidy_leaf(api: API, leaf: Node) -> Node:
     """A term's one spelling: no needless quotation marks, no id prefix that the field implies."""
     if isinstance(leaf, Interval):
@@ -97,18 +101,18 @@ def _tidy_leaf(api: API, leaf: Node) -> Node:
         prefix = api.value_prefixes.get(leaf.field.split(".")[0])
         if prefix and kind != "wildcard":
             value = re.sub(rf"^{re.escape(prefix)}:(?=\w)", "", value, flags=re.I)
-        for param in api.params.values():
-            if param.field == leaf.field and param.vocabulary:
-                value = str(api.vocabularies[param.vocabulary].get(value.lower(), value))
+        if leaf.field in api.value_words:
+            value = str(api.value_words[leaf.field].get(value.lower(), value))
         field = _single(api, leaf.field)
-        if field and field.type in ("integer", "long") and re.fullmatch(r"0+[0-9]+", value):
+        if field and value[:1] == "0" and field.type in ("integer", "long") and re.fullmatch(r"0+[0-9]+", value):
             value = value.lstrip("0") or "0"
     if kind == "phrase" and value.strip():
-        one_token = re.fullmatch(r"\w+", value, re.ASCII)
+        one_token = _ONE_TOKEN.fullmatch(value)
         an_id = leaf.field is None and api.ids_in_text is not None and api.ids_in_text.fullmatch(value)
-        if one_token or an_id or (analysis in ("lower", "exact", "number") and not re.search(r"\s", value)):
+        if one_token or an_id or (analysis in ("lower", "exact", "number") and not _SPACE.search(value)):
             kind, tail = "word", tail[tail.find("^") :] if "^" in tail else ""  # one word has no distance
-    return replace(leaf, value=value, kind=kind, tail=tail)
+    same = value == leaf.value and kind == leaf.kind and tail == leaf.tail
+    return leaf if same else replace(leaf, value=value, kind=kind, tail=tail)
 
 
 def _single(api: API, name: str) -> SchemaField | None:
@@ -119,6 +123,8 @@ def _single(api: API, name: str) -> SchemaField | None:
 
 def _tidy_tail(leaf: Term) -> str:
     """A weight's one spelling; a weight of 1 and a distance of 0 between a phrase's words are none."""
+    if not leaf.tail:
+        return ""
     distance, caret, boost = leaf.tail.partition("^")
     if leaf.kind == "phrase" and distance == "~0":
         distance = ""

@@ -87,12 +87,16 @@ def _unquote(text: str) -> str:
 
 
 def _split_tail(text: str) -> tuple[str, str]:
+    if "~" not in text and "^" not in text:
+        return text, ""
     match = re.fullmatch(r"((?:\\.|[^\\])*?)((?:~[\d.]*)?(?:\^[\d.]+)?)", text, re.S)
     return (match[1], match[2]) if match else (text, "")
 
 
 def has_wildcard(text: str) -> bool:
     """Whether a `*` or `?` stands in a written word without a backslash before it."""
+    if "*" not in text and "?" not in text:
+        return False
     return any(match[1] for match in re.finditer(r"\\.|([*?])", text, re.S))
 
 
@@ -177,7 +181,7 @@ class _Build(Transformer[Token, Any]):
                 occurs[-1][0] = "?"  # where AND is the default, a written + says nothing more
             occurs.append(["-" if mod == "-" else "?" if conj == "OR" else "+", node])
         pick = {sign: tuple(n for o, n in occurs if o == sign) for sign in "+?-"}
-        return simplify(Bool(pick["+"], pick["?"], pick["-"]))
+        return merge(Bool(pick["+"], pick["?"], pick["-"]))
 
 
 def _with_field(node: Node, field: str) -> Node:
@@ -199,39 +203,44 @@ def _boosted(node: Node, boost: str) -> Node:
     return node
 
 
-def _unique(nodes: Iterable[Node]) -> tuple[Node, ...]:
-    return tuple(dict.fromkeys(nodes))
+def _unique(nodes: list[Node]) -> list[Node]:
+    return [*dict.fromkeys(nodes)] if len(nodes) > 1 else nodes
 
 
 def simplify(node: Node) -> Node:
     """Flatten nested lists of one kind, drop repeats and what `*` makes idle. Meaning is kept."""
     if not isinstance(node, Bool):
         return node
+    return merge(Bool(*(tuple(map(simplify, part)) for part in (node.must, node.should, node.must_not))))
+
+
+def merge(node: Bool) -> Node:
+    """`simplify` of a list whose parts are simple already."""
     must: list[Node] = []
     must_not: list[Node] = []
-    for child in map(simplify, node.must):
+    for child in node.must:
         if isinstance(child, Bool) and not child.should:
             must += child.must
             must_not += child.must_not
         else:
             must.append(child)
     should: list[Node] = []
-    for child in map(simplify, node.should):
+    for child in node.should:
         if isinstance(child, Bool) and not child.must and not child.must_not:
             should += child.should
         else:
             should.append(child)
-    for child in map(simplify, node.must_not):
+    for child in node.must_not:
         if isinstance(child, Bool) and not child.must and child.should and not child.must_not:
             must_not += child.should  # NOT (a OR b) = NOT a AND NOT b
         elif isinstance(child, Bool) and not child.must and not child.should and len(child.must_not) == 1:
             must.append(child.must_not[0])  # NOT NOT a = a
         else:
             must_not.append(child)
-    must, should, must_not = list(_unique(must)), list(_unique(should)), list(_unique(must_not))
+    must, should, must_not = _unique(must), _unique(should), _unique(must_not)
     if len(should) == 1 and not must:
         must, should = should, []
-        return simplify(Bool(tuple(must), (), tuple(must_not)))
+        return merge(Bool(tuple(must), (), tuple(must_not)))
     real: list[Node] = [n for n in must if not isinstance(n, Everything)]
     if must and not real and should:  # all records are let in, so that `should` only ranks
         return Bool((Everything(),), tuple(should), tuple(must_not))
@@ -334,12 +343,15 @@ def _reason(text: str, error: UnexpectedInput, resolve: Callable[[str], str]) ->
 
 
 # --- printing ------------------------------------------------------------------------------------------------------
+_RESERVED = re.compile(r'[\\:()\[\]{}"^~<>*?]|^[-!/|+,;=]')
+
+
 def _word(term: Term) -> str:
     if term.kind == "phrase" or (term.kind == "word" and (term.value in {"AND", "OR", "NOT", ""} or " " in term.value)):
         return '"' + re.sub(r'(["\\])', r"\\\1", term.value) + '"'
     if term.kind == "wildcard":
         return term.value
-    return re.sub(r'[\\:()\[\]{}"^~<>*?]|^[-!/|+,;=]', lambda m: "\\" + m[0], term.value)
+    return _RESERVED.sub(r"\\\g<0>", term.value)
 
 
 def _plain(node: Node) -> bool:
@@ -393,5 +405,5 @@ def rewrite(node: Node, change: Callable[[Node], Node]) -> Node:
     """Apply `change` to every leaf and simplify."""
     if isinstance(node, Bool):
         parts = (tuple(rewrite(n, change) for n in part) for part in (node.must, node.should, node.must_not))
-        return simplify(Bool(*parts))
+        return merge(Bool(*parts))
     return change(node)
