@@ -245,6 +245,22 @@ def test_an_update_takes_facts_and_keeps_what_a_person_wrote(
     assert "note" not in imported(tmp_path, changed, update=True, remove=True).fields
 
 
+def test_a_renamed_field_keeps_its_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    imported(tmp_path, LIST)
+    path = tmp_path / "api" / "fields.csv"
+    text = path.read_text(encoding="utf-8")
+    assert "ids.old-name,keyword,true,false,lower,," in text
+    path.write_text(
+        text.replace("ids.old-name,keyword,true,false,lower,,", "ids.old-name,keyword,true,false,lower,Once.,")
+    )
+    renamed = {**LIST, "ids.old_name": LIST["ids.old-name"]}
+    del renamed["ids.old-name"]
+    capsys.readouterr()
+    api = imported(tmp_path, renamed, update=True, remove=True)
+    assert api.fields["ids.old_name"].description == "Once."
+    assert "ids.old-name -> ids.old_name" in capsys.readouterr().err
+
+
 def test_an_update_without_changes_changes_no_byte(tmp_path: Path) -> None:
     imported(tmp_path, INDEX)
     before = {p.name: p.read_bytes() for p in (tmp_path / "api").iterdir()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from querywright.api.definition import SchemaField, load
+from querywright.api.definition import SchemaField, load, read_fields
 from querywright.artefacts import write_text
 from querywright.errors import QuerywrightError
 from querywright.progress import say
@@ -20,9 +20,19 @@ from querywright.schema.import_elastic import indexes, read_elastic
 from querywright.schema.import_openapi import Described, read_openapi
 from querywright.schema.lucene import lucene_definition
 from querywright.schema.names import collisions, returnable, writable
+from querywright.schema.renames import guess_renames
 from querywright.schema.sources import Source, read_source
 from querywright.schema.update import IMPORTED, imported_text, update_yaml
-from querywright.schema.write import FIELD_COLUMNS, PARAM_COLUMNS, Changes, csv_text, field_rows, read_rows, updated
+from querywright.schema.write import (
+    FIELD_COLUMNS,
+    PARAM_COLUMNS,
+    Changes,
+    csv_text,
+    field_rows,
+    inherit,
+    read_rows,
+    updated,
+)
 from querywright.schema.yaml_text import yaml_text
 
 
@@ -158,8 +168,16 @@ def _fields(facts: Facts, out: Path, options: Options) -> dict[str, str]:
         say(f"{len(fields)} fields in the answers, {len(values)} hold values")
     else:
         say(f"{len(fields)} fields: {len(values)} hold values, {searched} can be searched, {default} are by default")
-    rows, changes = updated(read_rows(out / "fields.csv"), field_rows(fields), options.remove)
+    old = read_rows(out / "fields.csv")
+    rows, changes = updated(old, field_rows(fields), options.remove)
     tell(changes, options)
+    if changes.gone and changes.added:
+        before = read_fields(out / "fields.csv")
+        guesses = guess_renames({n: before[n] for n in changes.gone}, {n: fields[n] for n in changes.added})
+        inherit(old, rows, {name: new for name, (new, _) in guesses.items()})
+        if guesses:
+            told = some(f"{name} -> {new}" for name, (new, _) in guesses.items())
+            say(f"perhaps renamed, what was written of the old name is taken over ({len(guesses)}): {told}")
     return {"fields.csv": csv_text(FIELD_COLUMNS, rows)}
 
 

@@ -104,3 +104,13 @@ def updated(old: list[Row], new: list[Row], remove: bool = False) -> tuple[list[
     if old and fresh and [r["name"] for r in old] == sorted(r["name"] for r in old):
         rows.sort(key=lambda r: r["name"])
     return rows, changes
+
+
+def inherit(old: list[Row], rows: list[Row], renames: Mapping[str, str]) -> None:
+    """Give rows under a new name what a person wrote under the old one, where they have nothing of their own."""
+    before = {row["name"]: row for row in old}
+    names = {new: name for name, new in renames.items()}
+    for row in rows:
+        if row["name"] in names:
+            own = before[names[row["name"]]]
+            row |= {c: own.get(c, "") for c in WRITTEN if own.get(c) and (c == "weight" or not row.get(c))}
