@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import random
+import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
-from querywright.api.call import parse
+from querywright.api.call import CallError, parse
 from querywright.api.definition import API, load
+from querywright.api.lexicon import lexicon
 from querywright.artefacts import read_jsonl
+from querywright.errors import QuerywrightError
 from querywright.pairs.check import problem, report
 from querywright.pairs.make import TemplateTeacher, make, pairs, row, sound
 from querywright.pairs.roles import bound, roles, tokens
 from querywright.pairs.typed_draw import TypedDrawer
 from querywright.pairs.typed_say import TypedSpeaker
+
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +141,40 @@ def test_kept_calls_are_said_several_times(library: API) -> None:
     sentences = TemplateTeacher(library, random.Random(2)).instructions(call, 60)
     assert len(sentences) == 60
     assert {problem(library, row(call, s, "log")) for s in sentences} == {""}
+
+
+def test_new_words_make_new_pairs(tmp_path: Path) -> None:
+    source = Path(__file__).parent / "library" / "api.yaml"
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "api.yaml").write_text(source.read_text())
+    first = load(str(tmp_path / "api" / "api.yaml"))
+    make(first, tmp_path / "out", calls=None, most=0, draw=60, per_call=1, seed=1, records=[])
+    before = (tmp_path / "out" / "pairs.jsonl").read_text()
+    (tmp_path / "api" / "lexicon.yaml").write_text("nouns: [volume]\n")
+    again = load(str(tmp_path / "api"))
+    make(again, tmp_path / "out", calls=None, most=0, draw=60, per_call=1, seed=1, records=[])
+    assert "volume" not in before
+    assert "volumes" in (tmp_path / "out" / "pairs.jsonl").read_text()
+    (tmp_path / "api" / "lexicon.yaml").write_text("noun: volume\n")
+    with pytest.raises(QuerywrightError, match="'noun'; did you mean 'nouns'"):
+        lexicon(again.model_copy())
+
+
+def test_a_log_from_the_definition_alone(library: API) -> None:
+    sys.path.insert(0, str(SAMPLES))
+    try:
+        script = runpy.run_path(str(SAMPLES / "make_typed_log.py"))
+    finally:
+        sys.path.remove(str(SAMPLES))
+    text = script["make"](library, 400, 1)
+    assert text == script["make"](library, 400, 1)
+    asked = re.findall(rb'"GET (/api/v2/\S*) HTTP/[\d.]+" 200 ', text)
+    read = 0
+    for path in asked:
+        try:
+            parse(library, path.decode())
+            read += 1
+        except CallError:
+            continue
+    assert len(asked) > 250
+    assert read > 0.9 * len(asked)

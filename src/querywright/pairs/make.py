@@ -20,6 +20,7 @@ from querywright.pairs.typed_say import TypedSpeaker
 from querywright.progress import say, track
 
 Row = dict[str, Any]
+_DEFINED_BY = ("api.yaml", "fields.csv", "params.csv", "lexicon.yaml")
 _MOST_OF_ONE = 40  # sentences for one drawn call: an endpoint without parameters has no other
 _PATIENCE = 3000  # drawn calls in a row without a new sentence: then a small API has no more to say
 
@@ -138,6 +139,7 @@ def make(
         "per_call": per_call,
         "seed": seed,
         "records": len(records),
+        "definition": {name: sha256(path) for name in _DEFINED_BY if (path := Path(api.folder) / name).is_file()},
     }
     if is_done(out, config):
         say(f"pairs: {out} is whole, nothing to do")

@@ -44,12 +44,13 @@ def noun_singular(noun: str) -> str:
 def words(api: API) -> dict[str, Any]:
     """The lexicon with every missing key filled in: nouns, ways to name one record, and what to call loose words."""
     given = lexicon(api)
-    noun = noun_singular(api.noun)
-    nouns = [str(n) for n in given.get("nouns") or [api.noun]]
+    own_noun = api.noun if api.noun != "record" else guessed_noun(api)
+    noun = noun_singular(own_noun)
+    nouns = [str(n) for n in given.get("nouns") or [own_noun]]
     items = [str(n) for n in given.get("item_nouns") or (t.format(N=noun) for t in en.ITEM_NOUNS)]
     own_bare = given.get("bare") or {}
     bare = {
-        kind: [str(t) for t in own_bare.get(kind) or (_filled(t, noun, api.noun) for t in templates)]
+        kind: [str(t) for t in own_bare.get(kind) or (_filled(t, noun, own_noun) for t in templates)]
         for kind, templates in en.BARE.items()
     }
     singulars = {noun_plural(n): noun_singular(n) for n in nouns}
@@ -59,10 +60,19 @@ def words(api: API) -> dict[str, Any]:
         **given,
         "nouns": nouns,
         "item_nouns": items,
-        "item": [str(t) for t in given.get("item") or (_filled(t, noun, api.noun) for t in en.ITEM)],
+        "item": [str(t) for t in given.get("item") or (_filled(t, noun, own_noun) for t in en.ITEM)],
         "bare": bare,
         "singulars": singulars,
     }
+
+
+def guessed_noun(api: API) -> str:
+    """What a definition without a noun is about: the plural a description begins with (`books and their loans`)."""
+    for text in (api.about, *(e.description for e in api.endpoints.values())):
+        first = re.match(r"(?:[\w ]+? of |the |all )?([a-z]{3,}s)\b", text[:1].lower() + text[1:])
+        if first and singular(first[1]) != first[1] and not first[1].endswith(("ess", "ous")):
+            return singular(first[1])
+    return api.noun
 
 
 def _filled(template: str, noun: str, both: str) -> str:
