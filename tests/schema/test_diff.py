@@ -15,7 +15,7 @@ from querywright.api.identity import definition_id
 from querywright.artefacts import read_jsonl, sha256, write_jsonl
 from querywright.cli.schema import app
 from querywright.errors import QuerywrightError
-from querywright.schema.breaks import sample
+from querywright.schema.broken_grammar import sample
 from querywright.schema.compare import compare
 from querywright.schema.diff import Change, diff
 from querywright.schema.import_schema import Options, import_schema

@@ -14,7 +14,9 @@ from typing import Any
 from querywright.api.definition import API, load
 from querywright.api.identity import definition_id
 from querywright.artefacts import write_jsonl
-from querywright.schema.breaks import check_grammar, check_model, check_pairs, read_pairs
+from querywright.schema.broken_grammar import check_grammar
+from querywright.schema.broken_models import check_model
+from querywright.schema.broken_pairs import check_pairs, read_pairs
 from querywright.schema.diff import Change, diff
 from querywright.schema.facts import some
 

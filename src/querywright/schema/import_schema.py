@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from querywright.api.definition import SchemaField, load, read_fields
-from querywright.artefacts import write_text
+from querywright.api.definition import SchemaField, read_fields
 from querywright.errors import QuerywrightError
 from querywright.progress import say
 from querywright.schema import facts as known
@@ -186,27 +184,6 @@ def _called(source: Source) -> str:
         return f"BioThings /metadata/fields, {len(source.data)} fields"
     n = sum(1 for _ in indexes(source.data))
     return f"Elasticsearch or OpenSearch, {'a mapping' if n == 1 else f'{n} mappings'}"
-
-
-def write_definition(out: Path, files: dict[str, str]) -> None:
-    """Write files of a definition, `api.yaml` last, once they load together with what is there already.
-
-    Raises:
-        QuerywrightError: together they are no definition; nothing is written.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder)
-        for path in out.glob("*"):
-            if path.suffix in (".yaml", ".csv") and path.is_file():
-                (trial / path.name).write_bytes(path.read_bytes())
-        for name, text in files.items():
-            (trial / name).write_text(text, encoding="utf-8")
-        load(str(trial / "api.yaml"))
-    for name, text in sorted(files.items(), key=lambda f: f[0] == "api.yaml"):
-        path = out / name
-        if not path.is_file() or path.read_bytes() != text.encode():
-            write_text(path, text)
-            say(f"wrote {path}")
 
 
 def tell(changes: Changes, options: Options, what: str = "fields") -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from querywright.api.definition import SchemaField
+from querywright.api.definition import SchemaField, load
+from querywright.artefacts import write_text
 from querywright.errors import QuerywrightError
+from querywright.progress import say
 
 FIELD_COLUMNS = (
     *("name", "type", "indexed", "default_search", "analysis"),
@@ -114,3 +117,24 @@ def inherit(old: list[Row], rows: list[Row], renames: Mapping[str, str]) -> None
         if row["name"] in names:
             own = before[names[row["name"]]]
             row |= {c: own.get(c, "") for c in WRITTEN if own.get(c) and (c == "weight" or not row.get(c))}
+
+
+def write_definition(out: Path, files: dict[str, str]) -> None:
+    """Write files of a definition, `api.yaml` last, once they load together with what is there already.
+
+    Raises:
+        QuerywrightError: together they are no definition; nothing is written.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder)
+        for path in out.glob("*"):
+            if path.suffix in (".yaml", ".csv") and path.is_file():
+                (trial / path.name).write_bytes(path.read_bytes())
+        for name, text in files.items():
+            (trial / name).write_text(text, encoding="utf-8")
+        load(str(trial / "api.yaml"))
+    for name, text in sorted(files.items(), key=lambda f: f[0] == "api.yaml"):
+        path = out / name
+        if not path.is_file() or path.read_bytes() != text.encode():
+            write_text(path, text)
+            say(f"wrote {path}")
