@@ -6,7 +6,10 @@ that every worker sees. A task may be run twice (Dask does that when a worker di
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
@@ -45,11 +48,10 @@ class Crew:
                     hint="dask scheduler, then dask worker tcp://HOST:8786; --dask takes the scheduler's address",
                 ) from error
         elif self.workers > 1:
-            import multiprocessing
             from concurrent.futures import ProcessPoolExecutor
 
             context = multiprocessing.get_context("spawn")  # no copies of the parent's threads and locks
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_ignore_interrupt)
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_start)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -113,5 +115,14 @@ class Crew:
                 ) from error
 
 
-def _ignore_interrupt() -> None:
+def _start() -> None:
+    """What a worker process does first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # it was killed: nobody waits for this task any more
