@@ -15,8 +15,9 @@ def run(*args: str, text: bytes = b"") -> subprocess.CompletedProcess[bytes]:
 def test_parse_gives_one_json_a_line_and_never_dies() -> None:
     lines = [b"\xef\xbb\xbf/v3/query?limit=5&q=symbol:CDK2\r", b"/nowhere", b"\xff\xfe", b"", b"\r"]
     lines += [b"/v3/query?q=" + b"(" * 3000, b"/v3/query?q=%00"]
-    done = run("call", "parse", "--api", "mygene", text=b"\n".join(lines) + b"\n")
+    done = run("call", "parse", "--api", "mygene", "--counts", text=b"\n".join(lines) + b"\n")
     assert done.returncode == 0, done.stderr
+    assert done.stderr.decode().startswith("7 paths: 3 unknown_endpoint, 2 bad_encoding, 1 call, 1 bad_query")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == len(lines)
     assert all(list(row) == ["path", "ok", "canonical", "reason"] for row in rows)

@@ -8,18 +8,21 @@ from querywright.api.call import CallError, parse
 from querywright.api.definition import API
 
 
-def verdict(api: API, line: bytes) -> dict[str, Any]:
-    """Judge one path. Never raises: what is no call has a `reason` and no `canonical`."""
+def judge(api: API, line: bytes) -> tuple[dict[str, Any], str]:
+    """Judge one path: its verdict, and a code that groups verdicts: `call`, or why it is none (see `CallError.code`).
+
+    Never raises: what is no call has a `reason` and no `canonical`.
+    """
     try:
         path = line.decode("utf-8")
     except UnicodeDecodeError:
-        return _refused(line.decode("utf-8", errors="backslashreplace"), "the line is not UTF-8")
+        return _refused(line.decode("utf-8", errors="backslashreplace"), "the line is not UTF-8"), "bad_encoding"
     try:
-        return {"path": path, "ok": True, "canonical": parse(api, path).canonical, "reason": None}
+        return {"path": path, "ok": True, "canonical": parse(api, path).canonical, "reason": None}, "call"
     except CallError as error:
-        return _refused(path, str(error))
+        return _refused(path, str(error)), error.code
     except RecursionError:
-        return _refused(path, "the query is too deeply nested")
+        return _refused(path, "the query is too deeply nested"), "bad_query"
 
 
 def _refused(path: str, reason: str) -> dict[str, Any]:

@@ -13,14 +13,27 @@ Api = Annotated[str, typer.Option("--api", help="a shipped API's name or a defin
 
 
 @app.command("parse")
-def parse(api: Api) -> None:
+def parse(
+    api: Api,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Say at the end how many are calls, and why others are none.")
+    ] = False,
+) -> None:
     """Read paths, one a line, from standard input; write one JSON object a line: path, ok, canonical, reason."""
+    from collections import Counter
+
     from querywright.api.definition import load
-    from querywright.api.read import verdict
+    from querywright.api.read import judge
+    from querywright.progress import say
 
     definition = load(api)
+    found = Counter[str]()
     for line in sys.stdin.buffer:
-        print(json.dumps(verdict(definition, line.rstrip(b"\r\n"))), flush=sys.stdout.isatty())
+        verdict, code = judge(definition, line.rstrip(b"\r\n"))
+        found[code] += 1
+        print(json.dumps(verdict), flush=sys.stdout.isatty())
+    if counts:
+        say(f"{found.total()} paths: " + ", ".join(f"{n} {code}" for code, n in found.most_common()))
 
 
 @app.command("same")
