@@ -30,6 +30,7 @@ from querywright.schema.write import (
     inherit,
     read_rows,
     updated,
+    write_definition,
 )
 from querywright.schema.yaml_text import yaml_text
 
