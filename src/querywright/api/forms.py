@@ -60,14 +60,18 @@ class Call:
         return _quote(head, "/:.,-_~%") + ("?" + _quote(tail, "=&%:,/*()[]{}!?@$;-_.~'|<>^") if tail else "")
 
     @cached_property
+    def _folded(self) -> Call:
+        return fold(self)
+
+    @cached_property
     def canonical(self) -> str:
         """The canonical form, as a path. Equal exactly where two calls mean the same."""
-        return fold(self).path
+        return self._folded.path
 
     @cached_property
     def signature(self) -> str:
         """The canonical form with its literal values masked: what kind of request this is."""
-        folded = fold(self)
+        folded = self._folded
         masked = replace(
             folded,
             id="<id>" if self.id else None,
