@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,20 @@ params:
     report = build(load(str(tmp_path / "api.yaml")), [log], tmp_path / "out")
     assert (report["accepted"], report["rejected"]["bad_call"]) == (8, 2)
     assert {r["count"] for r in kept(tmp_path / "out")} == {2, 4}
+
+
+def test_workers_end_with_the_command_and_the_next_run_cleans_up(tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil")
+    write(tmp_path / "a.log", [line(f"/v3/gene/{i}?fields=go", i % 200) for i in range(1, 20_000)])
+    command = [*CLI, str(tmp_path / "a.log"), "--no-validate", "--out", str(tmp_path / "out"), "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        for _ in range(600):
+            if list((tmp_path / "out").glob(f"{SCRATCH}*/urls-*")):
+                break
+            time.sleep(0.05)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    assert workers
+    assert not psutil.wait_procs(workers, timeout=10)[1]
+    assert cli(tmp_path / "a.log", "--no-validate", "--out", tmp_path / "out").returncode == 0
+    assert not list((tmp_path / "out").glob(f"{SCRATCH}*"))
