@@ -6,6 +6,7 @@ InChIKey, a checksum or a variant's name is as random as a key. Every expression
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 import unicodedata
@@ -67,13 +68,22 @@ def phone(text: str) -> bool:
     return 10 <= sum(c.isdigit() for c in text) <= 15
 
 
+def basic_auth(text: str) -> bool:
+    """Whether what follows `Basic` is a name and a password (base64), and not the rest of a gene's name."""
+    code = text.split()[-1]
+    try:
+        return b":" in base64.b64decode(code + "=" * (-len(code) % 4), altchars=b"-_" if "-" in code else None)
+    except ValueError:
+        return False
+
+
 def random_text(text: str) -> bool:
     """Whether a long run of letters and digits is drawn, not written: many characters, case that changes at random.
 
     Names in camel case change rarely; SMILES repeat few characters; checksums and accessions have one case; variants
     of proteins are made of known syllables.
     """
-    body = text.replace("_", "")
+    body = re.sub("[_/+]", "", text)
     lower, upper, digits = (sum(map(test, body)) for test in (str.islower, str.isupper, str.isdigit))
     if lower < 4 or upper < 3 or digits < 2 or len(set(body)) < 14 or len(_SYLLABLES.findall(body)) > 1:
         return False
@@ -93,7 +103,7 @@ _PREFIXES = {  # lower-case start → shape of the token; the starts are public:
     ("xox", "xapp-"): r"xox[a-z]-[\w-]{8,255}|xapp-[\w-]{8,255}",
     ("aiza", "ya29.", "gocspx-", "1//0"): r"AIza[\w-]{30,60}|ya29\.[\w-]{15,255}|GOCSPX-[\w-]{15,60}|1//0[\w-]{30,255}",
     ("_live_", "_test_", "_prod_"): r"[a-z]{2,6}_(?:live|test|prod)_[A-Za-z0-9]{10,255}",
-    ("sk-", "whsec_"): r"whsec_[\w+/=]{16,255}|sk-(?=[\w-]{0,60}\d)[A-Za-z0-9_-]{16,255}",
+    ("sk-", "whsec_"): r"whsec_[\w+/=]{16,255}|sk-(?:(?=[\w-]{0,60}\d)|(?:proj|ant|or|svcacct)-)[\w-]{16,255}",
     ("hf_", "npm_", "pypi-"): r"hf_[A-Za-z0-9]{20,60}|npm_[A-Za-z0-9]{30,60}|pypi-[\w-]{30,255}",
     ("_v1_", "shpat_", "shpca_", "shppa_", "shpss_"): r"do[opr]_v1_[0-9a-f]{30,80}|shp(?:at|ca|pa|ss)_\w{24,60}",
     ("sg.", "key-", "dapi"): r"SG\.[\w-]{16,60}\.[\w-]{16,60}|key-[0-9a-f]{32}|dapi[0-9a-f]{32}",
@@ -102,11 +112,12 @@ _PREFIXES = {  # lower-case start → shape of the token; the starts are public:
     ("eyj",): r"eyJ[\w-]{15,}(?:\.[\w-]*){0,4}",
 }  # fmt: skip
 _SECRET_WORD = (
-    r"pass(?:word|wd|phrase)|pwd|(?:client[_-]?|app[_-]?|api[_-]?)?secret(?:[_-]?key)?|(?:access|auth|refresh|id|api|csrf|"
+    r"pass(?:word|wd|phrase|code)|pwd|(?:client[_-]?|app[_-]?|api[_-]?)?secret(?:[_-]?key)?|(?:access|auth|refresh|id|api|csrf|"
     r"session|bearer)?[_-]?token|(?:api|access|account|private|subscription|license)[_-]?key|"
     r"(?:set-)?cookie|authori[sz]ation|x-amz-\w+(?:-\w+)*|[a-z]{0,12}sess(?:ion)?[_-]?id|asp\.net_sessionid|connect\.sid|"
-    r"laravel_session"
+    r"laravel_session|cf_clearance"
 )
+_SAID = "api[ _-]?key|token|password|passwd|secret"
 
 RULES = (
     Rule("email", re.compile(r"[^\s@,;:<>()\[\]=&/?|]{1,64}(?<=[\w.+\"'-])@(?:[\w-]{1,63}\.){1,8}[\w-]{1,63}"), ("@",)),
@@ -118,11 +129,16 @@ RULES = (
     Rule("key", re.compile(r"(?<![A-Za-z0-9])[MNO][\w-]{23,26}\.[\w-]{6}\.[\w-]{27,40}"), sieve="long"),
     Rule("key", re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{36}(?![0-9A-Za-z])"), sieve="long"),  # NCBI's keys
     Rule("key", re.compile(r"(?<![\w.-])[A-Za-z0-9_]{24,255}(?![\w-])"), sieve="long", holds=random_text),
-    Rule("key", re.compile(r"\b(?:bearer|basic|digest)[ :]+(?=[\w.~+/=-]{0,80}[\d=._A-Z])[\w.~+/=-]{12,}", re.I),
-         ("bearer", "basic", "digest")),
+    Rule("key", re.compile(r"\bbearer[ :]+[\w.~+/=-]{12,}", re.I), ("bearer",)),
+    Rule("key", re.compile(r"\bbasic +[\w+/=-]{8,}", re.I), ("basic ",), holds=basic_auth),
     Rule("key", re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY"), ("private key",)),
     Rule("secret", re.compile(rf"(?<![A-Za-z0-9])(?:{_SECRET_WORD})[\"']? ?(?:=|:)[ \"']{{0,9}}[^\s\"'&]{{3,}}", re.I),
-         ("pass", "pwd", "secret", "token", "key", "sess", "cookie", "auth", "amz", ".sid")),
+         ("pass", "pwd", "secret", "token", "key", "sess", "cookie", "auth", "amz", ".sid", "cf_")),
+    Rule("secret", re.compile(rf"\b(?:{_SAID})(?: is)? (?=\w{{0,60}}\d)(?=\w{{0,60}}[a-z])\w{{6,}}", re.I),
+         ("api", "token", "passw", "secret")),
+    Rule("secret", re.compile(r"\b(?:session|sid)=[\w.-]{8,}", re.I), ("session=", "sid=")),
+    Rule("key", re.compile(r"(?<![\w/+])(?=[A-Za-z0-9]{0,39}[/+])[A-Za-z0-9/+]{40}(?![\w/+])"), ("/", "+"),
+         holds=random_text),  # the secret half of an AWS key
     Rule("card", re.compile(r"(?<![\w.])\d{13,19}(?![\w.])"), sieve="numbers", holds=luhn),
     Rule("card", re.compile(r"(?<![\w.])(?<!\d[ -])\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}(?![\w.]|[ -]\d)"),
          sieve="numbers", holds=luhn),
@@ -166,7 +182,7 @@ for _rule in RULES:
         _rare = next((c for c in "@_-.:([{" if c in _hint), "")
         _BY_HINT.setdefault(_rare, []).append((_hint, _rule))
 
-_ENTITY = re.compile(r"&#(?:x([0-9a-f]{1,6})|(\d{1,7}));?|\\(?:u00|x)([0-9a-f]{2})", re.I)
+_ENTITY = re.compile(r"&#(?:x([0-9a-f]{1,6})|(\d{1,7}));?|(?:\\u00|\\x|%u00)([0-9a-f]{2})", re.I)
 
 
 def plain(value: str) -> str:
@@ -179,7 +195,7 @@ def plain(value: str) -> str:
         if decoded == text:
             break
         text = decoded
-    if "&#" in text or "\\" in text:
+    if "&#" in text or "\\" in text or "%u" in text:
         text = _ENTITY.sub(_entity, text)
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 

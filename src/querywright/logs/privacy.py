@@ -40,9 +40,9 @@ ALWAYS = frozenset(
 
 UNLESS_KNOWN = frozenset(
     """
-    key session sid sess user usr uid uname ip code state nonce contact referer referrer ref fbclid gclid
-    msclkid ga gid clientid deviceid trackingid visitorid firstname lastname surname fullname author subscriber
-    account address signature sig pass login pin mobile
+    pw tel tk samlresponse samlrequest relaystate key session sid sess user usr uid uname ip code state nonce
+    contact referer referrer ref fbclid gclid msclkid ga gid clientid deviceid trackingid visitorid firstname
+    lastname surname fullname author subscriber account address signature sig pass login pin mobile
     """.split()  # noqa: SIM905
 )
 """Names that are credentials or persons in some APIs and plain parameters in others: an API's own ones stay."""
@@ -52,6 +52,7 @@ _ENDS = (
     "ticket", "email", "credential", "credentials", "assertion",
 )  # fmt: skip
 _STARTS = ("xamz", "xgoog", "utm", "oauth", "cf", "xms")
+_MARKED = re.compile(r"_*(?:x-(?:amz|goog|ms)|utm_|oauth_|cf_)", re.I)
 _PAGES = ("pagetoken", "nexttoken", "cursortoken", "pagesignature")
 _MATRIX = re.compile(r";[^;/?=]{0,80}sess?i?o?n?id=[^;/?]*", re.I)
 _SENSITIVE = re.compile(
@@ -69,7 +70,7 @@ def is_private_name(name: str, params: frozenset[str] = frozenset()) -> bool:
         return False
     if folded in UNLESS_KNOWN or folded.endswith(_ENDS):
         return True
-    return folded.startswith(_STARTS) and bool(re.match(r"(?:x-(?:amz|goog|ms)|utm_|oauth_|cf_)", unquote(name), re.I))
+    return folded.startswith(_STARTS) and bool(_MARKED.match(unquote(name)))
 
 
 def scrub(path: str, params: frozenset[str] = frozenset()) -> Scrubbed:
