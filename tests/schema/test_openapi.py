@@ -308,6 +308,7 @@ def test_an_update_changes_only_what_the_source_changed(tmp_path: Path, capsys: 
     text = path.read_text(encoding="utf-8")
     text = text.replace("title: Pets", "title: Our pets  # the people's name for it")
     text = text.replace("age: {kind: integer, min: 3, max: 40}", "age: {kind: integer, min: 3, max: 30, field: years}")
+    text = text.replace("values: [red, Dark Green]", "values: [red, Dark Green, pink]")
     path.write_text(text, encoding="utf-8")
     capsys.readouterr()
     newer = DOCUMENT.replace("enum: [red, Dark Green, null]", "enum: [red, Dark Green, blue]")
@@ -319,7 +320,8 @@ def test_an_update_changes_only_what_the_source_changed(tmp_path: Path, capsys: 
     assert "# the people's name for it" in path.read_text(encoding="utf-8")
     age = api.params["age"]
     assert (age.min, age.max, age.field) == (1, 30, "years")  # the source's change, and the person's two
-    assert api.params["colour"].values == ("red", "Dark Green", "blue")
+    assert api.params["colour"].values == ("red", "Dark Green", "blue", "pink")
+    assert "params.colour.values, new (1): blue" in said
     assert "points" in api.params
     assert "score" in api.params
     assert "params.age.min was 3, is 1" in said

@@ -67,7 +67,7 @@ def _fetch(url: str, hops: int = 3) -> str:
                     raise QuerywrightError(f"{url} redirects to {target}", hint="give that address if you trust it")
                 return _fetch(target, hops - 1)
             answer.raise_for_status()
-            body = b""
+            body = bytearray()
             for block in answer.iter_bytes():
                 body += block
                 if len(body) > MOST_BYTES:

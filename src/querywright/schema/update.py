@@ -90,9 +90,24 @@ def _merge(mine: Any, old: dict[str, Any], new: dict[str, Any], where: str, told
         if key not in new:
             if mine.get(key) == old.get(key):
                 told.append(f"{where}{key} was {_short(mine.pop(key, None))}, is no longer given")
+        elif all(isinstance(part.get(key), list) for part in (mine, old, new)):
+            merged = _merged(list(mine[key]), old[key], new[key])
+            for word, items in (("new", [v for v in merged if v not in mine[key]]), ("gone", _gone(mine[key], merged))):
+                if items:
+                    told.append(f"{where}{key}, {word} ({len(items)}): {some(map(str, items))}")
+            mine[key] = _flow(merged)
         else:
             told.append(f"{where}{key} was {_short(mine.get(key))}, is {_short(new[key])}")
             mine[key] = _flow(new[key])
+
+
+def _merged(mine: list[Any], old: list[Any], new: list[Any]) -> list[Any]:
+    """The source's list, without what a person took out of it and with what a person put in."""
+    return [*(v for v in new if v in mine or v not in old), *(v for v in mine if v not in old and v not in new)]
+
+
+def _gone(before: Any, after: list[Any]) -> list[Any]:
+    return [v for v in before if v not in after]
 
 
 def _short(value: Any) -> str:
