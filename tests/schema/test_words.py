@@ -180,16 +180,16 @@ def test_what_a_log_and_records_say(mini: API, tmp_path: Path) -> None:
     calls, records = tmp_path / "calls.jsonl", tmp_path / "r.jsonl"
     paths = ["/query?q=isbn:X12&fields=pages", "/query?q=isbn:X12 AND pages:[10 TO 20]", "/nowhere", "/query?q=isbn:Y9"]
     calls.write_text("".join(json.dumps({"path": p, "weight": 2}) + "\n" for p in paths))
-    records.write_text('{"_id": "1", "isbn": "Z77", "author": {"name": "A\\u0000da"}, "blurb": "' + "x" * 90 + '"}\n')
+    records.write_text('{"_id": "1", "isbn": "Z77", "author": {"name": ["A\\u0000da", "ada@x.example"]}, "blurb": "' + "x" * 90 + '"}\n')
     found = gather(mini, calls, records, [])
     assert found.unread == 1
     assert found.examples("isbn", 3) == ("x12", "y9", "Z77") or found.examples("isbn", 3) == ("X12", "Y9", "Z77")
     assert found.used["isbn"] == 6
     assert found.used["pages"] == 4
     assert found.examples("pages", 2) == ("10", "20")
-    assert found.examples("author.name", 2) == ("A da",)
+    assert found.examples("author.name", 2) == ("A da",)  # an e-mail address is no example
     assert found.examples("blurb", 2) == ()
-    assert json.loads(part(found.sample, ["author.name"])) == {"author": {"name": "A da"}}
+    assert json.loads(part(found.sample, ["author.name"])) == {"author": {"name": ["A da"]}}
     assert part(found.sample, ["blurb"], 30).endswith("...(cut)")
 
 

@@ -31,6 +31,7 @@ _ALONE = re.compile(_NAME + r":?\s*")
 _BESIDE = re.compile(_NAME + r"(?:\([^()]*\))?\s*(?::|--?|–|=)\s+(.+)")
 _TAG = re.compile(r"<[^<>]{1,300}>")
 _URL = re.compile(r"\b(?:https?://|www\.)\S+", re.I)
+_MAIL = re.compile(r"[^\s@]@[^\s@]+\.[a-z]{2}", re.I)
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Evidence:
     def add(self, name: str, value: object, weight: float = 1.0) -> None:
         """Count a value, if it is one that can be shown."""
         text = clean(str(value).lower() if isinstance(value, bool) else str(value))
-        if text and len(text) <= _LONGEST and "|" not in text and not _URL.search(text):
+        if text and len(text) <= _LONGEST and "|" not in text and not (_URL.search(text) or _MAIL.search(text)):
             self.values.setdefault(name, Counter())[text] += weight  # type: ignore[assignment]
 
 
