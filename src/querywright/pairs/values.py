@@ -46,6 +46,8 @@ class Values:
             candidates = candidates or self.api.fields[leaf].examples
         if not candidates:
             return self._made_up(name)
+        if years := _years(candidates):
+            return str(self.rng.randint(*years))
         shape = self.api.fields[name].shape or next(
             (self.api.fields[leaf].shape for leaf in self.api.leaves(name) if self.api.fields[leaf].shape), ""
         )
@@ -86,6 +88,9 @@ class Values:
         if self.api.fields[name].type == "date":
             low, high = sorted(some_date(rng) for _ in range(2))
             return low, high
+        if years := _years(examples):
+            first, last = sorted(rng.randint(*years) for _ in range(2))
+            return str(first), str(last)
         decimal = next((e for e in examples if re.fullmatch(r"-?\d*\.\d+", e)), None)
         if decimal or (self.api.fields[name].type in ("float", "double") and not examples):
             value = float(decimal or 0.5)
@@ -142,6 +147,13 @@ class Values:
         if letters and c.isupper() and i > 0:
             return self.rng.choice(string.ascii_uppercase)
         return c
+
+
+def _years(examples: tuple[str, ...]) -> tuple[int, int] | None:
+    """The span of years that examples suggest, where all of them are years."""
+    if not examples or not all(re.fullmatch(r"(1[5-9]|20)\d\d", e) for e in examples):
+        return None
+    return min(1950, *map(int, examples)), max(2024, *map(int, examples))
 
 
 def some_date(rng: random.Random, years: tuple[int, int] = (2005, 2024)) -> str:

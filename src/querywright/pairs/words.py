@@ -110,12 +110,12 @@ def endpoint_nouns(api: API, endpoint: str) -> list[str]:
 
 def singular(phrase: str) -> str:
     """`countries` is country, `boxes` is box; what is no plural stays."""
+    if phrase.endswith(_UNCOUNTED) or re.search(r"(ss|us|is|as)$", phrase):
+        return phrase
     if phrase.endswith("ies") and len(phrase) > 4:
         return phrase[:-3] + "y"
     if re.search(r"(ss|sh|ch|x|z)es$", phrase):
         return phrase[:-2]
-    if phrase.endswith(_UNCOUNTED) or re.search(r"(ss|us|is)$", phrase):
-        return phrase
     return phrase.removesuffix("s")
 
 
