@@ -180,7 +180,8 @@ def test_what_a_log_and_records_say(mini: API, tmp_path: Path) -> None:
     calls, records = tmp_path / "calls.jsonl", tmp_path / "r.jsonl"
     paths = ["/query?q=isbn:X12&fields=pages", "/query?q=isbn:X12 AND pages:[10 TO 20]", "/nowhere", "/query?q=isbn:Y9"]
     calls.write_text("".join(json.dumps({"path": p, "weight": 2}) + "\n" for p in paths))
-    records.write_text('{"_id": "1", "isbn": "Z77", "author": {"name": ["A\\u0000da", "ada@x.example"]}, "blurb": "' + "x" * 90 + '"}\n')
+    author = {"name": ["A\x00da", "ada@x.example"]}
+    records.write_text(json.dumps({"_id": "1", "isbn": "Z77", "author": author, "blurb": "x" * 90}) + "\n")
     found = gather(mini, calls, records, [])
     assert found.unread == 1
     assert found.examples("isbn", 3) == ("x12", "y9", "Z77") or found.examples("isbn", 3) == ("X12", "Y9", "Z77")
