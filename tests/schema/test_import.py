@@ -365,7 +365,7 @@ def test_a_damaged_source_is_read_or_told_about(tmp_path: Path, kind: str) -> No
     path = data_dir() / "apis" / "earthquakes" / "openapi.yaml"
     sound = {"biothings": LIST, "elasticsearch": INDEX, "openapi": read_source(str(path)).data}[kind]
     good = 0
-    for seed in range(40):
+    for seed in range(24):
         folder = tmp_path / str(seed)
         folder.mkdir()
         damaged = damage(copy.deepcopy(sound), random.Random(seed))
@@ -375,7 +375,7 @@ def test_a_damaged_source_is_read_or_told_about(tmp_path: Path, kind: str) -> No
             continue
         good += 1
         assert api.endpoints
-    assert good > 10
+    assert good > 8
 
 
 def test_kinds_are_told_apart() -> None:
