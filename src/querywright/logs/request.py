@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote_from_bytes
 
-_REQUEST = re.compile(rb"([A-Z]{3,16}) (?=\S)(.*?)(?: HTTP/\d(?:\.\d)?)?$", re.S)
+_METHOD = re.compile(rb"[A-Z]{3,16}")
+_PROTOCOLS = frozenset(b"HTTP/%d%s" % (n, rest) for n in range(10) for rest in (b"", *(b".%d" % m for m in range(10))))
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _ORIGIN = re.compile(r"(?:https?|wss?)://[^/?#]*", re.I)
 _HEX = re.compile(rb"\\x([0-9A-Fa-f]{2})")
@@ -23,15 +24,23 @@ def split(request: bytes, escape: str) -> tuple[str, str] | None:
         escape: `server` for what nginx and Apache write (`\\xHH`, `\\"`), `json` for nginx's `escape=json`, `hex` where
             only `\\xHH` is the log's (elsewhere a backslash is the user's own), `none`.
     """
-    found = _REQUEST.match(request.strip())
-    if found is None or _CONTROL.search(request):
+    request = request.strip()
+    rest, _, protocol = request.rpartition(b" ")
+    method, _, raw = (rest if protocol in _PROTOCOLS else request).partition(b" ")
+    if not raw or raw[0] <= 32 or (method != b"GET" and not _METHOD.fullmatch(method)):
         return None
-    target = text(found[2], escape, in_path=True)
-    origin = _ORIGIN.match(target)
-    if origin:
+    if raw.isascii() and b"\\" not in raw:
+        target = raw.decode()
+        if not target.isprintable():
+            return None
+    elif _CONTROL.search(raw):
+        return None
+    else:
+        target = text(raw, escape, in_path=True)
+    if target[0] != "/" and (origin := _ORIGIN.match(target)):
         target = target[origin.end() :]
         target = target if target.startswith("/") else f"/{target}"
-    return found[1].decode(), target.partition("#")[0]
+    return method.decode(), target.partition("#")[0] if "#" in target else target
 
 
 def text(raw: bytes, escape: str, *, in_path: bool = False) -> str:
