@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from querywright.api.definition import API
+from querywright.api.definition import API, load
 from querywright.generate.prompts import strategy
 from querywright.generate.retrieve import FaissRetriever, fields
 
@@ -78,3 +78,11 @@ def test_nearest_examples_stand_nearest_to_the_sentence(mygene: API, tmp_path: P
     messages = strategy("icl_nearest", mygene, examples=tmp_path / "train.jsonl", cache=tmp_path)("OMIM number of CDK2")
     assert messages[-3]["content"] == "the OMIM number of BRCA1"
     assert messages[-2]["content"] == "/v3/gene/1"
+
+
+def test_rag_names_parameters_where_there_is_no_query(cache: Path) -> None:
+    build = strategy("rag", load("earthquakes"), cache=cache)
+    one, two = build("shaking that many people felt"), build("deeper than 300 km")
+    assert one[0] == two[0]
+    assert "- mindepth: " in two[1]["content"]
+    assert "- minfelt: " in one[1]["content"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 NUMBER_WORDS = {
     "zero": 0, "no": 0, "none": 0, "one": 1, "single": 1, "first": 1, "once": 1, "two": 2, "second": 2, "couple": 2,
@@ -117,7 +117,7 @@ def dates(sentence: str, today: date | None = None) -> list[str]:
                 days.update(dict.fromkeys(_day(year, match["m"], match["d"])))
     for low, high in periods(text):
         days.update(dict.fromkeys((low, high, high + timedelta(days=1))))
-    days.update(dict.fromkeys(_relative(text, today or date.today())))
+    days.update(dict.fromkeys(_relative(text, today or datetime.now(UTC).date())))
     moments = [d.isoformat() for d in days]
     return moments + [f"{d.isoformat()}T{t}" for d in days for t in _times(text) if t != "00:00:00"]
 

@@ -45,6 +45,8 @@ def strategy(
         return lambda instruction: [{"role": "system", "content": tuned_line(api)}, _user(instruction)]
     if name == "zero_shot":
         return lambda instruction: [{"role": "system", "content": explain(api)}, _user(instruction)]
+    if name == "rag" and api.query_language == "none":
+        return _rag_typed(api, cache and cache / "params")
     if name == "rag":
         return _rag(api, fields(api, cache and cache / "fields"))
     if name in ("icl", "icl_nearest"):
@@ -163,6 +165,20 @@ def _rag(api: API, index: Retriever[SchemaField]) -> Strategy:
     def build(instruction: str) -> list[Message]:
         found = "\n".join(_field_line(hit.item) for hit in index.nearest(instruction, NEAREST_FIELDS))
         content = f"Fields that may be meant:\n{found}\n\nRequest: {instruction}"
+        return [{"role": "system", "content": explain(api)}, _user(content)]
+
+    return build
+
+
+def _rag_typed(api: API, cache: Path | None) -> Strategy:
+    names = [n for n in api.params if n not in (*api.unwritten, *api.ignored_params)]
+    texts = [f"{n}: {', '.join(api.params[n].synonyms)}. {api.params[n].description}" for n in names]
+    index = FaissRetriever(names, texts, cache)
+
+    def build(instruction: str) -> list[Message]:
+        hits = index.nearest(instruction, NEAREST_FIELDS)
+        found = "\n".join(f"- {hit.item}: {_typed_line(api, hit.item)}" for hit in hits)
+        content = f"Parameters that may be meant:\n{found}\n\nRequest: {instruction}"
         return [{"role": "system", "content": explain(api)}, _user(content)]
 
     return build
