@@ -13,7 +13,7 @@ _KEPT = 8  # compiled grammars: the API's own and a few that are grounded in a s
 
 
 class Compiler:
-    """Compiles lark grammars and JSON schemas for one tokenizer and keeps the last few; copying one costs microseconds."""
+    """Compiles lark grammars and JSON schemas for one tokenizer and keeps the last few. A copy costs microseconds."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer  # an llguidance.LLTokenizer
