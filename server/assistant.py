@@ -158,7 +158,7 @@ def check(api: API, path: str) -> Verdict:
         return Verdict(path, False, "the query is too deeply nested")
     from querywright.api.explain import explain
 
-    return Verdict(call.text, True, "", tuple(explain(call)), api.base_url + call.path, call)
+    return Verdict(call.text, True, "", tuple(explain(call)), api.base_url + call.request, call)
 
 
 def find(assistant: Assistant, verdict: Verdict) -> Hits:

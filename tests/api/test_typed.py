@@ -193,3 +193,10 @@ def test_a_definition_that_contradicts_itself(tmp_path: Path, edit: tuple[str, s
     with pytest.raises(QuerywrightError) as error:
         load(str(tmp_path / "api.yaml"))
     assert reason in str(error.value)
+
+
+def test_what_is_always_sent_is_no_part_of_the_call(tmp_path: Path) -> None:
+    (tmp_path / "api.yaml").write_text(DEFINITION + "sent: {format: json}\n")
+    call = parse(load(str(tmp_path / "api.yaml")), "/search?from=2026-05-01")
+    assert call.request == "/search?from=2026-05-01&format=json"
+    assert call.path == call.canonical == "/search?from=2026-05-01"

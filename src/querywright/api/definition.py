@@ -47,6 +47,7 @@ class API(Strict):
     params: dict[str, Param]
     ignored_params: tuple[str, ...] = ()
     unwritten: tuple[str, ...] = ()
+    sent: dict[str, str] = Field(default_factory=dict)
     fields: dict[str, SchemaField] = Field(default_factory=dict)
     folder: str = Field(default="", exclude=True)
 

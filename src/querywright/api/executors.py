@@ -186,7 +186,7 @@ class HttpExecutor:
 
     def run(self, call: Call) -> Hits:
         """Send a call. A 404 gives no hits."""
-        answer = self.fetcher.get(call.path)
+        answer = self.fetcher.get(call.request)
         if answer.status == 404:
             return Hits(0, (), [], answer.ms)
         body = answer.json()

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from querywright.api.definition import API, Param
 from querywright.api.query import (
@@ -62,6 +62,12 @@ class Call:
     @cached_property
     def _folded(self) -> Call:
         return fold(self)
+
+    @cached_property
+    def request(self) -> str:
+        """What goes over the network: `path` with the parameters that this API is always sent, such as a format."""
+        fixed = urlencode(self.api.sent)
+        return self.path + (("&" if "?" in self.path else "?") + fixed if fixed else "")
 
     @cached_property
     def canonical(self) -> str:
