@@ -373,6 +373,23 @@ def test_formats_have_the_names_that_people_use() -> None:
     assert detect([], given_format("traefik")).parse(json.dumps(TRAEFIK).encode()) == FULL
 
 
+@pytest.mark.parametrize(
+    ("lines", "name", "said"),
+    [
+        (['{"req": {"u": "/v3/gene/1"}, "t": 1, "l": []}'], "json", "--key path=KEY, of: req.u, t"),
+        (["when,what,code", "1,/v3/gene/1,200"], "combined", "--key path=NAME, of: when, what, code"),
+        (["hello", "you"], "combined", "no known format in the first 2 lines"),
+    ],
+)
+def test_what_no_format_reads_is_said_with_what_to_do(
+    lines: list[str], name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert detect([line.encode() for line in lines]).name == name
+    assert said in capsys.readouterr().err
+    assert detect([PATH.encode()]).name == "paths"
+    assert capsys.readouterr().err == ""
+
+
 def test_no_sample_makes_detection_fail() -> None:
     r = random.Random(8)
     for _ in range(300):

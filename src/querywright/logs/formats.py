@@ -18,6 +18,7 @@ from querywright.logs import access, json_lines, nginx, tables
 from querywright.logs import request as requests
 from querywright.logs.hit import HEADER, MALFORMED, WHERE, Hit, Line, Options, Read, Scan, Spec, each
 from querywright.logs.keys import ROLES
+from querywright.progress import say
 
 __all__ = ["HEADER", "MALFORMED", "NAMES", "WHERE", "Format", "Hit", "Line", "Options", "Spec", "detect", "open_format"]
 
@@ -40,7 +41,7 @@ _ABOUT = {
     "csv": "columns, named in the first line",
     "tsv": "columns, named in the first line",
     "paths": "one path or URL a line",
-    "nginx": "nginx, by the format that was given",
+    "nginx": "by the log_format that was given",
 }
 _ESCAPES = {"combined": "server", "common": "server", "alb": "server", "elb": "server", "json": "hex", "paths": "hex"}
 
@@ -65,7 +66,8 @@ class Format:
 
     @property
     def about(self) -> str:
-        return _ABOUT[self.name]
+        """The format in words, and how it is known."""
+        return _ABOUT[self.name] + (", by its first lines" if not self.spec.options.format else "")
 
     def request(self, request: bytes) -> tuple[str, str] | None:
         """(method, path) of a hit's request; None where it is none: its lines are malformed."""
@@ -218,7 +220,9 @@ def _guess(lines: list[bytes], options: Options) -> str:
     if lines and _is_table(lines, options):
         return "tsv" if tables.delimiter_of(lines[0].decode(errors="replace")) == "\t" else "csv"
     best = max(scores, key=lambda name: scores[name])  # of equals the first
-    if best == "combined" or not scores[best]:
+    if lines and not scores[best]:
+        return _unread(lines)
+    if best == "combined" or not lines:
         hits = [hit for line in lines if not isinstance(hit := readers["combined"](line), str)]
         plain = sum(not agent for *_, agent in hits)
         return "common" if plain * 2 > len(hits) else "combined"
@@ -226,6 +230,21 @@ def _guess(lines: list[bytes], options: Options) -> str:
         kinds = [access.elb_kind(line) for line in lines if not isinstance(access.aws(line), str)]
         return max(("alb", "elb"), key=kinds.count)
     return best
+
+
+def _unread(lines: list[bytes]) -> str:
+    """The most likely format of lines that none reads. Says what a person can do."""
+    rows = [row for line in lines if isinstance(row := json_lines.load(line), dict)]
+    header = tables.columns(lines[0].decode(errors="replace"))
+    if rows:
+        keys = ", ".join(json_lines.names(rows[0]))[:800]
+        say(f"JSON lines without a request under a name that we know; name its key, as --key path=KEY, of: {keys}")
+    elif len(header) > 2:
+        names = ", ".join(header)[:800]
+        say(f"if these are columns, name that of the path, as --format csv --key path=NAME, of: {names}")
+    else:
+        say(f"no known format in the first {len(lines)} lines; name it, as --format NAME or an nginx log_format string")
+    return "json" if rows else "combined"
 
 
 def _reads(reader: Read, lines: list[bytes]) -> int:

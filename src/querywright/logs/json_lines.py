@@ -61,6 +61,17 @@ def _bytes(value: Any, role: str) -> bytes:
     return b""
 
 
+def names(row: dict[str, Any], before: str = "") -> list[str]:
+    """The keys of a row whose values are plain, two levels deep, as a person names them."""
+    out = []
+    for key, value in row.items():
+        if isinstance(value, dict) and not before:
+            out += names(value, f"{key}.")
+        elif isinstance(value, str | int | float):
+            out.append(f"{before}{key}")
+    return out[:60]
+
+
 def keys_of(rows: Sequence[Any], options: Options) -> dict[str, list[str]]:
     """Role → keys to try, in order: the one asked for; else those that the sample has, then all others that we know."""
     given = wanted(options)
