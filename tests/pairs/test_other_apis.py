@@ -72,7 +72,7 @@ def test_an_api_without_words_is_covered() -> None:
     assert set(facts["never_returned"]) <= {"site.country"}
     years = [int(y) for r in made(UNSEEN) for y in re.findall(r"foundYear:(\d+)", r["path"])]
     assert years
-    assert all(1900 <= y <= 2024 for y in years)
+    assert all(1887 <= y <= 2024 for y in years)
 
 
 def test_plurals() -> None:

@@ -10,11 +10,13 @@ from querywright.api.call import Call, normalise
 from querywright.api.definition import API
 from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term, parse_query, simplify
 from querywright.pairs.english import FLAGS
+from querywright.pairs.roles import roles
+from querywright.pairs.typed_draw import TypedDrawer
 from querywright.pairs.values import Values
 
 # how often people give a parameter, by its usual name or else by its kind
 _CHANCE = {"size": 0.17, "from": 0.04, "sort": 0.07, "facets": 0.07, "dotfield": 0.02, "fetch_all": 0.03}
-_CHANCE_OF = {"vocabulary": 0.34, "fields": 0.34, "enum": 0.2}
+_CHANCE_OF = {"vocabulary": 0.34, "fields": 0.34, "enum": 0.2, "number": 0.06, "date": 0.06, "list": 0.06}
 _NUMBERS = {"integer", "long", "float", "double", "byte", "date"}
 
 
@@ -30,6 +32,7 @@ class Drawer:
         self.return_weights = [api.fields[f].weight ** 2.2 for f in self.returned]
         self.numeric = [f for f in self.searched if api.fields[f].type in _NUMBERS]
         self.facts = [n for n, e in api.endpoints.items() if "metadata" in e.path and not e.required]
+        self.typed = TypedDrawer(api, rng, records)
         self.query_endpoint = next(n for n, e in api.endpoints.items() if "q" in e.params)
         self.item_endpoint = next(
             (n for n, e in api.endpoints.items() if "{id}" in e.path and "fields" in e.params), None
@@ -260,6 +263,10 @@ class Drawer:
                 )
             elif name == "from":
                 values[name] = rng.choice([5, 10, 20, 20, 30, 40, 50, 60, 100, 200, 500])
+            elif param.kind in ("number", "date", "list"):
+                drawn = self.typed.value(name, roles(self.api, endpoint))
+                if drawn is not None:
+                    values[name] = drawn
             elif name == "sort":
                 chosen = rng.choice(self._listed("sorts") or self.numeric or self.returned)
                 values[name] = (rng.choice(["", "", "-"]) + chosen,)

@@ -16,6 +16,8 @@ from querywright.pairs import english as en
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.dress import keep, sentence
 from querywright.pairs.nouns import NO_SCOPE, Nouns
+from querywright.pairs.roles import roles
+from querywright.pairs.typed_say import Parts, TypedSpeaker
 from querywright.pairs.words import label, plural
 
 
@@ -51,6 +53,10 @@ class Speaker(Nouns):
                     )
                 )
                 done |= {"from", "size"}
+        plain = {n: v for n, v in values.items() if self.api.params[n].kind in ("number", "date", "list")}
+        if plain:
+            out += self.typed(call, plain)
+            done |= set(plain)
         for name, value in values.items():
             if name in done:
                 continue
@@ -94,6 +100,14 @@ class Speaker(Nouns):
                 raise Unsayable(f"parameter {name}")
         rng.shuffle(out)
         return out
+
+    def typed(self, call: Call, values: dict[str, Any]) -> list[str]:
+        """Plain typed parameters beside the query, in the words that APIs without a query have for them."""
+        parts, known = Parts(self.words["nouns"][0]), roles(self.api, call.endpoint)
+        speaker = TypedSpeaker(self.api, self.rng)
+        for name in speaker.ranges(known, values, parts):
+            speaker.single(call, name, values, known, parts)
+        return [*parts.before, *parts.behind, *parts.after]
 
     def flag(self, name: str, value: Any) -> list[str]:
         """Clauses for a boolean parameter that is given; none where it has no words."""
