@@ -128,7 +128,7 @@ class Wording:
     def _leaf(self, item: Item) -> str:
         """The last level in words; where it repeats or only narrows the level above, with that level."""
         level = len(item.levels) - 1
-        own = self._phrase(item, level)
+        own = self._phrase(item, level) or item.name.strip() or "value"
         if level:
             mine = {r[0] for r in self.glossary.readings(item.levels[level])}
             above = self._phrase(item, level - 1)
