@@ -200,7 +200,7 @@ class TypedSpeaker(TypedValues):
             return
         words = tokens(self.api, name)
         spelt, lower = value_words(value), value.lower()
-        if lower == "only" and words[0] == "include":
+        if lower == "only" and words[0] == "include" and words[1:]:
             parts.after.append(self.pick(te.ONLY_ONES).format(F=keep(" ".join(words[1:]))))
         elif lower in ("all", "any"):
             parts.behind.append(self.pick(te.ANY).format(F=self.param(name)))
