@@ -450,9 +450,9 @@ def test_a_real_small_model(definition: Path, tmp_path: Path) -> None:
     gguf = next(Path(package.__file__).parent.glob("*.gguf"))
     (definition / "fields.csv").write_text(
         "name,type,indexed,default_search,analysis,description,synonyms,examples,shape,weight\n"
-        "author,keyword,true,true,lower,,,Mary Shelley|Jane Austen,,1\n"
-        "published.year,integer,true,false,number,,,1818|1813,,1\n"
-        "price,float,true,false,number,,,9.99,,1\n"
+        "book.author,keyword,true,true,lower,,,Mary Shelley|Jane Austen,,1\n"
+        "book.year,integer,true,false,number,,,1818|1813,,1\n"
+        "book.price,float,true,false,number,,,9.99,,1\n"
     )
     engine = open_engine(gguf)
     report = run(definition, engine, batch=2)
@@ -461,5 +461,5 @@ def test_a_real_small_model(definition: Path, tmp_path: Path) -> None:
     assert all(r["description"] and r["synonyms"] for r in table(definition).values())
     texts = [json.loads(line)["text"] for line in (definition.parent / "work" / ANSWERS).read_text().splitlines()]
     first = json.loads(texts[0])  # the schema was kept to: every name, and nothing else
-    assert list(first) == ["author", "published.year"]
+    assert list(first) == ["book.author", "book.year"]
     assert all(list(said) == ["description", "synonyms"] for said in first.values())
