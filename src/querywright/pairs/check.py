@@ -102,16 +102,19 @@ def report(api: API, rows: Sequence[Row]) -> dict[str, Any]:
             searched.update(["(interval)"] * sum(isinstance(n, Interval) for n in walk(call.query)))
     written = _written(api)
     enums = {(n, v) for n, p in written.items() for v in p.values if v != p.default}
-    return {
-        "pairs": len(rows),
-        "calls": len({r["canonical"] for r in rows}),
-        "signatures": len({r["signature"] for r in rows}),
-        "sources": dict(Counter(r["source"] for r in rows)),
+    fields = {
         "fields_all": len(api.fields),
         "fields_searched": len(set(searched) & set(api.fields)),
         "fields_returned": len(set(returned) & set(api.fields)),
         "never_searched": sorted(f for f in api.fields if api.leaves(f) and f not in searched),
         "never_returned": sorted(set(api.fields) - set(returned)),
+    }
+    return {
+        "pairs": len(rows),
+        "calls": len({r["canonical"] for r in rows}),
+        "signatures": len({r["signature"] for r in rows}),
+        "sources": dict(Counter(r["source"] for r in rows)),
+        **(fields if api.query_language == "lucene" else {}),
         "parameters": dict(params.most_common()),
         "parameters_all": len(written),
         "parameters_used": len(set(params) & set(written)),

@@ -160,7 +160,7 @@ def make(
 
 def covered(facts: Row) -> str:
     """What pairs cover, in one clause."""
-    if facts["enum_values_all"] or not facts["fields_all"]:
+    if "fields_all" not in facts:
         text = f"of {facts['parameters_all']} parameters {facts['parameters_used']} occur"
         return text + f", of {facts['enum_values_all']} enum values {facts['enum_values_used']}"
     text = f"of {facts['fields_all']} fields {facts['fields_searched']} are searched"
