@@ -75,7 +75,7 @@ def test_shards_workers_and_runs_on_disk_change_nothing(tmp_path: Path, monkeypa
     assert not list(tmp_path.glob(f"*/{SCRATCH}*"))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 999), size=st.integers(200, 20_000), held=st.sampled_from([2_000, 10**8]))
 def test_any_cut_gives_the_same(tmp_path_factory: Any, seed: int, size: int, held: int) -> None:
     folder = tmp_path_factory.mktemp("cut")

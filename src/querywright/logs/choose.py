@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from querywright.artefacts import replacing
 from querywright.logs.sign import Part
 from querywright.logs.spill import grouped, read
 from querywright.logs.tally import Clients, Tally
@@ -16,9 +17,7 @@ from querywright.logs.tally import Clients, Tally
 def choose(part: Part) -> Tally:
     """Read one partition of the calls; write one JSON line for each signature that is kept, with the chosen calls."""
     tally = Tally()
-    path = Path(part.folder) / f"chosen-{part.partition:02d}.jsonl"
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w", encoding="utf-8", errors="surrogatepass") as out:
+    with replacing(_file(part.folder, part.partition)) as out:
         for (packed,), rows in grouped(read(part.runs, part.partition), 1):
             group = _signature(json.loads(packed), rows, part)
             clients: Clients = group.pop("clients")
@@ -28,14 +27,17 @@ def choose(part: Part) -> Tally:
             tally.counts[f"{kind}calls"] += group["calls"]
             tally.counts[f"{kind}lines"] += group["lines"]
             if not single:
-                out.write(json.dumps(group, ensure_ascii=False) + "\n")
-    temporary.replace(path)
+                out.write(json.dumps(group) + "\n")
     return tally
+
+
+def _file(folder: str, partition: int) -> Path:
+    return Path(folder) / f"chosen-{partition:02d}.jsonl"
 
 
 def chosen(folder: str, partition: int) -> Iterator[dict[str, Any]]:
     """The signatures that `choose` kept of a partition."""
-    with open(Path(folder) / f"chosen-{partition:02d}.jsonl", encoding="utf-8", errors="surrogatepass") as lines:
+    with open(_file(folder, partition), encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
 
@@ -43,8 +45,8 @@ def chosen(folder: str, partition: int) -> Iterator[dict[str, Any]]:
 def _signature(signature: str, rows: Iterator[list[str]], part: Part) -> dict[str, Any]:
     """One signature: its traffic, and its first calls in random order that a client's share leaves room for.
 
-    A call is passed over where every client that sent it has had `per_client` calls already. It is not charged to
-    anyone's advantage: all who sent it are charged, so the outcome does not depend on who they are.
+    A call is passed over where every client that sent it has had `per_client` calls already. All who sent a call are
+    charged for it, so that the outcome does not depend on their hashes, which are others in every run.
     """
     everyone, charged = Clients(), Clients()
     kept: list[list[Any]] = []

@@ -20,8 +20,8 @@ from querywright.logs.tally import NOBODY, Tally, write_clients
 HELD_BYTES = 96 << 20
 """Distinct requests are held up to this size, by an estimate of what Python takes for them."""
 
-KEY_BYTES = 700
-CLIENT_BYTES = 110
+KEY_BYTES, CLIENT_BYTES = 700, 110
+"""What a distinct request takes beside its text, and each further client of it."""
 
 MEMO = 65_536
 """Verdicts and hashes that are remembered; then all are forgotten."""
@@ -120,16 +120,15 @@ class _Reader:
         """Count the hits of a block: the hot loop."""
         held, clients, size = self.held, self.clients, 0
         for hit in hits:
-            if hit.__class__ is str:
-                self.tally.counts[hit] += 1  # type: ignore[index]
+            if isinstance(hit, str):
+                self.tally.counts[hit] += 1
                 continue
-            asked, client = hit[1:], clients[hit[0]]  # type: ignore[index]
-            if asked not in held:
-                held[asked] = {client: 1}  # type: ignore[index]
+            asked, client = hit[1:], clients[hit[0]]
+            by = held.get(asked)
+            if by is None:
+                held[asked] = {client: 1}
                 size += KEY_BYTES + len(hit[1]) + len(hit[3])
-                continue
-            by = held[asked]  # type: ignore[index]
-            if client in by:
+            elif client in by:
                 by[client] += 1
             else:
                 by[client] = 1
@@ -173,8 +172,9 @@ class _Reader:
             at = place(number, first[path]) if first else ""
             cells = f"{at}\t{sum(by.values())}\t{by.get(NOBODY, 0)}\t{write_clients(by)}"
             self.urls.add(partition_of(path), f"{pack(path)}\t{cells}")
-        for held in (self.held, self.first, self.requests):
-            held.clear()  # type: ignore[attr-defined]
+        self.held.clear()
+        self.first.clear()
+        self.requests.clear()
         self.size = 0
 
     def note(self, read: int, hits: list[formats.Hit | str], block: bytes) -> None:
