@@ -226,6 +226,7 @@ def test_odd_text_takes_no_time(mygene: API, text: str) -> None:
 @given(st.text(max_size=60))
 @example("\\")
 @example("a^" + "9" * 400)
+@example("\ufeff")
 def test_any_text_is_a_call_or_a_call_error(text: str) -> None:
     api = load("mygene")
     for candidate in (text, "/v3/query?q=" + text, "/v3/query?q=symbol:(" + text + ")", "/v3/gene/" + text):

@@ -17,6 +17,8 @@ SAME = [
     ("myvariant", '/v1/query?q="chr2:g.1000A>T"', "/v1/query?q=chr2:g.1000A%3ET"),
     ("myvariant", "/v1/query?q=chrom:7", "/v1/query?q=CHROM:7"),
     ("myvariant", "/v1/query?q=clinvar.variant_id:77", "/v1/query?q=clinvar.variant_id:(77)"),
+    ("myvariant", "/v1/variant/chr2:g.1000A>T", "/v1/variant/chr2:1000A>T"),
+    ("myvariant", "/v1/variant/chr2:g.1000A>T", "/v1/variant/chr2:g1000A>T"),
     ("mychem", "/v1/chem/DB00100", "/v1/drug/drugbank:db00100"),
     ("mychem", "/v1/chem/CHEBI:1234", "/v1/compound/chebi:CHEBI:1234"),
     ("mychem", "/v1/chem/424242", "/v1/chem/PubChem.Compound:424242"),
@@ -52,8 +54,8 @@ def test_different(name: str, x: str, y: str) -> None:
 @pytest.mark.parametrize(
     ("name", "path", "code"),
     [
-        ("myvariant", "/v1/variant/chr2:1000A>T", "bad_id"),
-        ("myvariant", "/v1/variant/chr2:g1000A>T", "bad_id"),
+        ("myvariant", "/v1/variant/chr2:..1000A>T", "bad_id"),
+        ("myvariant", "/v1/variant/chr2:g.1000A", "bad_id"),
         ("myvariant", "/v1/variant/", "bad_id"),
         ("myvariant", "/v1/query?q=chr2:500&assembly=hg17", "bad_value"),
         ("myvariant", "/v1/query?q=hg19.chr2:1-500", "unknown_field"),
@@ -67,3 +69,10 @@ def test_refused(name: str, path: str, code: str) -> None:
     with pytest.raises(CallError) as error:
         parse(load(name), path)
     assert error.value.code == code, str(error.value)
+
+
+def test_an_id_is_sent_as_the_service_keeps_it() -> None:
+    call = parse(load("mygene"), "/v3/query?q=mgi:88339")
+    assert call.text == "/v3/query?q=MGI:88339"  # what a model writes
+    assert call.path == "/v3/query?q=MGI:MGI%5C:88339"
+    assert parse(load("mygene"), call.path) == call

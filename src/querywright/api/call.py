@@ -63,7 +63,7 @@ def parse(api: API, path: str) -> Call:
 def _parse(api: API, path: str) -> Call:
     if len(path) > MAX_LENGTH:
         raise CallError("too_long", f"the path has {len(path)} characters; {MAX_LENGTH} are read")
-    path = _origin(api).sub("", path.strip("\ufeff \t\r\n"))
+    path = _origin(api).sub("", path.lstrip("\ufeff \t\r\n").rstrip(" \t\r\n"))
     if not path:
         raise CallError("unknown_endpoint", "there is no path")
     head, _, tail = path.split("#", 1)[0].partition("?")
@@ -148,10 +148,9 @@ def _shaped(api: API, text: str) -> str | None:
     """An id of one of the definition's shapes in its one spelling, with or without its scope before it."""
     scope, colon, rest = text.partition(":")
     for entry in api.ids:
-        if entry.regex.fullmatch(text):
-            return entry.spelt(text)
-        if colon and scope.lower() in entry.scopes and entry.regex.fullmatch(rest):
-            return entry.spelt(rest)
+        found = entry.read(text) or (entry.read(rest) if colon and scope.lower() in entry.scopes else None)
+        if found:
+            return found
     for entry in api.ids:
         if colon and rest and scope.lower() in entry.scopes and entry.field:
             return f"{entry.field}:{rest}"
@@ -209,7 +208,7 @@ def _resolve_searched(api: API, name: str) -> str:
             return param.field
     known = api.resolve(name)
     if known is None:
-        raise QueryError(api.unknown_field(name))
+        raise QueryError(f"{api.unknown_field(name)} (a colon in a value has to be quoted or escaped)")
     if known not in api.meta_fields and not api.leaves(known):
         raise QueryError(f"unknown field {name!r} in a search: it is returned but not indexed")
     return known

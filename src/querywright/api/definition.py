@@ -35,6 +35,7 @@ class API(Strict):
     meta_fields: tuple[str, ...] = ()
     field_aliases: dict[str, str] = Field(default_factory=dict)
     value_prefixes: dict[str, str] = Field(default_factory=dict)
+    stored_prefixes: dict[str, str] = Field(default_factory=dict)
     ids: tuple[IdShape, ...] = ()
     id_refused: str = ""
     intervals: Intervals | None = None
@@ -222,7 +223,11 @@ class API(Strict):
 
     def unknown_field(self, name: str) -> str:
         """A reason that a person understands."""
-        return f"unknown field {name[:60]!r}{did_you_mean(name, [*self.fields, *self.field_aliases])}"
+        near = did_you_mean(name, [*self.fields, *self.field_aliases])
+        first = sorted({field.partition(".")[0] for field in self.fields})
+        if not near and 1 < len(first) <= 30:
+            near = f"; names of fields begin with {', '.join(first)}"
+        return f"unknown field {name[:60]!r}{near}"
 
 
 def shipped() -> list[str]:

@@ -56,7 +56,7 @@ class Call:
     @cached_property
     def path(self) -> str:
         """The form to send: a path with its query, percent-encoded."""
-        head, _, tail = self.text.partition("?")
+        head, _, tail = _stored(self).text.partition("?")
         return _quote(head, "/:.,-_~%") + ("?" + _quote(tail, "=&%:,/*()[]{}!?@$;-_.~'|<>^") if tail else "")
 
     @cached_property
@@ -85,6 +85,22 @@ class Call:
             params=tuple((n, _mask_param(self.api.params[n], v)) for n, v in folded.params),
         )
         return masked.text
+
+
+def _stored(call: Call) -> Call:
+    """The call with ids as the service keeps them: `MGI:88339` where a record's MGI is not 88339."""
+    prefixes = call.api.stored_prefixes
+    if not prefixes or call.query is None:
+        return call
+
+    def whole(leaf: Node) -> Node:
+        if isinstance(leaf, Term) and leaf.field in prefixes and leaf.kind == "word" and ":" not in leaf.value:
+            return replace(leaf, value=f"{prefixes[leaf.field]}:{leaf.value}")
+        return leaf
+
+    if not any(isinstance(n, Term) and n.field in prefixes for n in walk(call.query)):
+        return call
+    return replace(call, query=rewrite(call.query, whole))
 
 
 _PLAIN = re.compile(r"[\w.~:,/%-]*", re.ASCII)

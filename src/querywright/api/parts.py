@@ -120,11 +120,18 @@ class IdShape(Strict):
     scopes: tuple[str, ...] = ()
     case: Literal["", "upper", "lower"] = ""
     example: str = ""
+    slips: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
         """The shape, compiled."""
         return re.compile(self.shape, re.IGNORECASE if self.case else 0)
+
+    def read(self, text: str) -> str | None:
+        """A text as an id of this shape, in its one spelling; None where it is none."""
+        for pattern, by in self.slips:
+            text = re.sub(pattern, by, text)
+        return self.spelt(text) if self.regex.fullmatch(text) else None
 
     def spelt(self, text: str) -> str:
         """An id of this shape in its one spelling."""
