@@ -59,6 +59,10 @@ def allows(api: str, sentence: str | None, text: str) -> bool:
         (LIBRARY, "R&D (50%) as large print", "/api/v2/books?q=R%26D (50%25)&formats=large-print"),
         (LIBRARY, "book AB-17", "/api/v2/books/AB-17"),
         (LIBRARY, "which languages are there", "/api/v2/languages"),
+        (QUAKES, "that at least 50 people felt, with a gap below 90", QUERY + "minfelt=50&maxgap=90"),
+        (QUAKES, "that 50 people reported", QUERY + "minfelt=50"),
+        (QUAKES, "revised since 2020-01-01", QUERY + "updatedafter=2020-01-01"),
+        (QUAKES, "over 600", QUERY + "minsig=600"),  # no word for any number: all may be meant
     ],
 )  # fmt: skip
 def test_what_the_sentence_says_can_be_written(api: str, sentence: str, path: str) -> None:
@@ -79,6 +83,10 @@ def test_what_the_sentence_says_can_be_written(api: str, sentence: str, path: st
         (LIBRARY, "books by Okafor", "/api/v2/books?author=Okaf"),
         (LIBRARY, "books by Okafor", "/api/v2/books?author=Sato"),
         (LIBRARY, "used books", "/api/v2/books?condition=new"),
+        (QUAKES, "deeper than 100 km", QUERY + "maxsig=100"),  # a significance was never spoken of
+        (QUAKES, "after 17 August 2005", QUERY + "minfelt=17"),  # the numbers of dates are no other values
+        (QUAKES, "after 17 August 2005", QUERY + "eventid=2005"),
+        (QUAKES, "since 2020-01-01", QUERY + "updatedafter=2020-01-01"),
     ],
 )
 def test_what_it_does_not_say_can_not(api: str, sentence: str, path: str) -> None:

@@ -13,11 +13,12 @@ import pytest
 from querywright.api.call import CallError, parse
 from querywright.api.definition import API, load
 from querywright.api.lexicon import lexicon
+from querywright.api.param_names import tokens
 from querywright.artefacts import read_jsonl
 from querywright.errors import QuerywrightError
 from querywright.pairs.check import problem, report
 from querywright.pairs.make import TemplateTeacher, make, pairs, row, sound
-from querywright.pairs.roles import bound, roles, tokens
+from querywright.pairs.roles import bound, roles
 from querywright.pairs.typed_draw import TypedDrawer
 from querywright.pairs.typed_say import TypedSpeaker
 

@@ -146,6 +146,16 @@ def _years(text: str) -> list[str]:
     return re.findall(rf"(?<![\d.,]){_YEAR}(?![\ds]|[.,]\d)", text)
 
 
+def without_dates(sentence: str) -> str:
+    """The sentence with dates, times of day and named years taken out: their numbers are no other values."""
+    text = sentence
+    for pattern in (*_FULL, *_DAYS):
+        text = re.sub(rf"{pattern.pattern}(?:,?\s+{_YEAR})?", " ; ", text, flags=re.I)
+    text = re.sub(rf"\b(?:{_MONTH})(?:\s+of)?,?\s+{_YEAR}\b|\b{_YEAR}-[01]\d\b", " ; ", text, flags=re.I)
+    text = re.sub(rf"\b(in|since|during|until|before|after)\s+{_YEAR}\b(?!\s*\.\d)", r"\1 ; ", text, flags=re.I)
+    return re.sub(r"\bT?\d{1,2}:\d{2}(:\d{2})?\b|\b\d{1,2}\s?[ap]m\b", " ; ", text, flags=re.I)
+
+
 def month_of(low: str, high: str) -> tuple[int, int] | None:
     """Year and month of two ISO dates that are a month's first and last day, else None."""
     try:

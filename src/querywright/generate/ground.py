@@ -105,7 +105,8 @@ def ground(api: API, sentence: str) -> str:
     """
     offered = spans(sentence)
     if api.query_language == "none":
-        terminals, without = typed_terminals(api, sentence, offered.words, [*api.params])
+        words = dict.fromkeys(part for token in sentence.split()[:MOST_WORDS] for part in _parts(token))
+        terminals, without = typed_terminals(api, sentence, words, [*api.params])
         if any("{id}" in e.path for e in api.endpoints.values()):
             terminals["ID"] = _ids(api, offered)
         return mask_source(api, terminals, frozenset(without))

@@ -9,17 +9,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
+from statistics import median
 from typing import Any
 
 from querywright.api.definition import API, Param
 from querywright.api.grammar import alternatives, value_terminal
 from querywright.api.lexicon import lexicon
+from querywright.api.param_names import HIGH, LOW, tokens
 from querywright.api.query_text import escape
-from querywright.api.spoken import EDGE, MOST_WORDS, dates, signed
+from querywright.api.spoken import EDGE, MOST_WORDS, dates, signed, without_dates
 from querywright.api.values import ValueProblem, printed, read_value, value_regex
 
 _LONGEST = 6  # words of a text
 _SWITCH = {"true", "false", "only", "all", "any", "none", "yes", "no", "both"}  # said in many ways
+_FUNCTION_WORDS = {
+    "a", "an", "the", "of", "in", "on", "at", "by", "to", "for", "and", "or", "not", "no", "with", "without",
+    "from", "is", "are", "was", "were", "be", "been", "that", "which", "who", "what", "there", "all", "any", "some",
+    "than", "more", "most", "less", "least", "only", "just", "me", "my", "i", "you", "it", "its", "do", "does",
+    "did", "have", "has", "had", "can", "could", "please", "show", "find", "list", "get", "give", "count", "how",
+    "many", "much", "this", "these", "those", "as", "between",
+}  # fmt: skip
+_COMMON = {
+    "over", "under", "higher", "lower", "number", "value", "date", "time", "day", "moment", "or", "km", "degrees", "degree", "m", "up", "range", "limit",
+}  # fmt: skip
 _ONE = re.compile(r"\b(one|single|latest|newest|last|first|top|best|most \w+|\w{3,}est)\b", re.I)
 
 
@@ -33,10 +46,19 @@ def typed_terminals(
     """
     terminals: dict[str, str] = {}
     without: set[str] = set()
-    said_numbers, said_dates = signed(sentence), dates(sentence)
+    said_dates = dates(sentence)
+    dated = any(p.kind == "date" for p in api.params.values())
+    said_numbers = signed(without_dates(sentence) if dated else sentence)
     texts = [*words, *runs_of_words(sentence)]
+    pieces = re.split(r"[\s,;()]+", without_dates(sentence) if dated else sentence)
+    undated = {piece.strip(EDGE).lower() for piece in pieces}
     offers: dict[str, list[str]] = {}
+    names = list(names)
+    unsaid = _unsaid(api, names, sentence)
     for name in names:
+        if name in unsaid and not _required(api, name):
+            without.add(name)
+            continue
         param = api.params[name]
         kind = param.items if param.kind == "list" else param.kind
         if kind in ("integer", "number"):
@@ -46,7 +68,7 @@ def typed_terminals(
         elif kind == "enum":
             found = _mentioned(api, name, param, sentence)
         elif kind == "text":
-            found = _texts(api, name, param, texts)
+            found = _texts(api, name, param, texts, undated)
         else:
             continue
         offers.setdefault(value_terminal(name, param), []).extend(found)
@@ -95,7 +117,7 @@ def _paging(api: API, name: str, param: Param, sentence: str, numbers: list[str]
     return [str(n) for n in (*pages, *(a + first for a in whole), *(a - 1 + first for a in whole if a))]
 
 
-def _texts(api: API, name: str, param: Param, texts: Iterable[str]) -> list[str]:
+def _texts(api: API, name: str, param: Param, texts: Iterable[str], undated: set[str]) -> list[str]:
     in_path = any(name in e.in_path for e in api.endpoints.values())
     regex = re.compile(value_regex(param, "text", in_path))
     found: dict[str, None] = {}
@@ -103,7 +125,61 @@ def _texts(api: API, name: str, param: Param, texts: Iterable[str]) -> list[str]
         cases = (text, text.lower(), text.upper()) if " " not in text else (text, text.lower())
         found.update(dict.fromkeys(escape(t) for t in cases if regex.fullmatch(escape(t))))
     pattern = re.compile(param.pattern) if param.pattern else None
-    return [t for t in found if pattern is None or pattern.search(t)]
+    kept = [t for t in found if pattern is None or pattern.search(t)]
+    known = {e.lower() for e in param.examples}
+    if known and all(re.search(r"\d", e) for e in known):  # an id with digits is not a plain word
+        kept = [t for t in kept if re.search(r"\d", t) and t.lower() in undated]
+    return [t for t in kept if t.lower() not in _FUNCTION_WORDS or t.lower() in known]
+
+
+# --- what is mentioned -----------------------------------------------------------------------------------------------
+def _unsaid(api: API, names: list[str], sentence: str) -> set[str]:
+    """Optional numbers and dates that a sentence has no word for, while it has one for others.
+
+    "deeper than 100 km with a gap below 90" leaves out a significance that was never spoken of. Where none is
+    mentioned, all stay; so do limits, places, the main dates, and what the definition gives by far the most weight.
+    """
+    words = {w.removesuffix("s") for w in re.findall(r"[a-z]+", sentence.lower())}
+    own = {n: _words_for(api, n) for n in names}
+    numeric = [n for n in names if api.params[n].kind in ("integer", "number") and own[n]]
+    mentioned = {n for n in numeric if _any_said(own[n], words)}
+    weights = [api.params[n].weight for n in numeric]
+    usual = max(2 * median(weights), 0.75 * max(weights)) if weights else 0.0
+    free = {n for n in numeric if api.params[n].role or api.params[n].weight >= usual or _in_place(api, n)}
+    left_out = {n for n in numeric if n not in mentioned | free} if mentioned - free else set()
+    days = [n for n in names if api.params[n].kind == "date"]
+    if any(not own[n] for n in days):  # a main date needs no name; beside it the others do
+        left_out |= {n for n in days if own[n] and not _any_said(own[n], words)}
+    return left_out
+
+
+def _any_said(known: set[str], words: set[str]) -> bool:
+    """Whether a sentence has one of the words, small slips in longer ones forgiven."""
+    return bool(known & words) or any(get_close_matches(k, words, 1, 0.85) for k in known if len(k) > 4)
+
+
+def _in_place(api: API, name: str) -> bool:
+    parts = set(tokens(api, name))
+    return bool(parts & {"radius", "distance", "limit", "page", "size", "offset"}) or (
+        bool(parts & {"latitude", "longitude", "lat", "lon", "lng"}) and not parts & (LOW | HIGH)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _words_for(api: API, name: str) -> set[str]:
+    """Words that speak of a parameter: of its name, its synonyms and the lexicon's phrases; none for a plain date."""
+    param, quantity = api.params[name], [t for t in tokens(api, name) if t not in LOW | HIGH]
+    own = lexicon(api)
+    told = list(param.synonyms)
+    told += [str(p) for p in own.get("params", {}).get(name, {}).get("say", [])]
+    told += [str(p) for ways in [own.get("ranges", {}).get(" ".join(quantity), {})] for ps in ways.values() for p in ps]
+    noun = set(re.findall(r"[a-z]+", f"{api.noun} {' '.join(own.get('nouns', []))}".lower()))
+    skipped = LOW | HIGH | _FUNCTION_WORDS | _COMMON | noun
+    if param.kind == "date" and not [t for t in quantity if t not in _COMMON]:
+        return set()
+    found = {w for text in (" ".join(quantity), *told) for w in re.findall(r"[a-z]{2,}", text.lower())} - skipped
+    boxed = {"box", "rectangle", "area"} if {"latitude", "longitude", "lat", "lon"} & set(quantity) else set()
+    return {w.removesuffix("s") for w in found | boxed}
 
 
 # --- enums -----------------------------------------------------------------------------------------------------------

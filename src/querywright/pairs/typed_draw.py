@@ -15,9 +15,10 @@ from typing import Any
 
 from querywright.api.call import Call, normalise
 from querywright.api.definition import API, Param
+from querywright.api.param_names import tokens
 from querywright.api.values import ValueProblem, read_value
 from querywright.pairs.literals import literal
-from querywright.pairs.roles import Roles, Span, roles, tokens
+from querywright.pairs.roles import Roles, Span, roles
 from querywright.pairs.values import Values, some_date
 
 Unit = tuple[str, ...]  # parameters that are drawn together

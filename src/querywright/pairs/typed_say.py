@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from querywright.api.call import Call
+from querywright.api.param_names import tokens
 from querywright.api.values import printed
 from querywright.pairs import english as en
 from querywright.pairs import typed_english as te
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.dress import keep, sentence
-from querywright.pairs.roles import Roles, Span, roles, tokens, unit
+from querywright.pairs.roles import Roles, Span, roles, unit
 from querywright.pairs.typed_values import TypedValues, nouns_of, openings, quantities, value_words
 from querywright.pairs.words import counts, endpoint_nouns, noun_plural, noun_singular, singular
 

@@ -7,13 +7,14 @@ from datetime import date, datetime
 
 from querywright.api.definition import API
 from querywright.api.lexicon import lexicon
+from querywright.api.param_names import HIGH, LOW, tokens
 from querywright.api.spoken import MONTHS, month_of
 from querywright.api.values import printed
 from querywright.pairs import english as en
 from querywright.pairs import typed_english as te
 from querywright.pairs.clauses import Clauses
 from querywright.pairs.dress import keep
-from querywright.pairs.roles import HIGH, LOW, Span, roles, tokens, words
+from querywright.pairs.roles import Span, roles, words
 from querywright.pairs.words import label, plural
 
 _TIMES = {"time", "date", "datetime", "timestamp", "created", "updated", "published", "modified", "added", "released"}
