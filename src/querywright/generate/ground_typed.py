@@ -31,7 +31,8 @@ _FUNCTION_WORDS = {
     "many", "much", "this", "these", "those", "as", "between",
 }  # fmt: skip
 _COMMON = {
-    "over", "under", "higher", "lower", "number", "value", "date", "time", "day", "moment", "or", "km", "degrees", "degree", "m", "up", "range", "limit",
+    "over", "under", "higher", "lower", "number", "value", "date", "time", "day", "moment", "or", "km", "degrees",
+    "degree", "m", "up", "range", "limit",
 }  # fmt: skip
 _ONE = re.compile(r"\b(one|single|latest|newest|last|first|top|best|most \w+|\w{3,}est)\b", re.I)
 
