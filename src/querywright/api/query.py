@@ -289,6 +289,23 @@ def _as_written(name: str) -> str:
     return name
 
 
+_SIMPLE = re.compile(r"(?:([A-Za-z][\w.]*):)?(\w+)", re.ASCII)
+_WORDS_OF_THE_LANGUAGE = frozenset({"AND", "OR", "NOT", "TO", "__all__"})
+
+
+def _simple(text: str, resolve: Callable[[str], str]) -> Node | None:
+    """`word` and `field:word`, which is half of what people send, without the parser; None for all else."""
+    found = _SIMPLE.fullmatch(text)
+    if found is None or found[2] in _WORDS_OF_THE_LANGUAGE:
+        return None
+    name = found[1]
+    if name is None:
+        return Term(None, found[2])
+    if name in _WORDS_OF_THE_LANGUAGE or "chr" in name.lower():  # it may be an interval
+        return None
+    return Term(resolve(name), found[2])
+
+
 def parse_query(text: str, resolve: Callable[[str], str] = _as_written, intervals: tuple[str, ...] = INTERVALS) -> Node:
     """Parse a decoded `q` value.
 
@@ -301,6 +318,9 @@ def parse_query(text: str, resolve: Callable[[str], str] = _as_written, interval
     Raises:
         QueryError: the text is no query; the message says where and why.
     """
+    simple = _simple(text, resolve)
+    if simple is not None:
+        return simple
     text = tidy(text)
     if not text:
         raise QueryError("the query is empty")
