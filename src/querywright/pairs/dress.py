@@ -56,7 +56,7 @@ def sentence(main: str, extras: list[str], rng: random.Random) -> str:
         main = rng.choice(BEFORE) + main
     if rng.random() < 0.05 and not main.endswith("?"):
         main += rng.choice(AFTER)
-    return dress(re.sub(r"\ba (?=\x02?[aeio])", "an ", main), rng)
+    return dress(re.sub(r"(\x02[^\x03]*\x03)|\ba (?=\x02?[aeio])", lambda m: m[1] or "an ", main), rng)
 
 
 def slip(text: str, rng: random.Random) -> str:
