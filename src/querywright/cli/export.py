@@ -14,7 +14,7 @@ app = typer.Typer(help="Adapter, merged checkpoint, GGUF, Modelfile and model ca
 def export(
     config: Annotated[str, typer.Argument(help="the config that was trained, by file or name")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, as they were given to finetune")] = None,
-    api: Annotated[str | None, typer.Option("--api", help="the API's name; default: the workspace's")] = None,
+    api: Annotated[str | None, typer.Option("--api", help="the API's name or definition; default: the workspace's name")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="default: the folder that holds the run's")] = None,
     merged: Annotated[bool, typer.Option(help="also the merged checkpoint (540 MB)")] = True,
     scores: Annotated[
@@ -34,4 +34,21 @@ def export(
     if missing:
         raise QuerywrightError(f"no scores in {', '.join(missing)}", hint="querywright eval CONFIG writes them")
     base = Path(cfg.checkpointer.checkpoint_dir)
-    typer.echo(run(folder, out or folder.parent, api or workspace.name, base=base, merged=merged, scores=found))
+    name, known = _identity(api or workspace.name)
+    made = run(folder, out or folder.parent, name, base=base, merged=merged, scores=found, definition=known)
+    typer.echo(made)
+
+
+def _identity(api: str) -> tuple[str, str]:
+    """An API's name and its definition's id; a name without a definition stays a name."""
+    from querywright.api.definition import load
+    from querywright.api.identity import definition_id
+    from querywright.errors import QuerywrightError
+
+    try:
+        definition = load(api)
+    except QuerywrightError:
+        if Path(api).suffix or Path(api).exists():
+            raise
+        return api, ""
+    return definition.name, definition_id(definition)

@@ -57,6 +57,7 @@ def export(
     base: Path = DEFAULT_FOLDER,
     merged: bool = True,
     scores: Sequence[Path] = (),
+    definition: str = "",
 ) -> Path:
     """Make everything that a finished run is used through; returns the GGUF to use. Takes about a minute.
 
@@ -66,6 +67,7 @@ def export(
         base: folder of the base checkpoint, made if it is not there.
         merged: whether the merged checkpoint (540 MB) is wanted.
         scores: ``scores.json`` of the evaluations that the card shows.
+        definition: id of the API's definition (``api.identity.definition_id``), for ``querywright schema diff --model``.
 
     Raises:
         QuerywrightError: no finished run.
@@ -74,6 +76,7 @@ def export(
     measured = [json.loads(path.read_text(encoding="utf-8")) for path in scores]
     hashes = [sha256(path) for path in scores]
     config = {"source": "run", "api": api, "adapter_sha256": sha256(source / WEIGHTS), "merged": merged}
+    config |= {"definition": definition} if definition else {}
     if not is_done(out, {**config, "scores_sha256": hashes}):
         (out / MANIFEST).unlink(missing_ok=True)
         say(f"export: adapter of {run_folder} to {out}")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
+from querywright.api.identity import definition_id
 from querywright.artefacts import content_id, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
 from querywright.pairs.check import report
 from querywright.pairs.clauses import Unsayable
@@ -139,7 +140,8 @@ def make(
         "per_call": per_call,
         "seed": seed,
         "records": len(records),
-        "definition": {name: sha256(path) for name in _DEFINED_BY if (path := Path(api.folder) / name).is_file()},
+        "definition": definition_id(api),
+        "tables": {name: sha256(path) for name in _DEFINED_BY if (path := Path(api.folder) / name).is_file()},
     }
     if is_done(out, config):
         say(f"pairs: {out} is whole, nothing to do")
