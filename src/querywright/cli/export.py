@@ -14,7 +14,9 @@ app = typer.Typer(help="Adapter, merged checkpoint, GGUF, Modelfile and model ca
 def export(
     config: Annotated[str, typer.Argument(help="the config that was trained, by file or name")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, as they were given to finetune")] = None,
-    api: Annotated[str | None, typer.Option("--api", help="the API's name or definition; default: the workspace's name")] = None,
+    api: Annotated[
+        str | None, typer.Option("--api", help="the API's name or definition; default: the workspace's name")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="default: the folder that holds the run's")] = None,
     merged: Annotated[bool, typer.Option(help="also the merged checkpoint (540 MB)")] = True,
     scores: Annotated[

@@ -67,7 +67,7 @@ def export(
         base: folder of the base checkpoint, made if it is not there.
         merged: whether the merged checkpoint (540 MB) is wanted.
         scores: ``scores.json`` of the evaluations that the card shows.
-        definition: id of the API's definition (``api.identity.definition_id``), for ``querywright schema diff --model``.
+        definition: id of the API's definition (``api.identity``), by which ``schema diff --model`` judges.
 
     Raises:
         QuerywrightError: no finished run.
