@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import data_dir
+from querywright.api.definition import API
 from querywright.errors import need
 from server import handlers
 from server.assistant import Assistant
@@ -15,9 +15,9 @@ from server.store import Store
 CSS = Path(__file__).with_name("page.css")
 
 
-def examples(api: str) -> list[str]:
-    """The shipped example sentences of an API; none for an API of the user's own."""
-    path = data_dir() / "apis" / api / "examples.txt"
+def examples(api: API) -> list[str]:
+    """The example sentences of an API (`examples.txt` beside its definition); none where there is no such file."""
+    path = Path(api.folder) / "examples.txt"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return [line.strip() for line in lines if line.strip()]
 
@@ -75,7 +75,7 @@ def build(assistant: Assistant, store: Store) -> Any:
                     run = gr.Button("Run it", variant="secondary")
                     save = gr.Button("Store correction", variant="primary")
             note = gr.HTML(label="note", elem_id="qw-note", padding=False)
-        sentences = examples(api.name)
+        sentences = examples(api)
         chips = gr.Examples(sentences, inputs=[box], label="Examples") if sentences else None
 
         def do_ask(sentence: str) -> tuple[Any, ...]:

@@ -17,8 +17,6 @@ from server.page import examples
 from server.settings import Limits
 from server.store import FILE, Store
 
-WARM_UP = "human genes named CDK2"
-
 
 @dataclass(frozen=True)
 class Options:
@@ -110,5 +108,5 @@ def open_records(api: API, records: str | None, workspace: Path) -> tuple[Runs |
 def warm_up(assistant: Assistant) -> None:
     """Answer one sentence, so that nobody waits for caches to fill, and a broken model fails before the page opens."""
     start = time.perf_counter()
-    reply = ask(assistant, next(iter(examples(assistant.api.name)), WARM_UP))
+    reply = ask(assistant, next(iter(examples(assistant.api)), f"ten {assistant.api.noun}s"))
     say(f"warmed up in {time.perf_counter() - start:.1f} s; the model took {reply.ms:.0f} ms for a request")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from querywright.api.call import parse
+from querywright.api.definition import load, shipped
 from querywright.errors import QuerywrightError
 from server import handlers, show
 from server.assistant import Assistant, Hits
@@ -113,5 +114,5 @@ def test_long_and_nested_cells_are_cut() -> None:
 
 
 def test_shipped_examples_are_sentences() -> None:
-    assert len(examples("mygene")) >= 4
-    assert examples("no-such-api") == []
+    assert all(len(examples(load(name))) >= 4 for name in shipped())
+    assert examples(load("mygene").model_copy(update={"folder": "nowhere"})) == []
