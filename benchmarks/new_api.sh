@@ -73,7 +73,7 @@ if [ "$MINUTES" = 0 ]; then
   exit 0
 fi
 stage "fine-tune ($MINUTES minutes at most)" querywright finetune "$train" "${knobs[@]}"
-stage "export" querywright export "$train" "${knobs[@]}" --api "$NAME" --no-merged
+stage "export" querywright export "$train" "${knobs[@]}" --api "$api" --no-merged
 cat >"$WORK/eval.yaml" <<YAML
 # querywright eval $WORK/eval.yaml
 # The tuned model on held-out pairs of the template teacher.
