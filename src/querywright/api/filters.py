@@ -94,6 +94,8 @@ def _bare(name: str) -> str:
 def conditions(api: API, reading: Reading, param: Param, value: Value) -> list[Condition]:
     """What a parameter's value demands, all of it; of a list's items one has to fit, or each where it `contains`."""
     wanted: list[Any] = list(value) if isinstance(value, tuple) else [value]
+    if param.moment:
+        wanted = [w if "T" in str(w) else f"{w}T00:00:00" for w in wanted]
     if param.kind == "vocabulary":
         wanted = [str(api.vocabularies[param.vocabulary].get(str(word), word)) for word in wanted]
     if param.kind in ("enum", "vocabulary") and any(str(w).lower() in (param.all, *_EVERYTHING) for w in wanted):

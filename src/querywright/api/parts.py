@@ -36,7 +36,8 @@ class Param(Strict):
     """One parameter: its kind, its other names, its default (left out of the canonical form) and its bounds.
 
     The kinds `query`, `fields`, `sort` and `vocabulary` belong to APIs that search fields; the others are plain typed
-    values. A `list` holds several `items`, after a comma or, where it `explode`s, with the name repeated.
+    values. A `list` holds several `items`, after a comma or, where it `explode`s, with the name repeated. A date without
+    a time is a whole day, or, where it is a `moment`, its midnight.
     """
 
     kind: Kind
@@ -54,6 +55,7 @@ class Param(Strict):
     items: Literal["enum", "integer", "number", "text", "date"] = "text"
     explode: bool = False
     pattern: str = ""
+    moment: bool = False
     compare: Compare = "eq"
     role: Literal["", "limit", "offset", "page", "sort", "order", "fields"] = ""
     description: str = ""

@@ -140,7 +140,7 @@ class TypedDrawer:
             end = self.value(names[0], Roles())
             return {} if end is None else {names[0]: end}
         if span.kind == "date":
-            low, high = self.dates()
+            low, high = self.dates(self.api.params[span.high].moment)
             return {span.low: low, span.high: high}
         ends = [v for v in (self.value(n, Roles()) for n in names for _ in range(2)) if v is not None]
         if len(set(ends)) < 2:
@@ -148,19 +148,23 @@ class TypedDrawer:
         low_value, high_value = sorted(rng.sample(sorted(set(ends)), 2))
         return {span.low: low_value, span.high: high_value}
 
-    def dates(self) -> tuple[str, str]:
-        """Two dates: a month, a year, a few days or any two; now and then with a time of day."""
+    def dates(self, moment: bool = False) -> tuple[str, str]:
+        """Two dates: a month, a year, a few days or any two; now and then with a time of day.
+
+        Args:
+            moment: whether the second date is its midnight: then a month ends with the first day of the next one.
+        """
         rng = self.rng
         low = date.fromisoformat(some_date(rng))
+        beyond = timedelta(days=0 if moment else 1)
         kind = rng.random()
         if kind < 0.2:
             low = low.replace(day=1)
             following = (low + timedelta(days=31)).replace(day=1)
-            return low.isoformat(), (following - timedelta(days=1)).isoformat()
-        if kind < 0.3:
-            return f"{low.year}-01-01", f"{low.year}-12-31"
+            return low.isoformat(), (following - beyond).isoformat()
         if kind < 0.38:
-            return f"{low.year}-01-01", f"{low.year + rng.randint(1, 8)}-12-31"
+            years = 0 if kind < 0.3 else rng.randint(1, 8)
+            return f"{low.year}-01-01", (date(low.year + years + 1, 1, 1) - beyond).isoformat()
         days = rng.choice([1, 2, 3, 6, 7, 13, 14, 30, rng.randint(1, 90), rng.randint(30, 900)])
         high = low + timedelta(days=days)
         if kind > 0.92:

@@ -122,7 +122,7 @@ class TypedSpeaker(TypedValues):
         f = self.pick([*quantities(self.api, span), span.word]) if span.word else ""
         done = f.endswith("ed") or f in ("sent", "made", "begun", "built", "written")
         if low is not None and high is not None:
-            said, frames = self.period(low, high)
+            said, frames = self.period(low, high, self.api.params[span.high].moment)
             if said and self.rng.random() < 0.6:
                 text = self.pick(frames).format(M=said)
                 return f"{f} {text}" if f else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from querywright.api.definition import API
 from querywright.api.lexicon import lexicon
@@ -77,8 +77,10 @@ class TypedValues(Clauses):
         day = f"{moment:%Y-%m-%d}"
         return self.pick([f"{day} {clock}", f"{self._day(moment.date())} at {clock}", f"{day} at {clock}"])
 
-    def period(self, low: str, high: str) -> tuple[str, list[str]]:
-        """A whole month or year in words with the frames that fit, or nothing."""
+    def period(self, low: str, high: str, moment: bool = False) -> tuple[str, list[str]]:
+        """A whole month or year in words with the frames that fit, or nothing; `moment`: `high` is its midnight."""
+        if moment and "T" not in low + high:
+            high = (date.fromisoformat(high) - timedelta(days=1)).isoformat()
         if low[5:] == "01-01" and high == f"{low[:4]}-12-31":
             return keep(low[:4]), te.WHEN_YEAR
         month = month_of(low, high)
