@@ -36,8 +36,8 @@ class Param(Strict):
     """One parameter: its kind, its other names, its default (left out of the canonical form) and its bounds.
 
     The kinds `query`, `fields`, `sort` and `vocabulary` belong to APIs that search fields; the others are plain typed
-    values. A `list` holds several `items`, after a comma or, where it `explode`s, with the name repeated. A date without
-    a time is a whole day, or, where it is a `moment`, its midnight.
+    values. A `list` holds several `items`, after a comma or, where it `explode`s, with the name repeated. A date
+    without a time is a whole day, or, where it is a `moment`, its midnight.
     """
 
     kind: Kind
