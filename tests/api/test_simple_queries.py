@@ -21,7 +21,16 @@ def by_the_parser(text: str) -> Node | str:
         return str(error)
 
 
-@given(st.from_regex(r"(?:[A-Za-z][A-Za-z0-9_.]{0,9}:)?[A-Za-z0-9_]{1,9}", fullmatch=True))
+CLAUSE = r"(?:[A-Za-z][A-Za-z0-9_.]{0,6}:)?[A-Za-z0-9_][A-Za-z0-9_.*?-]{0,6}"
+
+
+@given(st.from_regex(rf"{CLAUSE}(?:(?: AND | ){CLAUSE}){{0,3}}", fullmatch=True))
+@example("a AND b c")
+@example("a b AND c")
+@example("a AND a")
+@example("a:b* AND c?d -e")
+@example("a-")
+@example("a:b.c-1 d..e")
 @example("symbol:CDK2")
 @example("chr1:1000")
 @example("hg19.chrX:7")
@@ -43,6 +52,9 @@ def test_an_unknown_field_is_said() -> None:
         parse_query("nofield:a", resolve)
 
 
-@pytest.mark.parametrize("text", ["_exists_:pdb", "_missing_:pdb", "a b", "a*", "a~1", "a^2", "é", "-a", "(a)", ""])
+OTHERS = ["_exists_:pdb", "_missing_:pdb", "a OR b", "*a", "a~1", "a^2", "é", "-a", "(a)", "", "a  b"]
+
+
+@pytest.mark.parametrize("text", OTHERS)
 def test_all_else_goes_to_the_parser(text: str) -> None:
     assert _simple(text, resolve) is None

@@ -94,7 +94,7 @@ def _stored(call: Call) -> Call:
         return call
 
     def whole(leaf: Node) -> Node:
-        if isinstance(leaf, Term) and leaf.field in prefixes and leaf.kind == "word" and ":" not in leaf.value:
+        if isinstance(leaf, Term) and leaf.field in prefixes and leaf.kind == "word" and leaf.value.isalnum():
             return replace(leaf, value=f"{prefixes[leaf.field]}:{leaf.value}")
         return leaf
 

@@ -289,21 +289,28 @@ def _as_written(name: str) -> str:
     return name
 
 
-_SIMPLE = re.compile(r"(?:([A-Za-z][\w.]*):)?(\w+)", re.ASCII)
+_SIMPLE = re.compile(r"(?:([A-Za-z][\w.]*):)?(\w(?:[\w.*?-]*[\w*?])?)", re.ASCII)
 _WORDS_OF_THE_LANGUAGE = frozenset({"AND", "OR", "NOT", "TO", "__all__"})
 
 
 def _simple(text: str, resolve: Callable[[str], str]) -> Node | None:
-    """`word` and `field:word`, which is half of what people send, without the parser; None for all else."""
-    found = _SIMPLE.fullmatch(text)
-    if found is None or found[2] in _WORDS_OF_THE_LANGUAGE:
-        return None
-    name = found[1]
-    if name is None:
-        return Term(None, found[2])
-    if name in _WORDS_OF_THE_LANGUAGE or "chr" in name.lower():  # it may be an interval
-        return None
-    return Term(resolve(name), found[2])
+    """`word`, `field:word`, and several of them with AND or a space between, which is most of what people send,
+    without the parser; None for all else."""
+    parts = text.split(" AND ") if " AND " in text else text.split(" ")
+    clauses: list[tuple[str | None, str]] = []
+    for part in parts:
+        found = _SIMPLE.fullmatch(part)
+        if found is None or found[2] in _WORDS_OF_THE_LANGUAGE:
+            return None
+        name = found[1]
+        if name is not None and (name in _WORDS_OF_THE_LANGUAGE or "chr" in name.lower()):  # it may be an interval
+            return None
+        clauses.append((name, found[2]))
+    terms = tuple(
+        Term(None if name is None else resolve(name), value, "wildcard" if "*" in value or "?" in value else "word")
+        for name, value in clauses
+    )
+    return terms[0] if len(terms) == 1 else merge(Bool(terms))
 
 
 def parse_query(text: str, resolve: Callable[[str], str] = _as_written, intervals: tuple[str, ...] = INTERVALS) -> Node:
