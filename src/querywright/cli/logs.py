@@ -32,6 +32,9 @@ def build(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="The service may have an address inside a network.")
     ] = False,
+    proxy: Annotated[
+        str | None, typer.Option("--proxy", help="Send requests through it; those of the environment are not used.")
+    ] = None,
     records: Annotated[
         Path | None, typer.Option("--records", help="Run the calls on an index of these records.")
     ] = None,
@@ -90,7 +93,9 @@ def build(
     executor: Runs | None = None
     name = "none"
     if validate:
-        executor, name = executor_for(definition, server, records, http=http, rate=rate, allow_private=allow_private)
+        executor, name = executor_for(
+            definition, server, records, http=http, rate=rate, allow_private=allow_private, proxy=proxy
+        )
     report = stage.build(
         definition, logs, out, executor=executor, executor_id=name, options=options, per_signature=per_signature,
         per_client=per_client, keep_single_client=keep_single_client, seed=seed, rejects=rejects,

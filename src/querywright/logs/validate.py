@@ -38,6 +38,7 @@ def executor_for(
     http: bool = False,
     rate: float | None = None,
     allow_private: bool = False,
+    proxy: str | None = None,
 ) -> tuple[Runs, str]:
     """What runs the calls, with a name for what it answers from: a service's address and metadata, or a file's hash.
 
@@ -46,6 +47,7 @@ def executor_for(
         records: run on local records; None is what the definition names.
         rate: requests a second.
         allow_private: whether the definition's host may stand for a private address.
+        proxy: the URL of a proxy; those of the environment are not used.
 
     Raises:
         QuerywrightError: the service does not answer, or there are no records.
@@ -56,7 +58,7 @@ def executor_for(
     if server is None and not http:
         source = sources.source_of(api, records)
         return EmbeddedExecutor(api, records), f"records {sources.digest(source)}"
-    service = HttpExecutor(api, server, rate=rate, allow_private=allow_private)
+    service = HttpExecutor(api, server, rate=rate, allow_private=allow_private, proxy=proxy)
     about = service.run(Call(api, "metadata")).rows if "metadata" in api.endpoints else []
     return service, f"{service.base_url} {content_id(json.dumps(about, sort_keys=True))}"
 
