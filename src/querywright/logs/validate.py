@@ -56,6 +56,11 @@ def executor_for(
     from querywright.api.executors import EmbeddedExecutor, HttpExecutor
 
     if server is None and not http:
+        if records is None and not api.records:
+            raise QuerywrightError(
+                f"there is nothing to run the calls on: the definition of {api.name} names no records",
+                hint="--http (the service itself), --server URL, --records FILE.jsonl, or --no-validate (run nothing)",
+            )
         source = sources.source_of(api, records)
         return EmbeddedExecutor(api, records), f"records {sources.digest(source)}"
     service = HttpExecutor(api, server, rate=rate, allow_private=allow_private, proxy=proxy)
