@@ -278,3 +278,19 @@ def test_an_interval_is_human_unless_the_call_says_otherwise(mygene: API, index:
     ]
     assert found[0] | found[1] <= found[2]
     assert "900002" in found[2] - found[0]
+
+
+def test_what_was_encoded_once_too_often_is_read_once_for_all(mygene: API) -> None:
+    call = parse(mygene, "/v3/query?q=cdk2%26size=5%26species=human")
+    assert call.text == "/v3/query?q=cdk2&species=human&size=5"
+    assert parse(mygene, "/v3/query?q=cdk%26size=x").text == "/v3/query?q=cdk%26size=x"  # no value of size
+
+
+def test_either_species_is_only_a_parameter(mygene: API) -> None:
+    call = parse(mygene, "/v3/query?q=taxid:9606 OR taxid:10090")
+    assert call.text == "/v3/query?q=*&species=human,mouse"
+
+
+def test_a_bound_that_ends_in_a_colon_is_quoted(mygene: API) -> None:
+    call = parse(mygene, '/v3/query?q=symbol:["a:" TO b]')
+    assert parse(mygene, call.canonical).canonical == call.canonical

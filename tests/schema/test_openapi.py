@@ -44,7 +44,7 @@ paths:
         - {name: q, in: query, description: "Words\\n  in the **name**.", schema: {type: string}}
         - {name: code, in: query, schema: {type: string, pattern: "^[A-Z]{3}$"},
            examples: {a: {value: ABC}, b: {value: x}}}
-        - {name: slow, in: query, schema: {type: string, pattern: "^(a+)+$"}}
+        - {name: slow, in: query, schema: {type: string, pattern: "^(?!a)[a-z]+$"}}
         - {name: where, in: query, schema: {type: object, properties: {x: {type: integer}}}}
         - {name: filter, in: query, content: {application/json: {schema: {type: object}}}}
         - {name: sort, in: query, schema: {type: string, enum: [name, -name], default: name}}

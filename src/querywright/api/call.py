@@ -169,12 +169,29 @@ def _split(api: API, tail: str) -> list[tuple[str, str]]:
             name, _, value = part.partition(":")  # the documentation itself writes &species:human
         if name or value:
             pairs.append((_decode(name.replace("+", " ")).strip(), _decode(value.replace("+", " "))))
-    for i, (name, value) in enumerate(pairs):
-        # an ampersand that was encoded once too often; not inside a quotation
-        found = api.late_param.search(value) if "&" in value else None
-        if found and value[: found.start()].count('"') % 2 == 0:
-            pairs[i : i + 1] = [(name, value[: found.start()]), (found[1], found[2])]
+    if api.query_language == "lucene":
+        pairs = [part for pair in pairs for part in _late(api, *pair)]
     return pairs
+
+
+def _late(api: API, name: str, value: str) -> list[tuple[str, str]]:
+    """A query whose ampersands were encoded once too often: `q=cdk2%26size=5`; not inside a quotation.
+
+    What would be no value of its parameter is a part of the query.
+    """
+    found: list[tuple[str, str]] = []
+    while name == "q" and "&" in value and (late := api.late_param.search(value)) is not None:
+        before = value[: late.start()]
+        param = api.param_names[late[1]]
+        try:
+            if before.count('"') % 2 or param == "q":
+                break
+            _read(api, param, api.params[param], [late[2]])
+        except CallError:
+            break
+        found.insert(0, (late[1], late[2]))
+        value = before
+    return [(name, value), *found]
 
 
 def _bare_ids(api: API, text: str) -> str:

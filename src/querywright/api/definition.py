@@ -242,7 +242,7 @@ def _split(cell: str) -> tuple[str, ...]:
 def read_fields(path: Path) -> dict[str, SchemaField]:
     """Read `fields.csv`; cells of synonyms and examples hold several values with `|` between them."""
     fields: dict[str, SchemaField] = {}
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8-sig", newline="") as file:
         for number, row in enumerate(csv.DictReader(file), 2):
             values: dict[str, Any] = {k: v for k, v in row.items() if v}
             for many in ("synonyms", "examples"):
@@ -298,7 +298,7 @@ def _described(params: dict[str, Any], table: Path) -> dict[str, Any]:
     """The parameters with what `params.csv` says of them: descriptions, synonyms, examples, weights."""
     if not table.is_file():
         return params
-    with open(table, encoding="utf-8", newline="") as file:
+    with open(table, encoding="utf-8-sig", newline="") as file:
         for number, row in enumerate(csv.DictReader(file), 2):
             name = row.get("name") or ""
             if name not in params:

@@ -46,11 +46,10 @@ class Call:
         spec = self.api.endpoints[self.endpoint]
         path = spec.path.replace("{id}", self.id or "")
         parts = [] if self.query is None else ["q=" + escape(print_query(self.query))]
-        for name, value in self.params:
-            if name in spec.in_path:
-                path = path.replace(f"{{{name}}}", re.sub("[/?]", _hex, escape(printed(value))))
-            else:
-                parts.append(print_param(name, self.api.params[name], value))
+        if spec.in_path:
+            values = dict(self.params)
+            path = re.sub(r"\{([^{}]+)\}", lambda m: _in_path(m[1], values, self.id), spec.path)
+        parts += [print_param(n, self.api.params[n], value) for n, value in self.params if n not in spec.in_path]
         return path + ("?" + "&".join(parts) if parts else "")
 
     @cached_property
@@ -226,6 +225,12 @@ def _mask_param(param: Param, value: Value) -> Value:
     if param.kind == "vocabulary" and isinstance(value, tuple):
         return ("<one>",) if len(value) == 1 else ("<many>",)
     return value
+
+
+def _in_path(name: str, values: dict[str, Value], record: str | None) -> str:
+    if name == "id":
+        return record or ""
+    return re.sub("[/?{}]", _hex, escape(printed(values.get(name, ""))))
 
 
 def _hex(match: re.Match[str]) -> str:

@@ -157,7 +157,8 @@ def _lift(api: API, name: str, param: Param, node: Node, values: dict[str, Value
         wanted = species
         rest = tuple(c for c in clauses if c is not clause)
         base = node if isinstance(node, Bool) else Bool()
-        node = simplify(Bool(rest or (Everything(),), base.should if rest != clauses else (), base.must_not))
+        should = () if clause is node else base.should
+        node = simplify(Bool(rest or (Everything(),), should, base.must_not))
         values = {**values, name: species}
         break
     return node, values

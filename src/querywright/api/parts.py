@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from querywright.api.patterns import compiled
+
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", ignored_types=(cached_property,))
@@ -68,10 +70,11 @@ class Param(Strict):
         """A kind has what it needs."""
         if "enum" in (self.kind, self.items if self.kind == "list" else "") and not self.values:
             raise ValueError("an enum needs its values")
-        try:
-            re.compile(self.pattern)
-        except re.error as error:
-            raise ValueError(f"pattern is no regular expression: {error}") from None
+        if self.pattern:
+            try:
+                compiled(self.pattern)
+            except ValueError as error:
+                raise ValueError(f"pattern {self.pattern[:60]!r} can't be used: {error}") from None
         return self
 
     @cached_property

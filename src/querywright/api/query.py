@@ -417,7 +417,7 @@ def print_query(node: Node, nested: bool = False) -> str:
 
 
 def _bound(text: str) -> str:
-    return text if re.fullmatch(r"[\w.*:/-]+", text) else f'"{text}"'
+    return text if re.fullmatch(r"[\w.*:/-]*[\w.*/-]", text) else f'"{text}"'
 
 
 def walk(node: Node) -> Iterable[Node]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from querywright.api.definition import Param
+from querywright.api.patterns import compiled
 from querywright.api.query_text import escape
 from querywright.errors import did_you_mean
 
@@ -45,8 +46,8 @@ def _one(name: str, param: Param, kind: str, text: str) -> Value:
     if kind == "number":
         try:
             number = Decimal(text)
-            if not number.is_finite() or abs(number.adjusted()) > 30:
-                raise InvalidOperation
+            if not number.is_finite() or abs(number.adjusted()) > 15 or len(number.normalize().as_tuple().digits) > 15:
+                raise InvalidOperation  # a double would take it for another number
         except InvalidOperation:
             raise ValueProblem(f"{name} takes a number, not {text[:40]!r}") from None
         return _bounded(name, param, int(number) if number == number.to_integral_value() else float(number))
@@ -59,13 +60,13 @@ def _one(name: str, param: Param, kind: str, text: str) -> Value:
     if kind == "date":
         return _date(name, text)
     if kind == "enum":
-        known = param.spelling.get(text.lower())
+        known = text if text in param.values else param.spelling.get(text.lower())
         if known is None:
             shown = ", ".join(param.values[:12]) + (", …" if len(param.values) > 12 else "")
             raise ValueProblem(f"{name} takes one of {shown}, not {text[:40]!r}{did_you_mean(text, [*param.values])}")
         return known
     text = " ".join(text.split())
-    if param.pattern and not re.search(param.pattern, text):
+    if param.pattern and not compiled(param.pattern)(text):
         raise ValueProblem(f"{name} does not have the form {param.pattern}: {text[:40]!r}")
     return text
 

@@ -111,6 +111,7 @@ def build(
         specs = _specs(found, options, folder, rejects is not None, shard_bytes, piece, origin)
         lines = total(track(crew.map(shard, specs), "read", total=_shards(found, shard_bytes)))
         urls = total(track(crew.map(sign, _parts(part, lines)), "parse", total=PARTITIONS))
+        part = part._replace(anonymous=urls.counts["nobody"] == urls.counts["accepted"])
         picked = total(track(crew.map(choose, _parts(part, urls)), "choose", total=PARTITIONS))
         if rejects:
             _write_rejects(rejects, (*lines.rejects, *urls.rejects), lines.lines, origin)
@@ -264,10 +265,12 @@ def _say_limits(report: dict[str, Any], api: API, per_client: int) -> None:
     """Where the rule about single clients can't be applied, or leaves little."""
     nobody, single = report["without_client"], report["single_client"]
     if nobody:
-        say(
-            f"{nobody:,} of {report['accepted']:,} accepted lines do not say which client asked: that no client steers "
-            f"what is kept (two clients a signature, {per_client} calls a client) can't be applied to them"
-        )
+        said = f"{nobody:,} of {report['accepted']:,} accepted lines do not say which client asked"
+        if nobody == report["accepted"]:
+            rule = f"two clients a signature, {per_client} calls a client"
+            say(f"{said}: that no client steers what is kept ({rule}) can't be applied")
+        else:
+            say(f"{said}: they are none of the two clients that a signature needs")
     if single["signatures"]:
         say(
             f"{single['signatures']:,} of {report['signatures']:,} signatures ({single['lines']:,} lines) come from "

@@ -21,7 +21,7 @@ def choose(part: Part) -> Tally:
         for (packed,), rows in grouped(read(part.runs, part.partition), 1):
             group = _signature(json.loads(packed), rows, part)
             clients: Clients = group.pop("clients")
-            single = not part.keep_single and not clients.nobody and len(clients.by) < 2
+            single = not (part.keep_single or part.anonymous) and len(clients.by) < 2
             kind = "single_" if single else ""
             tally.counts[f"{kind}signatures"] += 1
             tally.counts[f"{kind}calls"] += group["calls"]

@@ -114,7 +114,7 @@ _PREFIXES = {  # lower-case start → shape of the token; the starts are public:
 _SECRET_WORD = (
     r"pass(?:word|wd|phrase|code)|pwd|(?:client[_-]?|app[_-]?|api[_-]?)?secret(?:[_-]?key)?|(?:access|auth|refresh|id|api|csrf|"
     r"session|bearer)?[_-]?token|(?:api|access|account|private|subscription|license)[_-]?key|"
-    r"(?:set-)?cookie|authori[sz]ation|x-amz-\w+(?:-\w+)*|[a-z]{0,12}sess(?:ion)?[_-]?id|asp\.net_sessionid|connect\.sid|"
+    r"(?:set-)?cookie|authori[sz]ation|x-amz-[\w-]{1,60}|[a-z]{0,12}sess(?:ion)?[_-]?id|asp\.net_sessionid|connect\.sid|"
     r"laravel_session|cf_clearance"
 )
 _SAID = "api[ _-]?key|token|password|passwd|secret"

@@ -7,7 +7,9 @@ done once for each distinct request, or once for each distinct method, status an
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -84,6 +86,26 @@ def shape(raw: bytes) -> str:
     )
 
 
+_PORT = re.compile(rb"((?:\d{1,3}\.){3}\d{1,3}|\[[0-9A-Fa-f:.]+\]):\d+")
+
+
+def who(address: bytes) -> bytes:
+    """One spelling of a client: without its port, of a list the last one (which a proxy wrote, not the client).
+
+    An IPv6 client is its network of 64 bits, all of which one machine can have.
+    """
+    text = address.rpartition(b",")[2].strip(b' ",')
+    port = _PORT.fullmatch(text)
+    text = (port[1] if port else text).strip(b"[]")
+    try:
+        ip = ipaddress.ip_address(text.decode("ascii").partition("%")[0])
+    except ValueError:
+        return text.lower()
+    if isinstance(ip, ipaddress.IPv6Address):
+        return ip.ipv4_mapped.packed if ip.ipv4_mapped else ip.packed[:8]
+    return ip.packed
+
+
 class _Clients(dict[bytes, str]):
     """Addresses to salted hashes, which tell clients apart, and not who they are."""
 
@@ -94,7 +116,9 @@ class _Clients(dict[bytes, str]):
         if len(self) >= MEMO:
             self.clear()
         known = self[address] = (
-            NOBODY if address in (b"", b"-") else hashlib.blake2b(address, key=self.salt, digest_size=8).hexdigest()
+            NOBODY
+            if address in (b"", b"-")
+            else hashlib.blake2b(who(address), key=self.salt, digest_size=8).hexdigest()
         )
         return known
 

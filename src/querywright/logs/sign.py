@@ -20,7 +20,10 @@ from querywright.logs.tally import Clients, Tally
 
 
 class Part(NamedTuple):
-    """One partition of the URLs, or of the calls; `definition` is a file with the API as JSON."""
+    """One partition of the URLs, or of the calls; `definition` is a file with the API as JSON.
+
+    `anonymous`: whether no line of the logs says which client asked.
+    """
 
     partition: int
     runs: tuple[Run, ...]
@@ -31,6 +34,7 @@ class Part(NamedTuple):
     most: int = 0
     per_client: int = 0
     keep_single: bool = False
+    anonymous: bool = False
 
 
 @lru_cache(maxsize=4)

@@ -88,7 +88,7 @@ def open_source(name: str) -> Source:
     packed: Literal["", "gzip", "zstd"] = ""
     if start[:2] == b"\x1f\x8b":
         packed = "gzip"
-    elif start[:4] == b"\x28\xb5\x2f\xfd":
+    elif start[:4] == b"\x28\xb5\x2f\xfd" or (start[1:4] == b"\x2a\x4d\x18" and start[0] >> 4 == 5):
         packed = "zstd"
         need("zstandard", extra="logs")
     first = b""

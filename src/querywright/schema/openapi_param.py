@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from querywright.api.definition import Param
+from querywright.api.patterns import compiled
 from querywright.api.values import ValueProblem, read_value
 from querywright.schema.openapi_read import At
 
@@ -178,12 +179,12 @@ def _kind(name: str, schema: At, at: At, notes: list[str], inside: bool = False)
 
 
 def _safe(pattern: str) -> bool:
-    """Whether Python reads this pattern, and no repeat stands inside a repeat (which can take for ever)."""
+    """Whether the pattern is one that can be searched in linear time."""
     try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
+        compiled(pattern)
+    except ValueError:
         return False
-    return len(pattern) <= 300 and not re.search(r"[*+}]\??\)\s*[*+{]", pattern)
+    return True
 
 
 def _list(name: str, schema: At, at: At, notes: list[str], inside: bool) -> dict[str, Any]:
