@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import runpy
 import statistics
 import sys
@@ -49,15 +50,17 @@ def asked(api: API, n: int) -> list[str]:
     rng = random.Random(0)
     drawer = TypedDrawer(api, rng, [], []) if api.query_language == "none" else Drawer(api, rng, [])
     calls = (drawer.call() for _ in range(2 * n))
-    return [c.path for c in calls if c.query is not None or api.query_language == "none"][:n]
+    dated = re.compile(r"=\d{4}-\d\d-\d\d")
+    return [c.path for c in calls if c.query is not None or (api.query_language == "none" and dated.search(c.path))][:n]
 
 
 def distinct(bases: list[str], first: int, n: int) -> Iterator[str]:
-    """`n` calls, all different: each an asked one with a word, or a parameter, of its own number."""
+    """`n` calls, all different: each an asked one with a word, or a moment, of its own number."""
     for i in range(first, first + n):
         text = bases[i % len(bases)]
         head, q, rest = text.partition("?q=")
-        yield f"{head}?q=w{i}%20{rest}" if q else f"{text}{'&' if '?' in text else '?'}format={i}"
+        moment = f"{1700 + i // 31_536_000:04}-01-01T{i // 3600 % 24:02}:{i // 60 % 60:02}:{i % 60:02}.{i // 86_400:06}"
+        yield f"{head}?q=w{i}%20{rest}" if q else re.sub(r"=\d{4}-\d\d-\d\d[^&]*", f"={moment}", text, count=1)
 
 
 def read_many(name: str, first: int, n: int) -> tuple[float, float]:

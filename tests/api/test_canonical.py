@@ -294,3 +294,13 @@ def test_either_species_is_only_a_parameter(mygene: API) -> None:
 def test_a_bound_that_ends_in_a_colon_is_quoted(mygene: API) -> None:
     call = parse(mygene, '/v3/query?q=symbol:["a:" TO b]')
     assert parse(mygene, call.canonical).canonical == call.canonical
+
+
+def test_a_signature_keeps_the_shape(mygene: API) -> None:
+    signatures = [
+        parse(mygene, f"/v3/query?q={q}").signature
+        for q in ("a", "a b", "a OR b", "(a OR b) AND c", "symbol:a OR symbol:b", "a NOT b")
+    ]
+    assert len(set(signatures)) == len(signatures), signatures
+    many = ["a OR b OR c", "a OR b OR c OR d OR e"]
+    assert len({parse(mygene, f"/v3/query?q={q}").signature for q in many}) == 1

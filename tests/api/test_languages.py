@@ -25,10 +25,11 @@ from querywright.artefacts import repo_dir
 pytest.importorskip("llguidance")
 HELPERS = runpy.run_path(str(Path(__file__).with_name("languages.py")))
 by_lark, by_mask, check_call, parser = (HELPERS[n] for n in ("by_lark", "by_mask", "check_call", "parser"))
+FERRIES = str(Path(__file__).with_name("ferries.yaml"))  # lists, patterns, values in the path
 STRINGS = int(os.environ.get("LANGUAGE_STRINGS", "1000"))
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", [*shipped(), FERRIES])
 def test_parser_and_mask_accept_the_same_strings(name: str) -> None:
     api, counts = load(name), Counter[bool]()
     sampler = HELPERS["Sampler"](parser(api), 0)

@@ -17,41 +17,13 @@ from querywright.api.explain import explain
 from querywright.api.values import DATE, alternatives, numbers, printed, read_value, value_regex, whole_numbers
 from querywright.errors import QuerywrightError
 
-DEFINITION = """
-name: ferries
-title: Ferries
-base_url: https://example.org
-query_language: none
-noun: crossing
-endpoints:
-  search:
-    path: /search
-    params: [from, until, length, draught, kind, order, size, decks, ports, cars, note]
-    required: [from]
-  ship: {path: "/fleet/{flag}/ships/{code}/log", params: [flag, code, cars]}
-params:
-  from: {kind: date, aliases: [since]}
-  until: {kind: date, field: when, compare: le}
-  length: {kind: number, min: 0.5, max: 400}
-  draught: {kind: number, min: -2}
-  kind: {kind: enum, values: [car, "high speed", Night-Boat]}
-  order: {kind: enum, values: [time, price], default: time, role: sort}
-  size: {kind: integer, min: 1, max: 250, default: 20, role: limit}
-  decks: {kind: list, items: integer, min: 1, max: 12}
-  ports: {kind: list, items: text, explode: true}
-  cars: {kind: boolean}
-  note: {kind: text}
-  flag: {kind: enum, values: ["no", se]}
-  code: {kind: text, pattern: '^[a-z0-9]{4,10}$'}
-ignored_params: [format]
-"""
+FERRIES = Path(__file__).with_name("ferries.yaml")
+DEFINITION = FERRIES.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def ferries(tmp_path_factory: pytest.TempPathFactory) -> API:
-    path = tmp_path_factory.mktemp("ferries") / "api.yaml"
-    path.write_text(DEFINITION)
-    return load(str(path))
+def ferries() -> API:
+    return load(str(FERRIES))
 
 
 SAME = [
@@ -82,7 +54,9 @@ def test_same(ferries: API, x: str, y: str) -> None:
         ("/search?from=yesterday", "bad_value", "takes a date such as"),
         ("/search?from=2026-05-01&length=0.4", "bad_value", "below the minimum 0.5"),
         ("/search?from=2026-05-01&length=NaN", "bad_value", "takes a number"),
-        ("/search?from=2026-05-01&length=1e99", "bad_value", "takes a number"),
+        ("/search?from=2026-05-01&length=1e99", "bad_value", "at most 15 digits"),
+        ("/search?from=2026-05-01&length=1_0", "bad_value", "takes a number"),
+        ("/fleet/no/ships/%2e%2e/log", "bad_value", "only dots"),
         ("/search?from=2026-05-01&size=2.5", "bad_value", "takes a whole number"),
         ("/search?from=2026-05-01&size=0", "bad_value", "below the minimum 1"),
         ("/search?from=2026-05-01&kind=highspeed", "bad_value", "did you mean 'high speed'"),
@@ -139,7 +113,15 @@ def test_every_day_can_be_written(day: object) -> None:
 
 
 def test_days_that_are_none_cannot_be_written() -> None:
-    for text in ("2023-02-29", "1900-02-29", "2024-04-31", "2024-13-01", "2024-00-10", "2024-01-01T24:00:00"):
+    for text in (
+        "2023-02-29",
+        "1900-02-29",
+        "2100-02-29",
+        "2024-04-31",
+        "2024-13-01",
+        "2024-00-10",
+        "2024-01-01T24:00:00",
+    ):
         assert not re.fullmatch(DATE, text), text
 
 
@@ -232,7 +214,7 @@ def test_enum_values_that_differ_in_case_stay_two() -> None:
 
 @pytest.mark.parametrize("text", ["0.12345678901234567", "1e20", "1234567890.1234567"])
 def test_numbers_that_a_double_would_change_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="takes a number"):
+    with pytest.raises(ValueError, match="takes at most 15 digits"):
         read_value("n", Param(kind="number"), [text])
 
 
@@ -240,3 +222,20 @@ def test_an_ampersand_in_a_text_is_a_part_of_it(ferries: API) -> None:
     call = parse(ferries, "/search?from=2026-05-01&note=A%26size=3%26cars=1")
     assert call.get("note") == "A&size=3&cars=1"
     assert parse(ferries, call.canonical) == call
+
+
+def test_midnight_is_a_time_of_its_own_where_a_date_is_a_whole_day() -> None:
+    day, moment = Param(kind="date"), Param(kind="date", moment=True)
+    assert read_value("d", day, ["2024-05-01T00:00:00Z"]) == "2024-05-01T00:00:00"
+    assert read_value("d", moment, ["2024-05-01T00:00:00Z"]) == read_value("d", day, ["2024-05-01"]) == "2024-05-01"
+    assert re.fullmatch(DATE, "2000-02-29")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [("name: ferries", "name: ../up"), ("min: 0.5, max: 400", "min: 401, max: 400"), ("name: ferries", "name: a/b")],
+)
+def test_a_definition_that_would_write_elsewhere_or_holds_nothing(tmp_path: Path, edit: tuple[str, str]) -> None:
+    (tmp_path / "api.yaml").write_text(DEFINITION.replace(*edit))
+    with pytest.raises(QuerywrightError):
+        load(str(tmp_path / "api.yaml"))

@@ -111,6 +111,8 @@ def _endpoint(api: API, head: str) -> tuple[str, str | None, dict[str, list[str]
             texts = dict(zip(names, found.groups()[end - len(names) : end], strict=True))
             record = texts.pop("id", None)
             decoded = {name: [_decode(text)] for name, text in texts.items()}
+            if any(set(text) <= {"."} for one in decoded.values() for text in one):
+                raise CallError("bad_value", f"{path[:80]!r} leads elsewhere: a part of it is only dots")
             return name, None if record is None else _record_id(api, _decode(record)), decoded
     path = _decode(head).rstrip("/")
     if any(path + "/" == e.path.partition("{")[0] for e in api.endpoints.values()):

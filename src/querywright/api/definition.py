@@ -25,7 +25,7 @@ from querywright.errors import QuerywrightError, did_you_mean
 class API(Strict):
     """A target API. Immutable after loading; see `load`."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$")  # it becomes the name of files
     title: str
     about: str = ""
     base_url: str

@@ -80,7 +80,7 @@ class Call:
         masked = replace(
             folded,
             id="<id>" if self.id else None,
-            query=None if folded.query is None else _order(rewrite(folded.query, _mask)),
+            query=None if folded.query is None else _masked(folded.query),
             params=tuple((n, _mask_param(self.api.params[n], v)) for n, v in folded.params),
         )
         return masked.text
@@ -202,6 +202,19 @@ def _order(node: Node) -> Node:
 def _in_order(part: tuple[Node, ...]) -> tuple[Node, ...]:
     nodes = [_order(n) for n in part]
     return tuple(dict.fromkeys(sorted(nodes, key=print_query))) if len(nodes) > 1 else tuple(nodes)
+
+
+def _masked(node: Node) -> Node:
+    """A query's shape: `a OR b` stays a choice of two words. Of operands that look alike three stand for any number."""
+    if not isinstance(node, Bool):
+        return _mask(node)
+    parts = []
+    for part in (node.must, node.should, node.must_not):
+        alike: dict[Node, int] = {}
+        for child in sorted(map(_masked, part), key=print_query):
+            alike[child] = min(3, alike.get(child, 0) + 1)
+        parts.append(tuple(child for child, n in alike.items() for _ in range(n)))
+    return Bool(*parts)
 
 
 def _mask(leaf: Node) -> Node:

@@ -28,7 +28,9 @@ def build_gbnf(api: API) -> str:
     rules: dict[str, list[list[Symbol]]] = {}
     for rule in parser.rules:
         rules.setdefault(str(rule.origin.name), []).append(list(rule.expansion))
-    lines = [f"# {api.title}: written by `querywright grammar build --api {api.name}`; do not edit.", "root ::= call"]
+    title = " ".join(api.title.split())
+    head = f"# {title}: written by `querywright grammar build --api {api.name}`; do not edit."
+    lines = [head, "root ::= call"]
     lines += [f"{_name(name)} ::= {_alternatives(name, options)}" for name, options in rules.items()]
     used = {s.name for options in rules.values() for option in options for s in option if s.is_term}
     patterns = {t.name: t.pattern for t in parser.terminals if t.name in used}

@@ -15,7 +15,7 @@ from querywright.api.definition import API, Param
 from querywright.api.query_text import escape
 from querywright.api.values import SPECIAL as SPECIAL
 from querywright.api.values import alternatives as alternatives
-from querywright.api.values import value_regex
+from querywright.api.values import value_regex, writable
 from querywright.artefacts import repo_dir
 
 # Characters of a bare word: no white space, nothing that the query language or a URL takes for itself.
@@ -124,7 +124,7 @@ def value_terminal(name: str, param: Param) -> str:
         return integer_terminal(param)
     if kind == "number":
         low, high = ("" if bound is None else str(bound) for bound in (param.min, param.max))
-        return re.sub(r"\W", "N", f"P_NUMBER_{low}_{high}")
+        return re.sub(r"\W", "N", f"P_NUMBER_{low}_{high}").upper()
     return "P_DATE" if kind == "date" else f"PV_{_ascii(name).upper()}"
 
 
@@ -177,6 +177,8 @@ def build(api: API, without: frozenset[str] = frozenset()) -> str:
         has_query = "q" in endpoint.params and api.params["q"].kind == "query"
         behind = [p for p in endpoint.params if p not in (*api.unwritten, *endpoint.in_path)]
         behind = [p for p in behind if not (has_query and p == "q") and p not in without]
+        must = {name for group in endpoint.needs for name in group}
+        behind = [p for p in behind if p in must or writable(api.params[p])]
         needed = tuple(group for group in endpoint.needs if group[0] in behind)
         parts = [_path_part(piece) for piece in re.split(r"(\{[^{}]+\})", endpoint.path) if piece]
         rule = _rule(name)
@@ -192,7 +194,7 @@ def build(api: API, without: frozenset[str] = frozenset()) -> str:
             value, used = _value_rule(api, p, api.params[p], p in in_paths)
             rules.append(f"v_{_rule(p)}: {value}")
             terminals |= used
-    head = f"// {api.title}: written by `querywright grammar build --api {api.name}`; do not edit.\n"
+    head = f"// {' '.join(api.title.split())}: written by `querywright grammar build --api {api.name}`; do not edit.\n"
     top = "\n".join([f"start: call\ncall: {' | '.join(calls)}", *dict.fromkeys(rules), ""])
     if any("{id}" in e.path for e in api.endpoints.values()):
         terminals["ID"] = _ids(api)

@@ -70,6 +70,8 @@ class Param(Strict):
         """A kind has what it needs."""
         if "enum" in (self.kind, self.items if self.kind == "list" else "") and not self.values:
             raise ValueError("an enum needs its values")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"its minimum {self.min} is above its maximum {self.max}")
         if self.pattern:
             try:
                 compiled(self.pattern)

@@ -46,10 +46,12 @@ def _one(name: str, param: Param, kind: str, text: str) -> Value:
     if kind == "number":
         try:
             number = Decimal(text)
-            if not number.is_finite() or abs(number.adjusted()) > 15 or len(number.normalize().as_tuple().digits) > 15:
-                raise InvalidOperation  # a double would take it for another number
+            if not (number.is_finite() and text.isascii()) or "_" in text:
+                raise InvalidOperation
         except InvalidOperation:
             raise ValueProblem(f"{name} takes a number, not {text[:40]!r}") from None
+        if abs(number.adjusted()) > 15 or len(number.normalize().as_tuple().digits) > 15:
+            raise ValueProblem(f"{name} takes at most 15 digits, not {text[:40]!r}")  # a double would change it
         return _bounded(name, param, int(number) if number == number.to_integral_value() else float(number))
     if kind == "boolean":
         if text.lower() in ("true", "1", "yes", "y", "t", "on"):
@@ -58,7 +60,7 @@ def _one(name: str, param: Param, kind: str, text: str) -> Value:
             return False
         raise ValueProblem(f"{name} takes true or false, not {text[:40]!r}")
     if kind == "date":
-        return _date(name, text)
+        return _date(name, text, param.moment)
     if kind == "enum":
         known = text if text in param.values else param.spelling.get(text.lower())
         if known is None:
@@ -82,17 +84,18 @@ def _bounded(name: str, param: Param, number: int | float) -> int | float:
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:Z|[+ -]\d{2}:?\d{2})?)?", re.ASCII)
 
 
-def _date(name: str, text: str) -> str:
-    """One spelling of a moment: `2024-05-01`, or with a time where that is not midnight, in UTC and without `Z`."""
+def _date(name: str, text: str, moment: bool) -> str:
+    """One spelling: `2024-05-01`, or with a time, in UTC and without `Z`; where a date is its midnight, without that."""
     try:
         if not _DATE.fullmatch(text):
             raise ValueError
-        moment = datetime.fromisoformat(re.sub(r" (\d{2}:?\d{2})$", r"+\1", text) if len(text) > 19 else text)
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(UTC).replace(tzinfo=None)
+        found = datetime.fromisoformat(re.sub(r" (\d{2}:?\d{2})$", r"+\1", text) if len(text) > 19 else text)
+        if found.tzinfo is not None:
+            found = found.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
         raise ValueProblem(f"{name} takes a date such as 2024-05-31, not {text[:40]!r}") from None
-    return moment.date().isoformat() if moment.time() == moment.min.time() else moment.isoformat()
+    midnight = found.time() == found.min.time()
+    return found.date().isoformat() if midnight and (moment or len(text) == 10) else found.isoformat()
 
 
 # --- printing ------------------------------------------------------------------------------------------------------
@@ -148,11 +151,12 @@ def _nested(tree: _Tree) -> str:
 
 
 _MONTHS = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-_LEAP = "(1[6-9]|2[0-9])(0[48]|[2468][048]|[13579][26])-02-29"
+_LEAP = "((1[6-9]|2[0-9])(0[48]|[2468][048]|[13579][26])|(16|20|24|28)00)-02-29"
 DATE = f"((1[6-9]|2[0-9])[0-9]{{2}}-{_MONTHS}|{_LEAP})(T([01][0-9]|2[0-3])(:[0-5][0-9]){{2}})?"
 # What a free text may hold: no control character, nothing that a URL takes for itself; single spaces between words.
 _TEXT = r"([^\s&#%+\x00-\x20\x7f\uFFFD]|%2[356B])"
-_IN_PATH = r"([^\s\/?&#%+\x00-\x20\x7f\uFFFD]|%2[356B])"
+_IN_PATH = r"([^\s\/?{}&#%+\x00-\x20\x7f\uFFFD]|%2[356B])"
+_FIRST_IN_PATH = r"([^\s.\/?{}&#%+\x00-\x20\x7f\uFFFD]|%2[356B])"  # no `..`, which leads elsewhere
 _IN_LIST = r"([^\s,\"'\[\]&#%+\x00-\x20\x7f\uFFFD]|%2[356B])"
 
 
@@ -170,8 +174,15 @@ def value_regex(param: Param, kind: str, in_path: bool = False) -> str:
         return "(true|false)"
     if param.pattern and (own := _plain_pattern(param.pattern)):
         return own
-    char = _IN_PATH if in_path else _IN_LIST if param.kind == "list" else _TEXT
+    if in_path:
+        return f"{_FIRST_IN_PATH}{_IN_PATH}*( {_IN_PATH}+)*"
+    char = _IN_LIST if param.kind == "list" else _TEXT
     return f"{char}+( {char}+)*"
+
+
+def writable(param: Param) -> bool:
+    """Whether a terminal can hold the parameter's values: a pattern has to be one of classes and repeats."""
+    return not param.pattern or bool(_plain_pattern(param.pattern))
 
 
 def whole_numbers(low: int, high: int | None) -> str:
