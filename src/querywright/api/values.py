@@ -85,7 +85,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)
 
 
 def _date(name: str, text: str, moment: bool) -> str:
-    """One spelling: `2024-05-01`, or with a time, in UTC and without `Z`; where a date is its midnight, without that."""
+    """One spelling: `2024-05-01`, or with a time, in UTC and without `Z`; midnight goes where a date means it."""
     try:
         if not _DATE.fullmatch(text):
             raise ValueError
