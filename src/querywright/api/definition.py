@@ -193,7 +193,7 @@ class API(Strict):
     def _analysis(self, name: str) -> str:
         field = self.fields.get(name)
         if field is None:
-            return "lower"
+            return "exact" if name == "_id" else "lower"
         if field.type != "object":
             return field.analysis
         kinds = {self.fields[leaf].analysis for leaf in self.leaves(name)}
