@@ -9,7 +9,9 @@ import re
 
 from querywright.logs.hit import MALFORMED, STATUS, Hit, Read, Scan
 
-_ADDRESS = re.compile(rb"(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?,?|\[?[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f.:]*\]?")
+_ADDRESS = re.compile(
+    rb"(?:(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[?[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f.:]*(?:\](?::\d+)?)?),?"
+)
 _VHOST = re.compile(rb"[\w.*-]+:\d+")
 _SPACE = 32
 
@@ -38,6 +40,22 @@ def client_place(line: bytes) -> int:
     return 1 if len(words) > 3 and _VHOST.fullmatch(words[0]) else 0
 
 
+def client_of(before: bytes, place: int) -> bytes:
+    """The client among the words before the time: of a list that proxies made (`a, b, c`) the last, next to the names.
+
+    Raises:
+        IndexError: there are fewer words.
+    """
+    words = before.split(b" ", place + 1)
+    client = words[place]
+    while client.endswith(b",") and len(words) > place + 1:
+        client, _, rest = words[-1].partition(b" ")
+        words[-1] = rest
+        if not rest:
+            break
+    return client
+
+
 def combined(place: int) -> Read:
     """A reader of common and combined lines; `place` is the client's among the words before the time."""
 
@@ -46,10 +64,9 @@ def combined(place: int) -> Read:
         if len(parts) not in (3, 5, 7) or (len(parts) == 7 and parts[6][:1] not in (b"", b" ")):
             return MALFORMED
         status = STATUS.get(parts[2][:5])
-        words = parts[0].split(b" ", place + 1)
-        if status is None or len(words) <= place:
+        if status is None or parts[0].count(b" ") < place:
             return MALFORMED
-        return words[place], parts[1], status, parts[5] if len(parts) == 7 else b""
+        return client_of(parts[0], place), parts[1], status, parts[5] if len(parts) == 7 else b""
 
     return read
 
@@ -64,7 +81,7 @@ def scan_combined(place: int, other: Read) -> Scan:
         for line in block[:-1].split(b"\n") if block else ():
             try:
                 before, request, after, _, _, agent, rest = line.split(b'"', 6)
-                if (rest and rest[0] != _SPACE) or (escaped and b'\\"' in line):
+                if (rest and rest[0] != _SPACE) or b"," in before or (escaped and b'\\"' in line):
                     add(other(line))
                 else:
                     add((before.split(b" ", place + 1)[place], request, STATUS[after[:5]], agent))
@@ -85,7 +102,7 @@ def scan_common(place: int, other: Read) -> Scan:
         for line in block[:-1].split(b"\n") if block else ():
             try:
                 before, request, after = line.split(b'"')
-                if escaped and b'\\"' in line:
+                if b"," in before or (escaped and b'\\"' in line):
                     add(other(line))
                 else:
                     add((before.split(b" ", place + 1)[place], request, STATUS[after[:5]], b""))

@@ -51,9 +51,12 @@ def dig(row: dict[str, Any], key: str) -> Any:
 
 
 def _bytes(value: Any, role: str) -> bytes:
-    """A value as bytes, empty where it can't be what its role asks for. A header may be a list of values (Caddy)."""
+    """A value as bytes, empty where it can't be what its role asks for. A header may be a list of values (Caddy).
+
+    Of the clients in a list the last counts: a proxy wrote it, the ones before it may be the client's own words.
+    """
     if isinstance(value, list) and value:
-        value = value[0]
+        value = value[-1 if role == "client" else 0]
     if isinstance(value, str):
         return value.encode(errors="replace")
     if role == "status" and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1000:

@@ -146,7 +146,6 @@ def reader(text: str) -> Read:
         status = STATUS.get(b" " + found[status_at]) if status_at else b""
         if status is None:
             return MALFORMED
-        client = found[client_at].partition(b",")[0] if client_at else b""
-        return client, request, status, found[agent_at] if agent_at else b""
+        return found[client_at] if client_at else b"", request, status, found[agent_at] if agent_at else b""
 
     return read

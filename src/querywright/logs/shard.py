@@ -94,7 +94,7 @@ def who(address: bytes) -> bytes:
 
     An IPv6 client is its network of 64 bits, all of which one machine can have.
     """
-    text = address.rpartition(b",")[2].strip(b' ",')
+    text = address.strip(b' ",').rpartition(b",")[2].strip(b' "')
     port = _PORT.fullmatch(text)
     text = (port[1] if port else text).strip(b"[]")
     try:
