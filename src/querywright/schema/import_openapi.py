@@ -100,13 +100,15 @@ def read_openapi(source: Source, name: str, base_url: str = "", query_param: str
         told.notes.append(f"records stand in {some(sorted(within))} of the answers")
     if len(told.fields) >= MOST_FIELDS:
         told.notes.append(f"the answers have more than {MOST_FIELDS} fields; those of the first endpoints are taken")
+    if root.book.full:
+        told.notes.append("the document has too many schemas; those that were not read are taken as text")
     _security(root, told)
     return told
 
 
 def _server(root: At, source: Source, base_url: str) -> tuple[str, str]:
     """The address (scheme and host) and the path before all endpoints."""
-    server = next(root.get("servers").entries(), At({}, root.resolver))
+    server = next(root.get("servers").entries(), root.made({}))
     url = server.text("url")
     for variable, spec in server.get("variables").items():
         url = url.replace("{" + variable + "}", spec.text("default"))

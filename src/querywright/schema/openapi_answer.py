@@ -30,7 +30,7 @@ def _answer(operation: At) -> At:
             for kind in sorted(contents, key=lambda k: "json" not in k.lower()):
                 if contents[kind].get("schema").mapping():
                     return contents[kind].get("schema")
-    return At({}, operation.resolver)
+    return operation.made({})
 
 
 def _record(answer: At) -> tuple[At, str]:
@@ -56,7 +56,9 @@ def _walk(schema: At, prefix: str, fields: dict[str, Fact], above: tuple[int, ..
         if len(fields) >= most or "." in name:
             continue
         inner, seen = simplified(raw), [id(raw.value)]
-        while "array" in types(inner):
+        for _ in range(MAX_DEPTH):  # lists of lists; one of itself has no end
+            if "array" not in types(inner):
+                break
             items = inner.get("items")
             inner = simplified(items)
             seen.append(id(items.value))

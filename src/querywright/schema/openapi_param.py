@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from querywright.api.definition import Param
 from querywright.api.patterns import compiled
-from querywright.api.values import ValueProblem, read_value
+from querywright.api.values import ValueProblem, read_value, value_regex
 from querywright.schema.openapi_read import At
 
 LOWEST = -(2**31)
@@ -87,22 +87,30 @@ def clipped(text: str, most: int = 400) -> str:
 
 def simplified(schema: At, depth: int = 0) -> At:
     """A schema without what makes no difference to a text in a URL: `null`, choices of one, `allOf`."""
+    if depth > MAX_DEPTH or schema.book.full:
+        return schema.made({})
+    key = (id(schema.written), depth)
+    if key not in schema.book.known:
+        schema.book.read += 1
+        schema.book.known[key] = (schema.written, _simplified(schema, depth))
+    return schema.book.known[key][1]
+
+
+def _simplified(schema: At, depth: int) -> At:
     value = schema.mapping()
-    if depth > MAX_DEPTH:
-        return At({}, schema.resolver)
     parts = [simplified(p, depth + 1) for p in schema.get("allOf").entries()]
     if parts:
         merged: dict[str, Any] = {}
-        for part in [*parts, At({k: v for k, v in value.items() if k != "allOf"}, schema.resolver)]:
+        for part in [*parts, schema.made({k: v for k, v in value.items() if k != "allOf"})]:
             own = {**merged.get("properties", {}), **part.mapping().get("properties", {})}
             merged = {**merged, **part.mapping(), **({"properties": own} if own else {})}
-        return simplified(At(merged, schema.resolver), depth + 1)
+        return simplified(schema.made(merged), depth + 1)
     for word in ("anyOf", "oneOf"):
         options = [simplified(o, depth + 1) for o in schema.get(word).entries()]
         options = [o for o in options if o.mapping() and types(o) != ["null"]]
         if options:
             rest = {k: v for k, v in value.items() if k not in ("anyOf", "oneOf")}
-            return At({**_united(options), **rest}, options[0].resolver)
+            return options[0].made({**_united(options), **rest})
     return schema
 
 
@@ -172,19 +180,19 @@ def _kind(name: str, schema: At, at: At, notes: list[str], inside: bool = False)
         return {"kind": "date"}
     pattern = value.get("pattern")
     if isinstance(pattern, str) and pattern and len(kinds) == 1:
-        if _safe(pattern):
+        if _plain(pattern):
             return {"kind": "text", "pattern": pattern}
-        notes.append(f"{name}: its pattern is left out: {pattern[:60]}")
+        notes.append(f"{name}: its pattern is left out, no grammar is made of it: {pattern[:60]}")
     return {"kind": "text"}
 
 
-def _safe(pattern: str) -> bool:
-    """Whether the pattern is one that can be searched in linear time."""
+def _plain(pattern: str) -> bool:
+    """Whether the pattern can be searched in linear time, and written down: what a grammar writes has to be read."""
     try:
         compiled(pattern)
+        return value_regex(Param(kind="text", pattern=pattern), "text") != value_regex(Param(kind="text"), "text")
     except ValueError:
         return False
-    return True
 
 
 def _list(name: str, schema: At, at: At, notes: list[str], inside: bool) -> dict[str, Any]:

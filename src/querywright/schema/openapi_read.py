@@ -8,6 +8,7 @@ schemas which contain themselves are no trouble; it fetches nothing on its own; 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,13 +17,32 @@ from querywright.errors import QuerywrightError, need
 from querywright.schema.sources import MOST_BYTES, Source, load_yaml
 
 MAX_HOPS = 50
+MOST_SCHEMAS = 200_000
+
+
+@dataclass
+class Book:
+    """What has been worked out of one document: schemas that many references lead to are read once.
+
+    Attributes:
+        known: results by place and depth, each with the place's value, which its `id` stands for as long as it lives.
+        read: how many schemas were read; `full` once there were too many, and the rest is taken as unknown.
+    """
+
+    known: dict[tuple[int, int], tuple[Any, At]] = field(default_factory=dict)
+    read: int = 0
+
+    @property
+    def full(self) -> bool:
+        return self.read >= MOST_SCHEMAS
 
 
 class At:
     """A place in a document: its value with every `$ref` on the way followed, and the resolver that is right there."""
 
-    def __init__(self, value: Any, resolver: Any) -> None:
+    def __init__(self, value: Any, resolver: Any, book: Book | None = None) -> None:
         """Follow `value` as long as it is a reference; what stands beside a `$ref` wins over what it names."""
+        self.written, self.book = value, book or Book()
         beside: dict[str, Any] = {}
         for _ in range(MAX_HOPS):
             if not (isinstance(value, dict) and isinstance(value.get("$ref"), str)):
@@ -34,24 +54,28 @@ class At:
         self.value = {**value, **beside} if beside and isinstance(value, dict) else value
         self.resolver = resolver
 
+    def made(self, value: Any) -> At:
+        """A place that is not in the document, with a value made from what is here."""
+        return At(value, self.resolver, self.book)
+
     def get(self, *keys: str) -> At:
         """What lies under these keys; a place with None where there is nothing."""
         here = self
         for key in keys:
-            here = At(here.value.get(key) if isinstance(here.value, dict) else None, here.resolver)
+            here = here.made(here.value.get(key) if isinstance(here.value, dict) else None)
         return here
 
     def items(self) -> Iterator[tuple[str, At]]:
         """The entries of an object."""
         if isinstance(self.value, dict):
             for key, value in self.value.items():
-                yield str(key), At(value, self.resolver)
+                yield str(key), self.made(value)
 
     def entries(self) -> Iterator[At]:
         """The entries of an array."""
         if isinstance(self.value, list):
             for value in self.value:
-                yield At(value, self.resolver)
+                yield self.made(value)
 
     def text(self, *keys: str) -> str:
         """A text under these keys, on one line; empty where there is none."""

@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 from querywright.errors import QuerywrightError, need
 
 MOST_BYTES = 64 << 20
+MOST_REPEATED = 200_000  # values that a YAML file's aliases may stand for
 _WHERE = "SOURCE is a file or an http(s) address"
 KINDS = "BioThings /metadata/fields, an Elasticsearch or OpenSearch mapping or index, OpenAPI 3.0 or 3.1"
 
@@ -101,10 +102,46 @@ def load_yaml(name: str, text: str) -> Any:
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     try:
-        return yaml.load(text, Loader=Plain)
+        loader = Plain(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _few_aliases(name, node)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())[:160]
         raise QuerywrightError(f"{name} is neither JSON nor YAML: {reason}", hint=f"SOURCE is {KINDS}") from None
+
+
+def _few_aliases(name: str, root: Any) -> None:
+    """Refuse what a few aliases of aliases blow up: each is one object in memory, and walked again wherever it stands.
+
+    Raises:
+        QuerywrightError: aliases stand for too much, or one stands inside what it names.
+    """
+    sizes: dict[int, int] = {}
+    inside: set[int] = set()
+    stack = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        below = node.value if isinstance(node.value, list) else []  # of a mapping: pairs of nodes
+        parts = [part for entry in below for part in (entry if isinstance(entry, tuple) else (entry,))]
+        if done:
+            inside.discard(id(node))
+            sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
+        elif id(node) in inside:
+            raise QuerywrightError(f"{name}: an alias stands inside what it names", hint="write it without the alias")
+        elif id(node) not in sizes:
+            inside.add(id(node))
+            stack.append((node, True))
+            stack += [(part, False) for part in parts if id(part) not in sizes]
+    if sizes[id(root)] - len(sizes) > MOST_REPEATED:
+        raise QuerywrightError(
+            f"{name}: its YAML aliases stand for more than {MOST_REPEATED:,} values", hint="write it without aliases"
+        )
 
 
 def detect(data: dict[str, Any]) -> str:
