@@ -214,9 +214,15 @@ def test_personal_data_reaches_no_file(tmp_path) -> None:
         combined("/v3/query?q=cdk2&size=abc&email=jane.roe%40example.org"),
         combined("/v3/query?q=cdk2", ip="203.0.113.8"),
         combined("/x?email=jane.roe@example.org"),
+        combined("/v3/query?q=cdk2&lname=Croesus&patient_id=998877"),
+        combined("/~jane.roe/private?note=Croesus"),
+        combined("/~jane.roe/private?note=Croesus", 404),
+        combined("/v3/query?q=cdk2&dob=998877&note=jane.roe", 500),
+        combined("/v3/query?q=cdk2&jane.roe=1"),
+        combined("/v3/query?q=" + "cdk2 " * 4000),
     ]
     report = make([write(tmp_path, lines)], tmp_path / "out", rejects=tmp_path / "out" / "rejects.jsonl")
-    assert report["bad_call"] == {"bad_value": 1}
+    assert report["bad_call"] == {"unknown_parameter": 2, "bad_value": 1, "too_long": 1}
     assert report["rejected"]["personal_data"] == 1
     assert sum(report["masked"].values()) == 2
     assert [r["clients"] for r in rows(tmp_path / "out")] == [2]

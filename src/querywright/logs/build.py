@@ -182,7 +182,8 @@ def _specs(
         name = "standard input" if source.name == "-" else Path(source.name).name
         form = formats.detect(source.head.splitlines(), options)
         say(f"{name}: {form.name}, {form.about}")
-        spec = Spec(number, source, 0, None, None, form.spec, salt, folder, rejects)
+        about = str(Path(folder) / "definition.json")
+        spec = Spec(number, source, 0, None, None, form.spec, salt, folder, rejects, about)
         if source.kind == "stream":
             for data in _pieces(source, piece):
                 origin[number] = (index, name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from urllib.parse import unquote
 
 from querywright.api.definition import API
 from querywright.logs.crawlers import listed
@@ -82,27 +83,39 @@ def _kind(agent: str) -> str:
     return "bot" if listed(agent) else "user"
 
 
-_PLACE = re.compile(r"\\\{[^{}]+?\\\}")  # `{name}` of a path, escaped
-
-
-@lru_cache(maxsize=8)
-def _endpoints(paths: tuple[str, ...], prefixes: tuple[str, ...]) -> re.Pattern[str]:
-    longest = max(prefixes, key=len, default="")
-    stems = {p[len(longest) :] if longest and p.startswith(longest) else p for p in paths}
-    shapes = "|".join(_PLACE.sub(r"[^/?]+", re.escape(s)) for s in sorted(stems, key=len, reverse=True))
-    return re.compile(rf"(?:{'|'.join(map(re.escape, prefixes)) or ''})(?:{shapes})/?(?:\?|$)")
+_SLASHES = re.compile("/{2,}")
+_HEADS = 4096
+"""Paths without a query that are remembered; those with an id in them are too many to remember all."""
+_seen: dict[int, tuple[API, dict[str, str]]] = {}
 
 
 def is_endpoint(api: API, path: str) -> bool:
     """Whether a path is one of the API's endpoints, of any version that it reads."""
-    known = _PATTERNS.get(id(api))
+    return route(api, path) != ""
+
+
+def route(api: API, path: str) -> str:
+    """How a path is one of the API's endpoints: `named` as a whole, `filled` in a placeholder; empty where it is none.
+
+    The routes are those that `call.parse` reads, tidied as it does.
+    """
+    known = _seen.get(id(api))
     if known is None or known[0] is not api:
-        paths = tuple(path for e in api.endpoints.values() for path in (e.path, *e.aliases))
-        known = _PATTERNS[id(api)] = api, _endpoints(paths, tuple(api.version_prefixes))
-    return known[1].match(path) is not None
+        known = _seen[id(api)] = (api, {})
+    heads, head = known[1], path.partition("?")[0]
+    if head not in heads:
+        if len(heads) >= _HEADS:
+            heads.clear()
+        heads[head] = _route(api, head)
+    return heads[head]
 
 
-_PATTERNS: dict[int, tuple[API, re.Pattern[str]]] = {}
+def _route(api: API, head: str) -> str:
+    for text in (head, unquote(head)) if "%" in head else (head,):
+        found = api.routes.match(_SLASHES.sub("/", text).rstrip("/") or "/")
+        if found is not None and found.lastgroup is not None:
+            return "filled" if api.route_names[found.lastgroup][1] else "named"
+    return ""
 
 
 def of_request(method: str, status: bytes, agent: str) -> str | None:
@@ -117,6 +130,7 @@ def of_request(method: str, status: bytes, agent: str) -> str | None:
 
 def of_path(api: API, path: str) -> str | None:
     """The reason code that the path gives a line, or None. `bad_call` and `personal_data` are decided later."""
-    if PROBE_PATHS.match(path):
+    how = route(api, path)
+    if how != "named" and PROBE_PATHS.match(path):  # an API may have an endpoint of that name
         return "probe"
-    return None if is_endpoint(api, path) else "not_api"
+    return None if how else "not_api"

@@ -83,12 +83,22 @@ def random_text(text: str) -> bool:
     Names in camel case change rarely; SMILES repeat few characters; checksums and accessions have one case; variants
     of proteins are made of known syllables.
     """
-    body = re.sub("[_/+]", "", text)
+    body = re.sub("[-_/+]", "", text)
     lower, upper, digits = (sum(map(test, body)) for test in (str.islower, str.isupper, str.isdigit))
     if lower < 4 or upper < 3 or digits < 2 or len(set(body)) < 14 or len(_SYLLABLES.findall(body)) > 1:
         return False
     kinds_of = [(c.isdigit(), c.isupper()) for c in body]
     return sum(a != b for a, b in pairwise(kinds_of)) >= 0.4 * (len(body) - 1)
+
+
+def secret_key(text: str) -> bool:
+    """Whether 40 characters of base64 are the secret half of an AWS key, and not a path or a formula.
+
+    The key of AWS's own documentation has words in it and one digit, so this asks for less than `random_text`.
+    """
+    lower, upper = sum(map(str.islower, text)), sum(map(str.isupper, text))
+    changes = sum(a.isupper() != b.isupper() for a, b in pairwise(text))
+    return lower > 5 and upper > 5 and any(map(str.isdigit, text)) and len(set(text)) > 15 and changes >= 10
 
 
 _SYLLABLES = re.compile(
@@ -138,7 +148,8 @@ RULES = (
          ("api", "token", "passw", "secret")),
     Rule("secret", re.compile(r"\b(?:session|sid)=[\w.-]{8,}", re.I), ("session=", "sid=")),
     Rule("key", re.compile(r"(?<![\w/+])(?=[A-Za-z0-9]{0,39}[/+])[A-Za-z0-9/+]{40}(?![\w/+])"), ("/", "+"),
-         holds=random_text),  # the secret half of an AWS key
+         holds=secret_key),
+    Rule("key", re.compile(r"(?<![\w.-])(?=\w*-)[\w-]{40,255}(?![\w-])"), sieve="long", holds=random_text),  # base64url
     Rule("card", re.compile(r"(?<![\w.])\d{13,19}(?![\w.])"), sieve="numbers", holds=luhn),
     Rule("card", re.compile(r"(?<![\w.])(?<!\d[ -])\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}(?![\w.]|[ -]\d)"),
          sieve="numbers", holds=luhn),
@@ -185,9 +196,21 @@ for _rule in RULES:
 _ENTITY = re.compile(r"&#(?:x([0-9a-f]{1,6})|(\d{1,7}));?|(?:\\u00|\\x|%u00)([0-9a-f]{2})", re.I)
 
 
+def readings(value: str) -> str:
+    """All that a value can mean, one reading a line: a `+` is a space, or itself as many clients send it."""
+    text = plain(value)
+    if "+" not in value and "%2" not in value:
+        return text
+    kept = _undone(value)  # encoded twice, a `+` that came last is a space too
+    return text if "+" not in kept else "\n".join(dict.fromkeys((text, kept, kept.replace("+", " "))))
+
+
 def plain(value: str) -> str:
     """A value as a person reads it: percent-encodings (repeated ones too), `+` for a space and entities undone."""
-    text = value.replace("+", " ")
+    return _undone(value.replace("+", " "))
+
+
+def _undone(text: str) -> str:
     for _ in range(5):
         if "%" not in text:
             break

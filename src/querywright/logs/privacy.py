@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from querywright.logs.personal import kinds, places, plain, suspects
+from querywright.logs.personal import kinds, places, readings, suspects
 
 SHOWN = 2000
 """Characters of a text that are shown in messages and rejects."""
@@ -86,8 +86,8 @@ def scrub(path: str, params: frozenset[str] = frozenset()) -> Scrubbed:
     if ";" in head and (clean := _MATRIX.sub("", head)) != head:
         found.add("session")
         head = clean
-    rules = suspects(plain(path))
-    if rules and (in_head := kinds(plain(head), rules)):
+    rules = suspects(readings(path))
+    if rules and (in_head := kinds(readings(head), rules)):
         return Scrubbed(None, tuple(sorted(found | in_head)))
     kept: list[str] = []
     for piece in query.split("&") if mark else ():
@@ -96,7 +96,7 @@ def scrub(path: str, params: frozenset[str] = frozenset()) -> Scrubbed:
             found.add("parameter")
             continue
         known = name in params or name.lower().replace("_", "").endswith(_PAGES)
-        if rules and (here := kinds(plain(value if known else piece), rules)):
+        if rules and (here := kinds(readings(value if known else piece), rules)):
             found |= here
             if not params or name in params or not equals:
                 return Scrubbed(None, tuple(sorted(found)))
@@ -107,18 +107,57 @@ def scrub(path: str, params: frozenset[str] = frozenset()) -> Scrubbed:
     return Scrubbed(f"{head}?{'&'.join(kept)}" if kept else head, tuple(sorted(found)))
 
 
+_NAME = re.compile(r"[A-Za-z_]{1,24}[0-9]?")
+
+
+def outline(path: str, params: frozenset[str], endpoint: bool) -> str:
+    """What a rejected request was, without what it says of persons: only what the API knows is shown as it stands.
+
+    Args:
+        params: the names of the API's own parameters; the value of any other is `<text>`.
+        endpoint: whether the path is one of the API's; of another path only its shape is shown.
+    """
+    head, mark, query = path[: 2 * SHOWN].partition("?")
+    head = _MATRIX.sub("", head)
+    shown = [_outlined(piece, params) for piece in query.split("&")] if mark else []
+    return f"{redact(head) if endpoint else shape(head)}{mark}{'&'.join(shown)}"[:SHOWN]
+
+
+def _outlined(piece: str, params: frozenset[str]) -> str:
+    name, equals, value = piece.partition("=")
+    if name in params and not is_private_name(name, params):
+        return f"{name}{equals}{redact(value)}"
+    return f"{name if equals and _NAME.fullmatch(name) else '<text>'}{equals and '=<text>'}" if piece else ""
+
+
+def reason(text: str) -> str:
+    """A parser's message that may be shown: a parameter that is not the API's is named only where it is a name."""
+    return redact(_UNKNOWN.sub(lambda m: m[0] if _NAME.fullmatch(m[2] or "") else f"{m[1]}<text>", text))
+
+
+_UNKNOWN = re.compile(r"(unknown parameter )(?:'([^']*)'|\"[^\"]*\")")
+
+
+def shape(text: str) -> str:
+    """What a text looks like, without what it says: letters are `a` and `A`, digits `9`; at most 200 characters."""
+    return "".join(
+        "9" if c.isdecimal() else ("A" if c.isupper() else "a") if c.isalpha() else c if c.isprintable() else "?"
+        for c in text[:200]
+    )
+
+
 def redact(text: str) -> str:
     """Any text with personal data masked as `<kind>`, at most 2,000 characters long. Never raises."""
     text = text[: 2 * SHOWN]
     text = _MATRIX.sub(";<session>", text)
     text = _SENSITIVE.sub(lambda m: f"{m[1]}<masked>" if is_private_name(m[1][1:-1]) else m[0], text)
     text = _mask(text)
-    if kinds(plain(text)):  # encoded: mask the whole words that hold it
+    if kinds(readings(text)):  # encoded: mask the whole words that hold it
         text = "".join(
-            f"<{'-'.join(sorted(here))}>" if (here := kinds(plain(word))) else word
+            f"<{'-'.join(sorted(here))}>" if (here := kinds(readings(word))) else word
             for word in re.split(r"([\s&?=/]+)", text)
         )
-    return text[:SHOWN] if not kinds(plain(text)) else "<masked>"
+    return text[:SHOWN] if not kinds(readings(text)) else "<masked>"
 
 
 def _mask(text: str) -> str:

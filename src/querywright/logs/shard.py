@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from querywright.logs import formats, privacy
-from querywright.logs.filter import of_request
+from querywright.logs.filter import is_endpoint, of_request
+from querywright.logs.sign import definition
 from querywright.logs.source import Source, blocks
 from querywright.logs.spill import Spill, pack, partition_of
 from querywright.logs.tally import NOBODY, Tally, write_clients
@@ -32,7 +33,8 @@ MEMO = 65_536
 class Spec(NamedTuple):
     """One shard: bytes `start:end` of a source, or `data`, whole lines that were read elsewhere.
 
-    `salt` hides the clients' addresses; it lives as long as the run.
+    `salt` hides the clients' addresses; it lives as long as the run. `definition` is a file with
+    the API as JSON: what is shown of a rejected line depends on it.
     """
 
     number: int
@@ -44,6 +46,7 @@ class Spec(NamedTuple):
     salt: bytes
     folder: str
     rejects: bool
+    definition: str = ""
 
 
 def shard(spec: Spec) -> Tally:
@@ -75,15 +78,6 @@ def _blocks(spec: Spec) -> Iterator[bytes]:
 def place(shard_number: int, line: int) -> str:
     """Where a line stands, so that places sort as the lines do. Lines count from 0."""
     return f"{shard_number:07d}:{line:012d}"
-
-
-def shape(raw: bytes) -> str:
-    """What a broken line looks like, without what it says: letters are `a` and `A`, digits `9`."""
-    text = raw[:200].decode("utf-8", "replace")
-    return "".join(
-        "9" if c.isdecimal() else ("A" if c.isupper() else "a") if c.isalpha() else c if c.isprintable() else "?"
-        for c in text
-    )
 
 
 _PORT = re.compile(rb"((?:\d{1,3}\.){3}\d{1,3}|\[[0-9A-Fa-f:.]+\]):\d+")
@@ -123,6 +117,10 @@ class _Clients(dict[bytes, str]):
         return known
 
 
+def _shape(raw: bytes) -> str:
+    return privacy.shape(raw[:200].decode("utf-8", "replace"))
+
+
 Asked = tuple[bytes, bytes, bytes]
 """All of a hit but the client: request, status, agent."""
 
@@ -139,6 +137,8 @@ class _Reader:
         self.requests: dict[bytes, tuple[str, str] | None] = {}
         self.verdicts: dict[tuple[str, bytes, bytes], str | None] = {}
         self.clients = _Clients(spec.salt)
+        self.api = definition(spec.definition) if spec.rejects else None
+        self.own = frozenset(self.api.param_names) if self.api else frozenset[str]()
 
     def take(self, hits: Iterable[formats.Hit | str]) -> None:
         """Count the hits of a block: the hot loop."""
@@ -206,17 +206,18 @@ class _Reader:
         raw = block.split(b"\n")
         for n, hit in enumerate(hits):
             if isinstance(hit, str):
-                self.reject(read + n, {"reason": hit, "shape": shape(raw[n])})
+                self.reject(read + n, {"reason": hit, "shape": _shape(raw[n])})
                 continue
             request = self.request(hit[1])
             if request is None:
-                self.reject(read + n, {"reason": formats.MALFORMED, "shape": shape(raw[n])})
+                self.reject(read + n, {"reason": formats.MALFORMED, "shape": _shape(raw[n])})
                 continue
             reason = self.verdict(request[0], hit[2], hit[3])
             if reason is None:
                 self.first.setdefault(request[1], read + n)
                 continue
-            shown = {"reason": reason, "method": request[0], "path": privacy.redact(request[1])}
+            path = privacy.outline(request[1], self.own, self.api is not None and is_endpoint(self.api, request[1]))
+            shown = {"reason": reason, "method": request[0], "path": path}
             self.reject(read + n, {**shown, "status": hit[2].decode()} if hit[2] else shown)
 
     def reject(self, line: int, row: dict[str, str]) -> None:

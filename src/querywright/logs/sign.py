@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from querywright.api.call import Call, CallError, parse
+from querywright.api.call import MAX_LENGTH, Call, CallError, parse
 from querywright.api.definition import API
 from querywright.logs import privacy
 from querywright.logs.filter import of_path
@@ -87,7 +87,8 @@ def sign(part: Part) -> Tally:
             if isinstance(found, dict):
                 tally.counts[found["reason"]] += lines
                 if part.rejects:
-                    row = {**found, "count": lines, "path": privacy.redact(path)}
+                    known = found["reason"] in ("bad_call", "personal_data")
+                    row = {**found, "count": lines, "path": privacy.outline(path, own, known)}
                     rejects.add(0, f"{first}\t{json.dumps(row, ensure_ascii=False)}")
                 continue
             tally.counts["accepted"] += lines
@@ -120,6 +121,9 @@ def _call(api: API, own: frozenset[str], path: str, lines: int, tally: Tally) ->
     if reason is not None:
         return {"reason": reason}
     tally.counts["urls"] += 1
+    if len(path) > MAX_LENGTH:  # what can't be a call need not be cleaned, which takes time
+        tally.codes["too_long"] += lines
+        return {"reason": "bad_call", "code": "too_long", "detail": f"the path has {len(path)} characters"}
     clean = privacy.scrub(path, own)
     if clean.path is None:
         return {"reason": "personal_data", "detail": ", ".join(clean.found)}
@@ -130,5 +134,5 @@ def _call(api: API, own: frozenset[str], path: str, lines: int, tally: Tally) ->
         _ = call.canonical, call.signature, call.text
     except CallError as error:
         tally.codes[error.code] += lines
-        return {"reason": "bad_call", "code": error.code, "detail": privacy.redact(str(error))}
+        return {"reason": "bad_call", "code": error.code, "detail": privacy.reason(str(error))}
     return call
