@@ -303,16 +303,22 @@ def test_only_files_and_web_addresses_are_read(where: str) -> None:
         read_source(where)
 
 
-def test_a_source_behind_an_address_is_read_and_a_redirect_elsewhere_is_not(tmp_path: Path) -> None:
+def test_a_source_behind_an_address_is_read_and_a_redirect_elsewhere_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps(LIST).encode()
-            self.send_response(302 if self.path == "/away" else 200)
-            if self.path == "/away":
-                self.send_header("Location", "http://other.example/fields")
+            goes = {
+                "/away": "http://other.example/fields",
+                "/port": f"http://127.0.0.1:{self.server.server_port + 1}/fields",  # type: ignore[attr-defined]
+                "/moved": "/v1/metadata/fields?x=1",
+                "/round": "/round",
+            }
+            self.send_response(302 if self.path in goes else 404 if self.path == "/none" else 200)
+            if self.path in goes:
+                self.send_header("Location", goes[self.path])
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -329,6 +335,15 @@ def test_a_source_behind_an_address_is_read_and_a_redirect_elsewhere_is_not(tmp_
         assert "secret" not in source.name
         with pytest.raises(QuerywrightError, match=r"redirects to http://other\.example"):
             read_source(f"{url}/away")
+        for path, reason in (("port", "redirects to"), ("round", "redirects to"), ("none", "it answers 404")):
+            with pytest.raises(QuerywrightError, match=reason):
+                read_source(f"{url}/{path}")
+        assert read_source(f"{url}/moved").kind == "biothings"
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # proxies of the environment are not asked
+        assert read_source(f"{url}/v1/metadata/fields").kind == "biothings"
+        monkeypatch.setattr("querywright.schema.sources.MOST_BYTES", 100)
+        with pytest.raises(QuerywrightError, match="more than 100 bytes"):
+            read_source(f"{url}/v1/metadata/fields")
     finally:
         server.shutdown()
 

@@ -278,6 +278,11 @@ def load(name_or_path: str) -> API:
         )
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(raw, dict) and not raw.get("endpoints") and raw.keys() & {"openapi", "swagger", "mappings"}:
+            raise QuerywrightError(
+                f"{path} is an API's own schema ({min(raw.keys() & {'openapi', 'swagger', 'mappings'})}), no definition",
+                hint=f"querywright schema import {path} --name NAME --out FOLDER, and then --api FOLDER",
+            )
         raw = {**raw, "params": _described(raw.get("params") or {}, path.with_name("params.csv"))}
         api = API.model_validate({**raw, "fields": {}, "folder": str(path.parent)})
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, AttributeError) as error:

@@ -25,7 +25,7 @@ from querywright.schema.evidence import Evidence, gather
 from querywright.schema.glossary import OWN, load_glossary
 from querywright.schema.shapes import shape_of
 from querywright.schema.words import MOST_SYNONYMS, Item, Wording, Words
-from querywright.schema.write import FIELD_COLUMNS, PARAM_COLUMNS, Row, csv_text, read_rows
+from querywright.schema.write import FIELD_COLUMNS, PARAM_COLUMNS, Row, csv_text, read_rows, tame
 
 MEMORY = "annotations.jsonl"
 TABLES = {"fields": FIELD_COLUMNS, "params": PARAM_COLUMNS}
@@ -203,7 +203,7 @@ def _fill(
             words, guess = told.get(key, guesses[key]), guesses[key]
             synonyms = [*words.synonyms, *(s for s in guess.synonyms if s not in words.synonyms)]
             new = {"description": words.description, "synonyms": "|".join(_distinct(synonyms)[:MOST_SYNONYMS])}
-            new |= _derived(by_name[key], evidence, most)
+            new = tame(new | _derived(by_name[key], evidence, most))
             if not _ours(memory, table, row, "examples"):
                 new.pop("shape", None)  # a person's examples: whoever wrote them left the shape out
             cells = dict(memory.get(key, {}).get("cells", {}))

@@ -57,11 +57,12 @@ def prompt(api: API, items: Sequence[Item], evidence: Evidence, guesses: Mapping
         told += [f"its name reads: {guesses[item.name]}"] if item.name in guesses else []
         lines.append(clean("; ".join(told)))
     record = part(evidence.sample, [i.name for i in items if i.table == "fields"])
-    material = "\n".join(lines) + (f"\nA record, cut short: {record}" if record else "")
-    mark = _mark(material)
     about = clean(f"{api.title}: {api.about}" if api.about else api.title)[:200]
+    top = f"The API: {about}\nOne record is called: {clean(api.noun)[:60]}\n"
+    material = top + "\n".join(lines) + (f"\nA record, cut short: {record}" if record else "")
+    mark = _mark(material)
     user = (
-        f"The API is {about}. One record is called a {clean(api.noun)}.\n{mark} begins\n{material}\n{mark} ends\n"
+        f"{mark} begins\n{material}\n{mark} ends\n"
         f"Describe these {len(items)}: {', '.join(i.name for i in items)}"
     )
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": user}]

@@ -45,6 +45,7 @@ class _Reader:
         self.aliases: dict[str, str] = {}
         self.left_out: dict[str, list[str]] = {}
         self.dynamic: list[str] = []
+        self.nested: list[str] = []
 
     def walk(self, properties: Any, prefix: str = "", enabled: bool = True, depth: int = 0) -> None:
         if not isinstance(properties, dict) or depth > MAX_DEPTH:
@@ -61,6 +62,8 @@ class _Reader:
         if kind in ("object", "nested"):
             here = enabled and spec.get("enabled") is not False
             self.fields[name] = Fact(name, "object", indexed=here, default_search=False, analysis="object")
+            if kind == "nested":
+                self.nested.append(name)
             if str(spec.get("dynamic", "false")).lower() in ("true", "runtime"):
                 self.dynamic.append(name)
             self.walk(spec.get("properties"), f"{name}.", here, depth + 1)
@@ -202,6 +205,11 @@ def _noted(reader: _Reader, mapping: dict[str, Any], searched: set[str], helpers
     for kind, names in sorted(reader.left_out.items()):
         how = "returned, not searched" if kind in NOT_SEARCHABLE else "left out: the type is not known here"
         notes.append(f"of type {kind}, {how} ({len(names)}): {some(sorted(names))}")
+    if reader.nested:
+        notes.append(
+            f"nested, taken as plain objects ({len(reader.nested)}): {some(sorted(reader.nested))}; a query string of "
+            "the index itself finds nothing inside them unless they are include_in_root or the service looks there"
+        )
     top = str(mapping.get("dynamic", "true")).lower()
     if reader.dynamic or (top in ("true", "runtime") and "properties" in mapping):
         where = some(sorted(reader.dynamic)) if reader.dynamic else "at the top"

@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from querywright.errors import QuerywrightError
 from querywright.schema.facts import Fact, some
+from querywright.schema.nouns import noun_of
 from querywright.schema.openapi_answer import answer_fields
 from querywright.schema.openapi_param import NotTaken, Taken, clipped, take
 from querywright.schema.openapi_paths import endpoint_name, name_placeholders
@@ -84,6 +85,7 @@ def read_openapi(source: Source, name: str, base_url: str = "", query_param: str
         )
     if query_param:
         _as_query(query_param, params, endpoints)
+    told.definition["noun"] = noun_of([e["path"].removeprefix(prefix) for e in endpoints.values()], definition["title"])
     told.definition["endpoints"] = endpoints
     leaves = _leaves(told.fields)
     told.definition["params"] = {n: {**t.keys, **_guess(n, t, leaves, query_param)} for n, t in params.items()}

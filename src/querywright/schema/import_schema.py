@@ -29,6 +29,7 @@ from querywright.schema.write import (
     field_rows,
     inherit,
     read_rows,
+    tame,
     updated,
     write_definition,
 )
@@ -113,24 +114,33 @@ def import_schema(where: list[str], out: Path, options: Options) -> None:
         told = _openapi(documents[0], options)
         definition = told.definition
         facts.fields = facts.fields or told.fields
-        rows, changes = updated(read_rows(out / "params.csv"), told.rows, options.remove)
-        files["params.csv"] = csv_text(PARAM_COLUMNS, rows)
-        tell(changes, options, "parameters")
+        param_rows, changes = updated(read_rows(out / "params.csv"), [tame(r) for r in told.rows])
     else:
         base_url = options.base_url or f"https://{options.name}.example"
         definition = lucene_definition(facts, options.name, base_url, options.item_path, options.query_path)
+        paths = [endpoint["path"] for endpoint in definition["endpoints"].values()]
+        say(f"  no source says what is called: endpoints as BioThings services have them, {', '.join(paths)}")
+        say("  --query-path and --item-path change that; take out of api.yaml what the service does not have")
         if not options.base_url and not exists:
             say("  no --base-url: the definition names a host that does not exist; calls are read, not sent")
     files |= _fields(facts, out, options)
     source_names = " + ".join(s.name for s in sources)
+    kept: dict[str, Any] = {}
+    params = set(definition["params"])
     if exists:
-        files["api.yaml"], changed = update_yaml(out / "api.yaml", definition, options.remove)
-        for line in changed or ["api.yaml: nothing changed"]:
+        yaml = update_yaml(out / "api.yaml", definition, options.remove)
+        files["api.yaml"], kept, params = yaml.text, yaml.kept, yaml.params
+        for line in yaml.told or ["api.yaml: nothing changed"]:
             say(line)
     else:
         head = f"{options.name}: written by `querywright schema import` from {source_names}. Yours to edit."
         files["api.yaml"] = yaml_text(definition, head)
-    files[IMPORTED] = imported_text(definition, source_names)
+    if documents:  # a row without its parameter is no row of a definition
+        changes.gone = [n for n in changes.gone if n not in params or n in kept.get("params", {})]
+        changes.added = [n for n in changes.added if n in params]
+        tell(changes, options, "parameters")
+        files["params.csv"] = csv_text(PARAM_COLUMNS, [r for r in param_rows if r["name"] in params])
+    files[IMPORTED] = imported_text(definition, source_names, kept)
     write_definition(out, files)
 
 
@@ -168,7 +178,7 @@ def _fields(facts: Facts, out: Path, options: Options) -> dict[str, str]:
     else:
         say(f"{len(fields)} fields: {len(values)} hold values, {searched} can be searched, {default} are by default")
     old = read_rows(out / "fields.csv")
-    rows, changes = updated(old, field_rows(fields), options.remove)
+    rows, changes = updated(old, [tame(r) for r in field_rows(fields)], options.remove)
     tell(changes, options)
     if changes.gone and changes.added:
         before = read_fields(out / "fields.csv")

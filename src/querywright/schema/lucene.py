@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from querywright.schema.facts import Facts
+from querywright.schema.nouns import GENERIC, of_path
 
 _PARAMS = ["q", "fields", "size", "from", "sort", "facets", "facet_size", "dotfield", "fetch_all", "scroll_id"]
 _PARAMS += ["scopes", "exists", "missing", "userfilter", "userquery"]
@@ -22,7 +23,7 @@ def lucene_definition(
         item_path: the path of one record, with `{id}` in it; by default /v1/NOUN/{id}.
         query_path: the path of queries; what stands before its last part is the version prefix.
     """
-    noun = facts.noun or "record"
+    noun = facts.noun or of_path(item_path) or GENERIC
     prefix = query_path.rpartition("/")[0]
     item_path = item_path or f"{prefix}/{noun}/{{id}}"
     item = re.sub(r"\W", "_", item_path.split("{")[0].strip("/").rpartition("/")[2]) or "item"

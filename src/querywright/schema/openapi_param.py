@@ -175,9 +175,13 @@ def _kind(name: str, schema: At, at: At, notes: list[str], inside: bool = False)
         return {"kind": "enum", "values": enum}
     if set(kinds) <= {"integer", "number"}:
         kind = "integer" if kinds == ["integer"] else "number"
-        return {"kind": kind, **_bounds(name, kind, value)}
+        bounds = _bounds(name, kind, value)
+        if bounds.get("min", -math.inf) > bounds.get("max", math.inf):
+            notes.append(f"{name}: its bounds are left out, {bounds['min']} is above {bounds['max']}")
+            bounds = {}
+        return {"kind": kind, **bounds}
     if len(kinds) == 1 and value.get("format") in ("date", "date-time"):
-        return {"kind": "date"}
+        return {"kind": "date", **({"moment": True} if value["format"] == "date-time" else {})}
     pattern = value.get("pattern")
     if isinstance(pattern, str) and pattern and len(kinds) == 1:
         if _plain(pattern):

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from querywright.errors import QuerywrightError, need
 
@@ -56,28 +56,52 @@ def _file(path: Path) -> tuple[str, str]:
 
 
 def _fetch(url: str, hops: int = 3) -> str:
-    """The text behind an address that the user gave. Redirects stay on http(s) and on the same host."""
-    if urlsplit(url).scheme.lower() not in ("http", "https") or not urlsplit(url).hostname:
-        raise QuerywrightError(f"{url[:80]!r} is no http or https address", hint=_WHERE)
-    httpx = need("httpx", extra="schema")
+    """The text behind an address that the user gave, by the client that calls are sent with.
+
+    A redirect stays on the host and the port, and on https; from http to https on the usual ports it is followed. No
+    proxies or passwords of the environment. The address may be this machine's or a private one: a person gave it.
+    """
+    from querywright.api.fetch import Fetcher
+
     try:
-        with httpx.stream("GET", url, timeout=30, follow_redirects=False) as answer:
-            if answer.is_redirect:
-                target = urljoin(url, answer.headers.get("location", ""))
-                if not hops or urlsplit(target).hostname != urlsplit(url).hostname:
-                    raise QuerywrightError(f"{url} redirects to {target}", hint="give that address if you trust it")
-                return _fetch(target, hops - 1)
-            answer.raise_for_status()
-            body = bytearray()
-            for block in answer.iter_bytes():
-                body += block
-                if len(body) > MOST_BYTES:
-                    raise QuerywrightError(f"{url} answers with more than {MOST_BYTES >> 20} MB", hint="give a file")
-            return body.decode("utf-8-sig")
-    except httpx.HTTPError as error:
-        raise QuerywrightError(f"could not fetch {url}: {error}", hint="check the address", retryable=True) from None
+        parts = urlsplit(url)
+        good = parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise QuerywrightError(f"{url[:80]!r} is no http or https address", hint=_WHERE)
+    name = _short(url)
+    need("httpx", extra="schema")
+    path = quote(parts._replace(scheme="", netloc="", fragment="").geturl() or "/", safe="/%?&=:@!$'()*+,;~-._[]")
+    path = path if path.startswith("/") else "/" + path
+    client = Fetcher(f"{parts.scheme.lower()}://{parts.netloc}", allow_private=True, rate=0)
+    try:
+        answer = client.get(path, MOST_BYTES)
+    finally:
+        client.close()
+    if 300 <= answer.status < 400 and answer.location:
+        target = urljoin(url, answer.location)
+        if not hops or not _same_place(parts, target):
+            raise QuerywrightError(f"{name} redirects to {_short(target)}", hint="give that address if you trust it")
+        return _fetch(target, hops - 1)
+    if answer.status != 200:
+        raise QuerywrightError(f"could not fetch {name}: it answers {answer.status}", hint="check the address")
+    try:
+        return answer.body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise QuerywrightError(f"{url} does not answer with UTF-8 text", hint="give a file") from None
+        raise QuerywrightError(f"{name} does not answer with UTF-8 text", hint="give a file") from None
+
+
+def _same_place(here: SplitResult, target: str) -> bool:
+    try:
+        there = urlsplit(target)
+        ports = [p.port or {"http": 80, "https": 443}.get(p.scheme.lower()) for p in (here, there)]
+    except ValueError:
+        return False
+    if here.hostname != there.hostname or there.username is not None:
+        return False
+    schemes = (here.scheme.lower(), there.scheme.lower())
+    return (schemes[0] == schemes[1] and ports[0] == ports[1]) or (schemes == ("http", "https") and ports == [80, 443])
 
 
 def _parsed(name: str, text: str) -> dict[str, Any]:

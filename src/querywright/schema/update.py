@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,45 @@ IMPORTED = "imported.json"
 _NAMED = ("endpoints", "params")
 
 
-def imported_text(definition: dict[str, Any], source: str) -> str:
-    """What `imported.json` holds: the definition as the source gave it."""
-    return json.dumps({"source": source, "definition": definition}, indent=1, ensure_ascii=False) + "\n"
+def imported_text(definition: dict[str, Any], source: str, kept: dict[str, Any] | None = None) -> str:
+    """What `imported.json` holds: the definition as the source gave it.
+
+    Args:
+        kept: endpoints and parameters of earlier imports that the source no longer has, and `api.yaml` still does.
+    """
+    whole = {"source": source, "definition": definition, **({"kept": kept} if kept else {})}
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
 
 def last_import(folder: Path) -> dict[str, Any]:
-    """The definition of the last import, or an empty one."""
+    """The definition of the last import with what it left in `api.yaml` of those before; or an empty one."""
     try:
         told = json.loads((folder / IMPORTED).read_text(encoding="utf-8"))
-        return dict(told["definition"])
+        definition = dict(told["definition"])
+        kept = told.get("kept", {})
+        return definition | {p: {**kept[p], **definition.get(p, {})} for p in _NAMED if kept.get(p)}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def update_yaml(path: Path, new: dict[str, Any], remove: bool = False) -> tuple[str, list[str]]:
-    """The text of `api.yaml` with the source's changes in it, and what changed, in sentences.
+@dataclass
+class Updated:
+    """The text of `api.yaml` with the source's changes in it.
+
+    Attributes:
+        told: what changed, in sentences.
+        params: the names of its parameters.
+        kept: endpoints and parameters that the source no longer has, as it last gave them.
+    """
+
+    text: str
+    told: list[str]
+    params: set[str]
+    kept: dict[str, Any]
+
+
+def update_yaml(path: Path, new: dict[str, Any], remove: bool = False) -> Updated:
+    """Take the source's changes into `api.yaml`.
 
     Raises:
         QuerywrightError: the file is no YAML.
@@ -54,6 +78,7 @@ def update_yaml(path: Path, new: dict[str, Any], remove: bool = False) -> tuple[
         raise QuerywrightError(f"{path} is no definition", hint="move it away and import again")
     old = last_import(path.parent) or new
     told: list[str] = []
+    kept: dict[str, Any] = {}
     _merge(
         own,
         {k: v for k, v in old.items() if k not in _NAMED},
@@ -74,19 +99,24 @@ def update_yaml(path: Path, new: dict[str, Any], remove: bool = False) -> tuple[
         gone = [name for name in before if name not in after and name in mine]
         if gone:
             told.append(f"no longer in the source, {'taken out' if remove else 'kept'}: {part} {some(gone)}")
+        if gone and not remove:
+            kept[part] = {name: before[name] for name in gone}
         for name in gone if remove else ():
             del mine[name]
+    params = set(map(str, own["params"]))
     if not told:
-        return path.read_text(encoding="utf-8"), told
+        return Updated(path.read_text(encoding="utf-8"), told, params, kept)
     out = io.StringIO()
     yaml.dump(own, out)
-    return out.getvalue(), told
+    return Updated(out.getvalue(), told, params, kept)
 
 
 def _merge(mine: Any, old: dict[str, Any], new: dict[str, Any], where: str, told: list[str]) -> None:
     for key in dict.fromkeys([*old, *new]):
         if old.get(key) == new.get(key) or (mine.get(key) == new.get(key) and key in mine):
             continue
+        if key not in old and key in mine:
+            continue  # the source says now what a person has said already
         if key not in new:
             if mine.get(key) == old.get(key):
                 told.append(f"{where}{key} was {_short(mine.pop(key, None))}, is no longer given")

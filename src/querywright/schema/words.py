@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import product
 
 from querywright.schema.glossary import Glossary
+from querywright.schema.nouns import GENERIC
 
 MOST_SYNONYMS = 6
 _ASKED = {"number", "date", "enum", "text", "vocabulary"}  # kinds of parameters that say something of the records
@@ -186,7 +187,7 @@ class Wording:
             made += [near if near.startswith(source) else f"{source} {near}", f"{near} in {source}"]
         elif between:
             made += [near]
-        elif item.table == "fields" and self.noun not in leaf:
+        elif item.table == "fields" and self.noun != GENERIC and self.noun not in leaf:
             made += [f"{self.noun} {leaf}"]
         others = [o for o in self._others(item) if o != leaf]
         if self._owner.get(leaf.lower()) == item.name:
@@ -198,7 +199,7 @@ class Wording:
         made += [spelt.lower() if spelt.isupper() else spelt]
         kept = dict.fromkeys(" ".join(m.split()) for m in made if m and m != item.name)
         short = tuple(m for m in kept if 1 < len(m) <= 60)[:MOST_SYNONYMS]
-        return short or (f"{self.noun} {leaf}"[:60].strip(),)
+        return short or (f"{leaf} value"[:60] if self.noun == GENERIC else f"{self.noun} {leaf}"[:60].strip(),)
 
     def _others(self, item: Item) -> list[str]:
         """The leaf with other readings of its words, at most four."""

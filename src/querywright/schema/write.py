@@ -50,6 +50,25 @@ def field_rows(fields: Mapping[str, SchemaField]) -> list[Row]:
     return [{column: _cell(getattr(f, column)) for column in FIELD_COLUMNS} for f in fields.values()]
 
 
+_FORMULA = "=+@\t\r "
+
+
+def tame(row: Row) -> Row:
+    """A row from a source without what a spreadsheet would reckon with: `=`, `+`, `@` or a tab at a text's beginning.
+
+    A description and a synonym lose these characters, an example that begins so is left out; with an apostrophe before
+    it, it would be another value. A field's name is what it is. What a person wrote never comes through here.
+    """
+    tamed = dict(row)
+    if "description" in row:
+        tamed["description"] = row["description"].lstrip(_FORMULA)
+    if "synonyms" in row:
+        tamed["synonyms"] = "|".join(s for s in (p.lstrip(_FORMULA) for p in row["synonyms"].split("|")) if s)
+    if "examples" in row:
+        tamed["examples"] = "|".join(e for e in row["examples"].split("|") if e and e[0] not in _FORMULA)
+    return tamed
+
+
 def csv_text(columns: Iterable[str], rows: Iterable[Row]) -> str:
     """A table as CSV, with a line feed after each row."""
     out = io.StringIO()
