@@ -50,3 +50,13 @@ def test_numbers_and_signs() -> None:
     assert "-10" not in signed("5-10 km")
     assert "6" in signed("six+")
     assert "2.5" in signed("2.50")
+
+
+def test_long_sentences_of_numbers_cost_little() -> None:
+    """What is quadratic in its input would take minutes here; numbers that no call takes are no values."""
+    for text in ("1,", "1", "1.", "1-", "1,,", "1 to ", "a1", "9 W ", "1" * 50 + "k "):
+        signed(text * 50_000 + "!")
+    assert signed("1" * 400 + "k and 1" + "0" * 400 + " to 2 mb") is not None
+    found = signed("between 1,500 and 2,500.5, not 1,2,3 or 120.5 W")
+    assert {"1500", "2500.5", "1", "2", "3", "120.5", "-120.5"} <= set(found)
+    assert "12" not in signed("word " * 80 + "12")

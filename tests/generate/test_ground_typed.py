@@ -12,9 +12,10 @@ import pytest
 from lark import Lark
 
 from querywright.api import call
-from querywright.api.definition import load
+from querywright.api.definition import Param, load
 from querywright.api.grammar import mask_source
 from querywright.generate.ground import ground
+from querywright.generate.ground_typed import _texts, typed_terminals
 from querywright.generate.prompts import explain
 
 llguidance = pytest.importorskip("llguidance")
@@ -129,3 +130,20 @@ def test_zero_shot_explains_typed_parameters() -> None:
     assert "Lucene" not in text
     assert "/api/v2/branches/{branch}/loans" in explain(load(LIBRARY))
     assert len(text) < 9000
+
+
+def test_a_pattern_that_others_wrote_is_matched_in_linear_time() -> None:
+    """`^(a+)+$` takes Python's own engine for ever on such a word."""
+    api = load(LIBRARY)
+    param = Param(kind="text", pattern="^(a+)+$")
+    own = api.model_copy(update={"params": {**api.params, "code": param}})
+    assert _texts(own, "code", param, ["a" * 60 + "!", "aaa", "b"], set()) == ["aaa"]
+
+
+def test_only_the_first_words_of_a_sentence_offer_values() -> None:
+    api = load(LIBRARY)
+    names = [n for n, p in api.params.items() if p.kind == "integer"]
+    near, _ = typed_terminals(api, "word " * 20 + "pages 7", [], names)
+    far, _ = typed_terminals(api, "word " * 5_000 + "pages 7", [], names)
+    assert near != far
+    assert far == typed_terminals(api, "word " * 80, [], names)[0]

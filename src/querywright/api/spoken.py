@@ -30,9 +30,15 @@ MOST_WORDS = 80  # of a sentence; what follows offers no values
 
 
 # --- numbers -------------------------------------------------------------------------------------------------------
+_NUMBER = r"\d+(?:,\d+)*(?:\.\d+)?"
+_LONGEST_NUMBER = 16  # characters; longer ones are no value of a call
+_SOUTH = re.compile(rf"(?<!\d)(?<!\d,)({_NUMBER})\s?(?:°|degrees?)?\s?(?:[WS]\b|west\b|south\b)")
+
+
 def numbers(sentence: str) -> list[str]:
     """Numbers without a sign, as digits: `1,500`, `2.5 kb`, `a dozen`, `twenty-one`."""
     raw = sentence.split()[:MOST_WORDS]
+    sentence = " ".join(raw)
     found = [m.replace(",", "") for m in re.findall(r"\d[\d,]*(?:\.\d+)?", sentence)]
     found += [part for m in re.findall(r"\d[\d,]*", sentence) for part in m.split(",") if part]
     lower = [_spelt(w.strip(EDGE + "+").lower()) for w in raw]
@@ -40,24 +46,26 @@ def numbers(sentence: str) -> list[str]:
         values = [float(NUMBER_WORDS[p]) for p in word.split("-") if p in NUMBER_WORDS]
         if values:
             found += [plain(v) for v in (*values, sum(values))]
-        match = re.fullmatch(r"([\d,]*\.?\d+)([a-z]*)", word)
-        if match:
+        match = re.fullmatch(rf"({_NUMBER}|\.\d+)([a-z]*)", word)
+        if match and len(match[1]) < _LONGEST_NUMBER:
             values = [float(match[1].replace(",", ""))]
             found += [plain(values[0] * UNITS[match[2]])] if match[2] in UNITS else []
         unit = UNITS.get(lower[i + 1]) if i + 1 < len(lower) else None
         if values and unit:
             found += [plain(v * unit) for v in values]
-    for match in re.finditer(r"([\d.]+)\s*(?:-|–|to|and)\s*([\d.]+)\s*([A-Za-z]+)", sentence):  # 1-2 Mb
+    for match in re.finditer(r"(?<![\d.])([\d.]+) ?(?:-|–|to|and) ?([\d.]+) ?([A-Za-z]+)", sentence):  # 1-2 Mb
         unit = UNITS.get(match[3].lower())
-        found += [plain(float(n) * unit) for n in (match[1], match[2]) if unit and re.fullmatch(r"\d+\.?\d*", n)]
+        ends = [n for n in (match[1], match[2]) if len(n) < _LONGEST_NUMBER and re.fullmatch(r"\d+\.?\d*", n)]
+        found += [plain(float(n) * unit) for n in ends if unit]
     return [n for n in dict.fromkeys(found) if n]
 
 
 def signed(sentence: str) -> list[str]:
     """The same with signs, each in the spelling of a call: `-1.5`, `minus 3`, `120.5 W`; no needless zeros."""
+    sentence = " ".join(sentence.split()[:MOST_WORDS])
     found = [plain(float(n)) for n in numbers(sentence) if len(n) < 16]
     minus = re.findall(r"(?:(?<![\w.)])[-−–]|\b(?:minus|negative)\s+)(\d[\d,]*(?:\.\d+)?)", sentence, re.I)
-    minus += re.findall(r"(\d[\d,]*(?:\.\d+)?)\s*(?:°|degrees?)?\s*(?:[WS]\b|west\b|south\b)", sentence)
+    minus += _SOUTH.findall(sentence)
     found += ["-" + plain(float(n.replace(",", ""))) for n in minus if len(n) < 16]
     return list(dict.fromkeys(found))
 

@@ -17,6 +17,7 @@ from querywright.api.definition import API, Param
 from querywright.api.grammar import alternatives, value_terminal
 from querywright.api.lexicon import lexicon
 from querywright.api.param_names import HIGH, LOW, tokens
+from querywright.api.patterns import compiled
 from querywright.api.query_text import escape
 from querywright.api.spoken import EDGE, MOST_WORDS, dates, signed, without_dates
 from querywright.api.values import ValueProblem, printed, read_value, value_regex
@@ -45,6 +46,7 @@ def typed_terminals(
     Args:
         words: what the sentence offers as single words (see `ground.spans`).
     """
+    sentence = " ".join(sentence.split()[:MOST_WORDS])
     terminals: dict[str, str] = {}
     without: set[str] = set()
     said_dates = dates(sentence)
@@ -120,13 +122,18 @@ def _paging(api: API, name: str, param: Param, sentence: str, numbers: list[str]
 
 def _texts(api: API, name: str, param: Param, texts: Iterable[str], undated: set[str]) -> list[str]:
     in_path = any(name in e.in_path for e in api.endpoints.values())
-    regex = re.compile(value_regex(param, "text", in_path))
+    free = value_regex(param.model_copy(update={"pattern": ""}), "text", in_path)
+    own = value_regex(param, "text", in_path)
+    try:  # a pattern that others wrote is matched in linear time
+        fits = re.compile(free).fullmatch if own == free else compiled(f"^{own}$")
+    except ValueError:
+        fits = re.compile(free).fullmatch
     found: dict[str, None] = {}
     for text in texts:
         cases = (text, text.lower(), text.upper()) if " " not in text else (text, text.lower())
-        found.update(dict.fromkeys(escape(t) for t in cases if regex.fullmatch(escape(t))))
-    pattern = re.compile(param.pattern) if param.pattern else None
-    kept = [t for t in found if pattern is None or pattern.search(t)]
+        found.update(dict.fromkeys(escape(t) for t in cases if fits(escape(t))))
+    matches = compiled(param.pattern) if param.pattern else None
+    kept = [t for t in found if matches is None or matches(t)]
     known = {e.lower() for e in param.examples}
     if known and all(re.search(r"\d", e) for e in known):  # an id with digits is not a plain word
         kept = [t for t in kept if re.search(r"\d", t) and t.lower() in undated]
