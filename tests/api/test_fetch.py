@@ -174,12 +174,14 @@ def test_checked_address_is_the_one_connected_to(service: Service) -> None:
 
 @pytest.mark.parametrize("found", [["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:7f00:1"], ["fd00:ec2::254"]])
 def test_name_with_a_closed_address_is_refused(service: Service, found: list[str]) -> None:
-    started = time.monotonic()
-    with pytest.raises(RefusedAddress) as refused:
-        Fetcher(f"http://api.example.org:{service.port}", resolve=lambda *_: found).get("/")
-    assert not refused.value.retryable
-    assert refused.value.hint
-    assert time.monotonic() - started < 5  # not tried again
+    asked: list[str] = []
+    fetcher = Fetcher(f"http://api.example.org:{service.port}", resolve=lambda host, _: asked.append(host) or found)
+    for ask in (lambda: fetcher.get("/"), fetcher.reach):
+        with pytest.raises(RefusedAddress) as refused:
+            ask()
+        assert not refused.value.retryable
+        assert refused.value.hint
+    assert len(asked) == 2  # not tried again
     assert service.asked == []
 
 
@@ -199,6 +201,37 @@ def test_second_address_is_tried(service: Service) -> None:
         f"http://api.example.org:{service.port}", allow_private=True, resolve=lambda *_: ["127.0.0.9", "127.0.0.1"]
     )
     assert fetcher.get("/").status == 200
+
+
+def test_reach_connects_and_asks_nothing(service: Service) -> None:
+    Fetcher(f"http://127.0.0.1:{service.port}", allow_private=True).reach()
+    Fetcher("http://api.example.org", proxy=f"http://127.0.0.1:{service.port}").reach()
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://api.invalid"])
+def test_reach_tries_once_where_nobody_answers(url: str) -> None:
+    tries: list[str] = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        tries.append(host)
+        if host == "api.invalid":
+            raise OSError("no such name")
+        return [host]
+
+    with pytest.raises(QuerywrightError, match="does not answer") as said:
+        Fetcher(url, allow_private=True, resolve=resolve).reach()
+    assert said.value.retryable
+    assert len(tries) == 1
+
+
+def test_reach_does_not_wait_for_a_slow_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "REACH_S", 0.01)
+    done = threading.Event()
+    with pytest.raises(QuerywrightError, match="no connection within"):
+        Fetcher("http://api.example.org", resolve=lambda *_: [str(done.wait(60))]).reach()
+    assert not done.is_set()  # it did not return before we stopped waiting
+    done.set()
 
 
 def test_redirects_are_told_and_not_followed(service: Service) -> None:

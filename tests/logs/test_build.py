@@ -10,6 +10,7 @@ import pytest
 
 from querywright.api.call import Call
 from querywright.api.definition import load
+from querywright.api.problems import RefusedAddress
 from querywright.errors import QuerywrightError
 from querywright.logs.build import FILES, build
 from querywright.logs.formats import Options
@@ -205,6 +206,41 @@ def test_a_call_that_gets_no_answer_does_not_stop_the_others(tmp_path) -> None:
     failed = [r for r in rows(tmp_path / "out", "candidates.jsonl") if "error" in r]
     assert sorted(r["error"] for r in failed) == ["no answer: timed out", "no fuzzy terms here"]
     assert report["kept"] > 90
+
+
+def test_a_run_in_which_every_call_fails_is_no_success(tmp_path) -> None:
+    log = write(tmp_path, [combined("/v3/query?q=symbol:CDK2~1", ip=ip) for ip in ("203.0.113.7", "203.0.113.8")])
+    with pytest.raises(QuerywrightError, match="all 1 calls that were run failed: no fuzzy terms here"):
+        make([log], tmp_path / "out", executor=Fake(), executor_id="fake")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert [r["error"] for r in rows(tmp_path / "out", "candidates.jsonl")] == ["no fuzzy terms here"]
+
+
+def test_a_refused_address_ends_the_run_at_the_first_call(tmp_path) -> None:
+    class Refused(Fake):
+        def run(self, call: Call) -> SimpleNamespace:
+            super().run(call)
+            raise RefusedAddress("no request goes there")
+
+    executor = Refused()
+    with pytest.raises(RefusedAddress):
+        make([write(tmp_path, many())], tmp_path / "out", executor=executor, executor_id="fake")
+    assert len(executor.ran) == 1
+
+
+def test_an_empty_log_is_said_to_be_empty(tmp_path, capsys) -> None:
+    (tmp_path / "empty.log").touch()
+    with pytest.raises(QuerywrightError, match="the log is empty"):
+        make([str(tmp_path / "empty.log")], tmp_path / "out")
+    assert "combined" not in capsys.readouterr().err
+    make([str(tmp_path / "empty.log"), write(tmp_path, many())], tmp_path / "out")
+    assert "empty.log: the log is empty" in capsys.readouterr().err
+
+
+def test_lines_of_no_format_are_told_to_name_one(tmp_path) -> None:
+    with pytest.raises(QuerywrightError, match="none of 3 lines") as said:
+        make([write(tmp_path, ["so", "it", "goes"])], tmp_path / "out")
+    assert "--format" in said.value.hint
 
 
 def test_personal_data_reaches_no_file(tmp_path) -> None:

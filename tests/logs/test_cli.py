@@ -1,6 +1,8 @@
 """`querywright logs build` as people run it: over HTTP, interrupted, gone on with, and told wrong things."""
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +105,12 @@ def test_on_local_records(tmp_path: Path, log: Path) -> None:
         (("missing.log", "--no-validate"), "no such log"),
         (("LOG", "--where", "api"), "key=value"),
         (("LOG", "--server", "http://127.0.0.1:9"), "does not answer"),
+        (("LOG", "--server", "http://nobody.invalid"), "--no-validate"),
+        (("LOG", "--server", "http://169.254.169.254"), "metadata service"),
+        (("LOG", "--http", "--api", "LOCAL"), "--allow-private"),
+        (("LOG", "--no-validate", "--dask", "nowhere"), "no Dask scheduler answers at nowhere"),
+        (("LOG", "--no-validate", "--dask", "tcp://127.0.0.1:9"), "no Dask scheduler answers"),
+        (("EMPTY", "--no-validate"), "the log is empty"),
         (("LOG", "--server", "x", "--records", "y"), "exclude each other"),
         (("LOG", "--records", "missing.jsonl"), "missing.jsonl"),
         (("LOG", "--no-validate", "--api", "mygeen"), "mygene"),
@@ -110,9 +118,16 @@ def test_on_local_records(tmp_path: Path, log: Path) -> None:
     ],
 )
 def test_mistakes_are_told_without_a_traceback(tmp_path: Path, log: Path, args: tuple[str, ...], said: str) -> None:
-    done = run("--out", tmp_path / "out", *(a.replace("LOG", str(log)) for a in args))
+    local = tmp_path / "local"
+    shutil.copytree(Path(__file__).parents[2] / "data" / "apis" / "mygene", local)
+    text = (local / "api.yaml").read_text()
+    (local / "api.yaml").write_text(re.sub("(?m)^base_url:.*", "base_url: http://localhost:81", text))
+    (tmp_path / "EMPTY").touch()
+    named = {"LOG": str(log), "LOCAL": str(local / "api.yaml"), "EMPTY": str(tmp_path / "EMPTY")}
+    done = run("--out", tmp_path / "out", *(re.sub("LOG|LOCAL|EMPTY", lambda m: named[m[0]], a) for a in args))
     assert done.returncode == 2
     assert said in done.stderr
     assert "try:" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "combined" not in done.stderr
     assert not (tmp_path / "out" / "calls.jsonl").exists()

@@ -48,7 +48,7 @@ def test_no_line_and_empty_lines(tmp_path: Path) -> None:
 
 
 def test_a_cr_within_a_line_of_a_unix_file_ends_nothing(tmp_path: Path) -> None:
-    assert read(write(tmp_path / "a", b"a\nb\rc\nd\r\r\n")) == [b"a", b"b\rc", b"d\r"]
+    assert read(write(tmp_path / "a", b"a\nb\rc\nd\r\r\n")) == [b"a", b"b\rc", b"d"]
 
 
 @settings(max_examples=150, deadline=None)
@@ -200,3 +200,25 @@ def test_the_head_is_the_start_of_the_first_block(tmp_path: Path) -> None:
         log = open_source(str(write(tmp_path / "a", data)))
         assert len(log.head) <= module.HEAD + 1
         assert log.head.splitlines()[:1] in ([next(lines(log))], [b"x" * 65_536])
+
+
+def test_a_line_end_made_crlf_twice_ends_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(b"/v3/gene/1\r\r\n/v3/gene/2\r\n/v3/gene/3\n/v3/g\rene/4\r\r\r\n")
+    assert list(lines(open_source(str(path)))) == [b"/v3/gene/1", b"/v3/gene/2", b"/v3/gene/3", b"/v3/g\rene/4"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_is_said(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("/v3/gene/1017?fields=symbol\n" * 3, encoding=encoding)
+    with pytest.raises(QuerywrightError, match="UTF-16") as said:
+        open_source(str(path))
+    assert "iconv" in said.value.hint
+
+
+@pytest.mark.parametrize("start", [b"\x00" * 99, b"", b"a\x00" * 5, b"/v3/gene/1\n\x00\x00\n"])
+def test_zeros_are_no_utf16(tmp_path: Path, start: bytes) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(start)
+    open_source(str(path))

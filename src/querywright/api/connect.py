@@ -14,11 +14,9 @@ from typing import Any
 import httpcore
 
 from querywright.api import addresses
-from querywright.errors import QuerywrightError
+from querywright.api.problems import RefusedAddress
 
-
-class RefusedAddress(QuerywrightError):
-    """The host stands for an address that no request may go to."""
+__all__ = ["Backend", "Clock", "ProxyBackend", "RefusedAddress", "check"]
 
 
 class Clock(threading.local):

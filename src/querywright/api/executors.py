@@ -197,6 +197,10 @@ class HttpExecutor:
             )
         return hits_of(body, answer.ms, record=_asks_one(call))
 
+    def reach(self) -> None:
+        """Say within seconds whether requests can go to the service at all; see `fetch.Fetcher.reach`."""
+        self.fetcher.reach()
+
     def close(self) -> None:
         """Close the connections."""
         self.fetcher.close()

@@ -30,6 +30,7 @@ __all__ = ["Answer", "Fetcher", "Pace", "RefusedAddress", "retry_after"]
 
 TIMEOUT_S = 30.0
 CONNECT_S = 10.0
+REACH_S = 4.0
 ATTEMPTS = 4
 WAIT_S = 0.5
 MAX_WAIT_S = 120.0
@@ -119,16 +120,52 @@ class Fetcher:
         self.pace = Pace((0.0 if addresses.is_loopback(self.host) else RATE) if rate is None else rate)
         self.clock = Clock()
         backend: httpcore.NetworkBackend = Backend(self.host, self.port, allow_private, self.clock, resolve)
+        self._first = self.host, self.port
         if proxy is not None:
-            _split(proxy)
+            through = _split(proxy)
             check(self.host, [self.host] if addresses.is_address(self.host) else [], allow_private)
             backend = ProxyBackend(self.clock)
+            self._first = str(through.hostname), through.port or (443 if through.scheme == "https" else 80)
+        self._backend = backend
         self._pool = httpcore.ConnectionPool(
             ssl_context=need("httpx", extra="api").create_ssl_context(),  # certifi's roots, or those of SSL_CERT_FILE
             max_connections=64,
             keepalive_expiry=15.0,
             proxy=None if proxy is None else httpcore.Proxy(proxy),
             network_backend=backend,
+        )
+
+    def reach(self) -> None:
+        """Connect once, and say within seconds what stands against it, before any call is tried.
+
+        Raises:
+            RefusedAddress: the host stands for an address that no request may go to.
+            QuerywrightError: nobody answers there; `retryable`.
+        """
+        failed: list[Exception] = []
+
+        def connect() -> None:
+            self.clock.until = time.monotonic() + REACH_S
+            try:
+                self._backend.connect_tcp(*self._first, REACH_S).close()
+            except (RefusedAddress, *_NETWORK) as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=connect, daemon=True)  # a name server may take longer than we wait
+        thread.start()
+        thread.join(REACH_S + 0.5)
+        if thread.is_alive():
+            failed.append(httpcore.ConnectTimeout(f"no connection within {REACH_S:.0f} s"))
+        if failed and isinstance(failed[0], RefusedAddress):
+            raise failed[0]
+        if failed:
+            raise self._silent(failed[0]) from failed[0]
+
+    def _silent(self, error: Exception) -> QuerywrightError:
+        return QuerywrightError(
+            f"{self.base_url} does not answer: {str(error) or type(error).__name__}",
+            hint="is the address right? If so, run the same command again later",
+            retryable=True,
         )
 
     def get(self, path: str, max_bytes: int = MAX_BYTES) -> Answer:
@@ -149,11 +186,7 @@ class Fetcher:
         try:
             answer: Answer = again(self._once)(path, max_bytes)
         except (*_NETWORK, httpcore.ProtocolError, httpcore.ProxyError, _Busy) as error:
-            raise QuerywrightError(
-                f"{self.base_url} does not answer: {str(error) or type(error).__name__}",
-                hint="is the address right? If so, run the same command again later",
-                retryable=True,
-            ) from error
+            raise self._silent(error) from error
         return answer
 
     def _once(self, path: str, max_bytes: int) -> Answer:

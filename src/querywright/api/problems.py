@@ -13,5 +13,9 @@ class ServiceError(QuerywrightError):
         self.status = status
 
 
+class RefusedAddress(QuerywrightError):
+    """The host stands for an address that no request may go to."""
+
+
 class NoMoreResults(Exception):
     """A scroll is at its end. The services answer this with 200 and an error text."""

@@ -135,6 +135,12 @@ def build(
     write_jsonl(out / "calls.jsonl", kept)
     write_jsonl(out / "candidates.jsonl", candidates)
     write_json(out / "dropped.json", report)
+    if failed and failed == len(candidates) and not kept:
+        why = next(str(r["error"]) for r in candidates if "error" in r)
+        raise QuerywrightError(
+            f"all {failed} calls that were run failed: {why}",
+            hint=f"delete {out / CACHE} and run them again, or --no-validate (run nothing)",
+        )
     write_manifest(out, config, FILES, rows=len(kept))
     say(f"{out}/calls.jsonl: {len(kept)} calls of {report['kept_signatures']} signatures, from {report['lines']} lines")
     return report
@@ -181,7 +187,7 @@ def _specs(
     for index, source in enumerate(found):
         name = "standard input" if source.name == "-" else Path(source.name).name
         form = formats.detect(source.head.splitlines(), options)
-        say(f"{name}: {form.name}, {form.about}")
+        say(f"{name}: {form.name}, {form.about}" if source.head.strip() else f"{name}: the log is empty")
         about = str(Path(folder) / "definition.json")
         spec = Spec(number, source, 0, None, None, form.spec, salt, folder, rejects, about)
         if source.kind == "stream":
@@ -246,10 +252,14 @@ def _report(api: API, lines: Tally, urls: Tally, picked: Tally) -> dict[str, Any
     if counts["accepted"] + sum(rejected.values()) != read_lines:
         raise RuntimeError(f"{read_lines} lines were read, and other numbers add up: {dict(counts)}")
     if not counts["accepted"]:
+        if not read_lines:
+            raise QuerywrightError("the log is empty: it has no lines", hint="check the path, and the log's rotation")
         most = ", ".join(f"{n} {reason}" for reason, n in Counter(rejected).most_common(3) if n)
+        unread = rejected["malformed"] * 2 > read_lines
+        hint = "--format NAME or an nginx log_format" if unread else "check --api, and for JSON lines --path-key"
         raise QuerywrightError(
             f"none of {read_lines} lines is a call to {api.name}: {most}",
-            hint="check --api, and for JSON lines --path-key; --rejects FILE keeps the lines",
+            hint=f"{hint}; --rejects FILE keeps the lines",
         )
     by_frequency = lambda c: dict(sorted(c.items(), key=lambda item: (-item[1], item[0])))  # noqa: E731
     of = picked.counts

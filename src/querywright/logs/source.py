@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import itertools
+import re
 import stat
 import sys
 import zlib
@@ -76,7 +77,7 @@ def open_source(name: str) -> Source:
     """Look at the start of a log: how it is packed, how its lines end, its first lines.
 
     Raises:
-        QuerywrightError: the file can't be opened, or it is zstd and the package for that is missing.
+        QuerywrightError: the file can't be opened, or is in UTF-16, or it is zstd and the package for that is missing.
     """
     try:
         file: BinaryIO = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115 - a stream stays open
@@ -97,6 +98,12 @@ def open_source(name: str) -> Source:
         if len(first) >= HEAD:
             break
     first = first[:HEAD]
+    if _is_utf16(first):
+        shown = "FILE" if name == "-" else name
+        raise QuerywrightError(
+            f"{'standard input' if name == '-' else name} is in UTF-16, not UTF-8",
+            hint=f"iconv -f UTF-16 -t UTF-8 {shown} | querywright logs build ... -",
+        )
     mac = b"\r" in first[:-1] and b"\n" not in first
     whole = first[: first.rfind(b"\r" if mac else b"\n") + 1] or first
     head = b"".join(_whole_lines(iter([_without_bom(whole)]), mac))
@@ -107,6 +114,14 @@ def open_source(name: str) -> Source:
         status.st_size if status is not None and regular and not packed else None, mac, head,
         b"" if regular else start, None if regular else file,
     )  # fmt: skip
+
+
+def _is_utf16(start: bytes) -> bool:
+    """Whether a text is in UTF-16: it says so, or every second byte of its first ones is zero and no other is."""
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return True
+    even, odd = start[:64:2], start[1:64:2]
+    return len(odd) > 15 and any((not any(zero)) and all(other) for zero, other in ((even, odd), (odd, even)))
 
 
 def shards(source: Source, size: int) -> list[tuple[int, int | None]]:
@@ -268,12 +283,17 @@ def _whole_lines(chunks: Iterator[bytes], mac: bool) -> Iterator[bytes]:
         yield _tidy(rest + ending, mac)
 
 
+_CRS = re.compile(rb"\r++\n")
+
+
 def _tidy(data: bytes, mac: bool) -> bytes:
     """Lines ended by LF alone, the over-long ones replaced."""
     if mac:
         data = data.replace(b"\n", b"").replace(b"\r", b"\n")
     elif b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
+        if b"\r\n" in data:  # a CRLF file whose LF was made CRLF once more
+            data = _CRS.sub(b"\n", data)
     half = MAX_LINE // 2  # an over-long line covers at least one such window
     if any(data.find(b"\n", at, at + half) < 0 for at in range(0, len(data) - half, half)):
         data = b"\n".join(line if len(line) <= MAX_LINE else TOO_LONG for line in data[:-1].split(b"\n")) + b"\n"

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -20,6 +22,27 @@ T = TypeVar("T")
 S = TypeVar("S")
 AHEAD = 2
 """Tasks handed out for each worker: one that runs and the next. More would hold more of standard input in memory."""
+
+
+CONNECT_S = 4
+"""Seconds in which a scheduler must answer."""
+_ADDRESS = re.compile(r"(?:(?:tcp|tls|wss?)://)?(\[[^\]/]+\]|[^\[\]:/\s]+):(\d{1,5})/?")
+
+
+def _knock(address: str) -> None:
+    """See whether somebody answers at a scheduler's address: Dask itself takes long to say so, and leaves a traceback.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: it is no such address.
+    """
+    if address.partition("://")[0] in ("ucx", "inproc"):
+        return
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        raise ValueError("it is no address with a port")
+    with socket.create_connection((found[1].strip("[]"), int(found[2])), CONNECT_S):
+        pass
 
 
 class Crew:
@@ -40,9 +63,10 @@ class Crew:
         if self.dask:
             distributed = need("distributed", extra="dask")
             try:
-                self._client = distributed.Client(self.dask, timeout="10s", set_as_default=False)
+                _knock(self.dask)
+                self._client = distributed.Client(self.dask, timeout=f"{CONNECT_S}s", set_as_default=False)
                 self.workers = max(1, sum(self._client.nthreads().values()))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, OverflowError) as error:
                 raise QuerywrightError(
                     f"no Dask scheduler answers at {self.dask}: {error}",
                     hint="dask scheduler, then dask worker tcp://HOST:8786; --dask takes the scheduler's address",

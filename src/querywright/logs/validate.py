@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from querywright.api.call import Call
 from querywright.api.definition import API
+from querywright.api.problems import RefusedAddress
 from querywright.artefacts import content_id
 from querywright.errors import QuerywrightError
 from querywright.progress import track
@@ -64,6 +65,13 @@ def executor_for(
         source = sources.source_of(api, records)
         return EmbeddedExecutor(api, records), f"records {sources.digest(source)}"
     service = HttpExecutor(api, server, rate=rate, allow_private=allow_private, proxy=proxy)
+    try:
+        service.reach()
+    except RefusedAddress:
+        raise
+    except QuerywrightError as error:
+        hint = "check the address, with curl; logs build with --records FILE.jsonl, or --no-validate, needs no service"
+        raise QuerywrightError(str(error), hint=hint, retryable=True) from error
     about = service.run(Call(api, "metadata")).rows if "metadata" in api.endpoints else []
     return service, f"{service.base_url} {content_id(json.dumps(about, sort_keys=True))}"
 
@@ -142,6 +150,8 @@ def run_one(executor: Runs, call: Call) -> Result | QuerywrightError:
     try:
         return Result(total=int(executor.run(call).total))
     except QuerywrightError as error:
+        if isinstance(error, RefusedAddress):
+            raise  # no call will be run there
         return error if error.retryable else Result(error=str(error)[:200])
 
 
