@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from querywright.api.definition import load
 from querywright.errors import QuerywrightError
+from querywright.logs import spread
 from querywright.logs.build import FILES, SCRATCH, build
 
 distributed = pytest.importorskip("distributed", reason="needs Dask: pip install 'querywright[dask]'")
@@ -60,6 +62,17 @@ def test_a_killed_worker_changes_nothing(tmp_path: Path, log: str, cluster: Any)
         assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
 
 
-def test_no_scheduler_is_said(tmp_path: Path, log: str) -> None:
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nowhere", "tcp://nobody.invalid:8786", "", "tcp://x:99999"]
+)
+def test_no_scheduler_is_said(tmp_path: Path, log: str, address: str) -> None:
     with pytest.raises(QuerywrightError, match="no Dask scheduler answers"):
-        build(API, [log], tmp_path / "out", dask="tcp://127.0.0.1:9")
+        build(API, [log], tmp_path / "out", dask=address or " ")
+
+
+def test_something_else_that_answers_is_no_scheduler(tmp_path: Path, log: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(QuerywrightError, match=r"no Dask scheduler answers.*timed out"):
+            build(API, [log], tmp_path / "out", dask=address)

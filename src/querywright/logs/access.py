@@ -46,14 +46,10 @@ def client_of(before: bytes, place: int) -> bytes:
     Raises:
         IndexError: there are fewer words.
     """
-    words = before.split(b" ", place + 1)
-    client = words[place]
-    while client.endswith(b",") and len(words) > place + 1:
-        client, _, rest = words[-1].partition(b" ")
-        words[-1] = rest
-        if not rest:
-            break
-    return client
+    words = before.split(b" ")
+    while words[place].endswith(b",") and place + 1 < len(words) and words[place + 1] not in (b"-", b""):
+        place += 1
+    return words[place]
 
 
 def combined(place: int) -> Read:

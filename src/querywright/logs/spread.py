@@ -41,8 +41,10 @@ def _knock(address: str) -> None:
     found = _ADDRESS.fullmatch(address)
     if found is None:
         raise ValueError("it is no address with a port")
-    with socket.create_connection((found[1].strip("[]"), int(found[2])), CONNECT_S):
-        pass
+    with socket.create_connection((found[1].strip("[]"), int(found[2])), CONNECT_S) as connection:
+        # a scheduler greets first; over TLS it waits for us
+        if not address.startswith(("tls:", "ws")) and not connection.recv(1):
+            raise OSError("what answers there is no scheduler")
 
 
 class Crew:
