@@ -53,7 +53,7 @@ FORWARDED_FORMAT = '$http_x_forwarded_for "$request" $status'
 JSON = '{{"remote_addr": "{}", "path": "/v3/query?q=cdk{}", "status": 200}}'
 JSON_LIST = '{{"x_forwarded_for": ["6.6.6.{1}", "{0}"], "path": "/v3/query?q=cdk{1}", "status": 200}}'
 
-ONE = ["9.9.9.9,", "9.9.9.9:{},", "9.9.9.9:{}", "2001:db8::{}", "[2001:db8::{}]:443", "6.6.6.{}, 9.9.9.9", "6.6.6.{}, 6.7.8.{}, 9.9.9.9"]
+ONE = ["9.9.9.9:{}", "2001:db8::{}", "[2001:db8::{}]:443", "6.6.6.{}, 9.9.9.9", "6.6.6.{}, 6.7.8.{}, 9.9.9.9"]
 TWO = ["9.9.9.{}", "2001:db8:{}::1", "6.6.6.6, 9.9.9.{}", "6.6.6.6, 7.7.7.7, 9.9.9.{}"]
 
 
@@ -76,6 +76,11 @@ LINES = [(COMBINED, ""), (COMMON, ""), (FORWARDED, FORWARDED_FORMAT), (JSON, "")
 @pytest.mark.parametrize("address", [*ONE, *TWO])
 def test_one_client_stays_one_through_the_stage(tmp_path: Path, line: str, log_format: str, address: str) -> None:
     assert single(tmp_path, line, address, log_format) == (address in ONE)
+
+
+@pytest.mark.parametrize(("address", "one"), [("9.9.9.9,", True), ("9.9.9.9:{},", True), ("9.9.9.{},", False)])
+def test_a_list_may_end_with_a_comma(tmp_path: Path, address: str, one: bool) -> None:
+    assert single(tmp_path, COMBINED, address) == one
 
 
 @pytest.mark.parametrize(("address", "one"), [("9.9.9.9", True), ("9.9.9.{}", False)])
