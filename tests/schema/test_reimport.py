@@ -11,8 +11,10 @@ import pytest
 from querywright.api.definition import load
 from querywright.errors import QuerywrightError
 from querywright.schema.annotate import annotate
+from querywright.schema.glossary import load_glossary
 from querywright.schema.import_schema import Options, import_schema
 from querywright.schema.nouns import noun_of, of_path
+from querywright.schema.words import Item, Wording
 from querywright.schema.write import read_rows
 
 
@@ -114,7 +116,13 @@ def test_a_mapping_says_what_was_assumed(tmp_path: Path, capsys: pytest.CaptureF
     rows = {"type": "nested", "properties": {"text": {"type": "text"}}}
     imported(tmp_path, {"mappings": {"properties": {"reviews": rows}}}, item_path="/shop/products/{id}")
     told = capsys.readouterr().err
-    assert "as BioThings services have them, /v1/query, /shop/products/{id}" in told
+    assert "assumed as BioThings services have them, /v1/query, /shop/products/{id}" in told
     assert "--query-path and --item-path" in told
     assert "nested, taken as plain objects (1): reviews" in told
     assert load(str(tmp_path / "own")).noun == "product"
+
+
+def test_a_limit_is_no_book_limit() -> None:
+    items = [Item("params", "limit", "integer"), Item("params", "sort", "enum"), Item("params", "isbn", "text")]
+    wording = Wording(items, load_glossary(""), "book")
+    assert [wording.words(i).synonyms for i in items] == [(), (), ("book isbn",)]

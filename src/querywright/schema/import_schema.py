@@ -119,7 +119,8 @@ def import_schema(where: list[str], out: Path, options: Options) -> None:
         base_url = options.base_url or f"https://{options.name}.example"
         definition = lucene_definition(facts, options.name, base_url, options.item_path, options.query_path)
         paths = [endpoint["path"] for endpoint in definition["endpoints"].values()]
-        say(f"  no source says what is called: endpoints as BioThings services have them, {', '.join(paths)}")
+        say("  the source does not say how the service is called; endpoints are")
+        say(f"  assumed as BioThings services have them, {', '.join(paths)}")
         say("  --query-path and --item-path change that; take out of api.yaml what the service does not have")
         if not options.base_url and not exists:
             say("  no --base-url: the definition names a host that does not exist; calls are read, not sent")

@@ -148,13 +148,16 @@ class Wording:
         found = [self._phrase(item, i) for i in range(first, len(item.levels) - 1)]
         return [p for p in reversed(found) if p and p not in leaf][:2]
 
+    def _asks(self, item: Item) -> bool:
+        """Whether a parameter says something of the records, and not how the answer looks."""
+        return item.type in _ASKED and item.name.lower() not in _SHAPING
+
     # --- sentences ---
     def _sentence(self, item: Item) -> str:
         leaf, between, source = self._leaf(item), self._between(item), self._source(item)
         place = "".join(f" of the {p}" for p in between)
         if item.table == "params":
-            asked = item.type in _ASKED and item.name.lower() not in _SHAPING
-            place = f" of the {_plural(self.noun)} that are asked for" if asked else ""
+            place = f" of the {_plural(self.noun)} that are asked for" if self._asks(item) else ""
         elif not between and not source and len(item.levels) == 1:
             place = f" of the {self.noun}"
         tail = f" in {source}" if source else ""
@@ -199,7 +202,9 @@ class Wording:
         made += [spelt.lower() if spelt.isupper() else spelt]
         kept = dict.fromkeys(" ".join(m.split()) for m in made if m and m != item.name)
         short = tuple(m for m in kept if 1 < len(m) <= 60)[:MOST_SYNONYMS]
-        return short or (f"{leaf} value"[:60] if self.noun == GENERIC else f"{self.noun} {leaf}"[:60].strip(),)
+        if short or (item.table == "params" and (self.noun == GENERIC or not self._asks(item))):
+            return short  # "book limit" is no name of a limit: better none than a wrong one
+        return (f"{leaf} value"[:60] if self.noun == GENERIC else f"{self.noun} {leaf}"[:60].strip(),)
 
     def _others(self, item: Item) -> list[str]:
         """The leaf with other readings of its words, at most four."""
