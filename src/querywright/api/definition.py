@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -242,17 +243,37 @@ def _split(cell: str) -> tuple[str, ...]:
 def read_fields(path: Path) -> dict[str, SchemaField]:
     """Read `fields.csv`; cells of synonyms and examples hold several values with `|` between them."""
     fields: dict[str, SchemaField] = {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), 2):
-            values: dict[str, Any] = {k: v for k, v in row.items() if v}
-            for many in ("synonyms", "examples"):
-                values[many] = _split(row.get(many) or "")
-            try:
-                field = SchemaField.model_validate(values)
-            except ValidationError as error:
-                raise QuerywrightError(f"{path}:{number}: {_first(error)}", hint="correct this row") from error
-            fields[field.name] = field
+    for number, row in _table(path, {"name", "type"}):
+        values: dict[str, Any] = {k: v for k, v in row.items() if v}
+        for many in ("synonyms", "examples"):
+            values[many] = _split(row.get(many) or "")
+        try:
+            field = SchemaField.model_validate(values)
+        except ValidationError as error:
+            raise QuerywrightError(f"{path}:{number}: {_first(error)}", hint="correct this row") from error
+        fields[field.name] = field
     return fields
+
+
+def _table(path: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, row) of a table, as people's programs write it: with or without a byte order mark.
+
+    Raises:
+        QuerywrightError: it is no UTF-8, not separated by commas, or a row has more cells than the first.
+    """
+    hint = "save it as CSV with commas, in UTF-8"
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = needed - set(reader.fieldnames or ())
+            if missing:
+                raise QuerywrightError(f"{path}:1: no column {', '.join(sorted(missing))}", hint=hint)
+            for row in reader:
+                if None in row:
+                    raise QuerywrightError(f"{path}:{reader.line_num}: more cells than columns", hint="correct this row")
+                yield reader.line_num, row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise QuerywrightError(f"{path} can't be read: {error}", hint=hint) from error
 
 
 def _first(error: ValidationError) -> str:
@@ -303,12 +324,16 @@ def _described(params: dict[str, Any], table: Path) -> dict[str, Any]:
     """The parameters with what `params.csv` says of them: descriptions, synonyms, examples, weights."""
     if not table.is_file():
         return params
-    with open(table, encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), 2):
-            name = row.get("name") or ""
-            if name not in params:
-                near = did_you_mean(name, [*params])
-                raise QuerywrightError(f"{table}:{number}: no parameter {name!r}{near}", hint="correct this row")
-            told = {k: _split(v) if k in ("synonyms", "examples") else v for k, v in row.items() if k != "name" and v}
-            params = {**params, name: {**params[name], **told}}
+    for number, row in _table(table, {"name"}):
+        name = row["name"] or ""
+        if name not in params:
+            near = did_you_mean(name, [*params])
+            raise QuerywrightError(f"{table}:{number}: no parameter {name!r}{near}", hint="correct this row")
+        told: dict[str, Any] = {k: v for k, v in row.items() if k != "name" and v}
+        told |= {k: _split(told[k]) for k in ("synonyms", "examples") if k in told}
+        try:
+            Param.model_validate({**params[name], **told})
+        except ValidationError as error:
+            raise QuerywrightError(f"{table}:{number}: {_first(error)}", hint="correct this row") from error
+        params = {**params, name: {**params[name], **told}}
     return params
