@@ -270,7 +270,8 @@ def _table(path: Path, needed: set[str]) -> Iterator[tuple[int, dict[str, str]]]
                 raise QuerywrightError(f"{path}:1: no column {', '.join(sorted(missing))}", hint=hint)
             for row in reader:
                 if None in row:
-                    raise QuerywrightError(f"{path}:{reader.line_num}: more cells than columns", hint="correct this row")
+                    where = f"{path}:{reader.line_num}"
+                    raise QuerywrightError(f"{where}: more cells than columns", hint="correct this row")
                 yield reader.line_num, row
     except (UnicodeDecodeError, csv.Error) as error:
         raise QuerywrightError(f"{path} can't be read: {error}", hint=hint) from error
@@ -299,9 +300,10 @@ def load(name_or_path: str) -> API:
         )
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if isinstance(raw, dict) and not raw.get("endpoints") and raw.keys() & {"openapi", "swagger", "mappings"}:
+        foreign = {"openapi", "swagger", "mappings"} & raw.keys() if isinstance(raw, dict) else set()
+        if foreign and not raw.get("endpoints"):
             raise QuerywrightError(
-                f"{path} is an API's own schema ({min(raw.keys() & {'openapi', 'swagger', 'mappings'})}), no definition",
+                f"{path} is an API's own schema ({min(foreign)}), no definition",
                 hint=f"querywright schema import {path} --name NAME --out FOLDER, and then --api FOLDER",
             )
         raw = {**raw, "params": _described(raw.get("params") or {}, path.with_name("params.csv"))}
