@@ -117,8 +117,8 @@ def open_source(name: str) -> Source:
 
 
 def _is_utf16(start: bytes) -> bool:
-    """Whether a text is in UTF-16: it says so, or every second byte of its first ones is zero and no other is."""
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    """Whether a text is in UTF-16: it says so and has zeros, or every second byte of its first ones is zero and no other is."""
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff") and start[2:64].count(0) > 7:
         return True
     even, odd = start[:64:2], start[1:64:2]
     return len(odd) > 15 and any((not any(zero)) and all(other) for zero, other in ((even, odd), (odd, even)))
