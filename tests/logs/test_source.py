@@ -217,7 +217,10 @@ def test_utf16_is_said(tmp_path: Path, encoding: str) -> None:
     assert "iconv" in said.value.hint
 
 
-@pytest.mark.parametrize("start", [b"\x00" * 99, b"", b"a\x00" * 5, b"\xfe\xff", b"\xff\xfe/v3/gene/1", b"/v3/gene/1\n\x00\x00\n"])
+@pytest.mark.parametrize(
+    "start",
+    [b"\x00" * 99, b"", b"a\x00" * 5, b"\xfe\xff", b"\xff\xfe/v3/gene/1", b"/v3/gene/1\n\x00\x00\n"],
+)
 def test_zeros_are_no_utf16(tmp_path: Path, start: bytes) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(start)

@@ -117,7 +117,7 @@ def open_source(name: str) -> Source:
 
 
 def _is_utf16(start: bytes) -> bool:
-    """Whether a text is in UTF-16: it says so and has zeros, or every second byte of its first ones is zero and no other is."""
+    """Whether a text is in UTF-16: it says so and has zeros, or of its first bytes every second one alone is zero."""
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") and start[2:64].count(0) > 7:
         return True
     even, odd = start[:64:2], start[1:64:2]
