@@ -76,8 +76,8 @@ def build(
 ) -> None:
     """Read logs, drop what is no call, sample per kind of request, run the sample, keep what has hits.
 
-    The lines read equal the lines accepted plus the lines rejected, by reason. Interrupted while calls are run, the same
-    command goes on with those; before that it begins anew.
+    The lines read equal the lines accepted plus the lines rejected, by reason. Interrupted while calls are run, the
+    same command goes on with those; before that it begins anew.
     """
     import os
 
