@@ -99,3 +99,10 @@ def test_gbnf_accepts_what_the_parser_accepts(name: str, vocabulary: Any) -> Non
     path = next(iter(api.endpoints.values())).path
     assert not accepted(f"{path}?q=nofield:x")
     assert not accepted(f"{path}?limit=1000001")
+
+
+@pytest.mark.parametrize("query", ["chrom:7", "chrom:7 AND chr7:1-20", "chr7:1-20 AND NOT chrom:X", "clinvar.chrom:7"])
+def test_a_field_that_looks_like_an_interval_can_be_written(query: str) -> None:
+    api = load("myvariant")
+    assert by_lark(api, f"/v1/query?q={query}")
+    assert by_mask(api, f"/v1/query?q={query}")

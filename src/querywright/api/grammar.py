@@ -39,7 +39,8 @@ WRITE = {
     "MINUS": "-",
     "AND": "AND",
     "OR": "OR",
-    "INTERVAL": r"([a-z]{2}[0-9]{1,2}\.)?chr[0-9A-Za-z_]{1,24}:[0-9]{1,12}-[0-9]{1,12}",
+    # the mask's lexer does not go back: `chrom:7` has to be told from it by its fourth letter
+    "INTERVAL": r"([a-z]{2}[0-9]{1,2}\.)?chr[0-9A-Z_][0-9A-Za-z_]{0,23}:[0-9]{1,12}-[0-9]{1,12}",
     "BOUND": rf"(\*|{_BOUND})",
     "NUMBER": _BOUND,
     "FIRST": rf"({_FIRST}|%2[356]|\\([:()\[\]{{}}^~<>*?\-!\/|,;=]|%2B))",
