@@ -1,7 +1,6 @@
 """Logs at scale: no way of cutting a log up changes the result, one client steers nothing, memory stays bounded."""
 
 import json
-import os
 import random
 import subprocess
 import sys
