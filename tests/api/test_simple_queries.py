@@ -21,11 +21,18 @@ def by_the_parser(text: str) -> Node | str:
         return str(error)
 
 
-CLAUSE = r"(?:[A-Za-z][A-Za-z0-9_.]{0,6}:)?[A-Za-z0-9_][A-Za-z0-9_.*?-]{0,6}"
+VALUE = r'(?:[A-Za-z0-9_][A-Za-z0-9_.*?-]{0,6}|"[a-zA-Z:.*&+ ()-]{1,8}")'
+CLAUSE = rf"(?:[A-Za-z][A-Za-z0-9_.]{{0,6}}:)?{VALUE}"
 
 
 @given(st.from_regex(rf"{CLAUSE}(?:(?: AND | ){CLAUSE}){{0,3}}", fullmatch=True))
 @example("a AND b c")
+@example('a:"b c" AND "d" e')
+@example('"a  b"')
+@example('a "AND" b')
+@example('"a"b')
+@example("a AND ")
+@example('a:"b" OR c')
 @example("a b AND c")
 @example("a AND a")
 @example("a:b* AND c?d -e")

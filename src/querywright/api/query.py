@@ -289,27 +289,35 @@ def _as_written(name: str) -> str:
     return name
 
 
-_SIMPLE = re.compile(r"(?:([A-Za-z][\w.]*):)?(\w(?:[\w.*?-]*[\w*?])?)", re.ASCII)
+_SIMPLE = re.compile(
+    r'(?:([A-Za-z][\w.]*):)?(?:(\w(?:[\w.*?-]*[\w*?])?)|"([^"\\%\s]+(?: [^"\\%\s]+)*)")(?=[ ]|$)', re.ASCII
+)
 _WORDS_OF_THE_LANGUAGE = frozenset({"AND", "OR", "NOT", "TO", "__all__"})
 
 
 def _simple(text: str, resolve: Callable[[str], str]) -> Node | None:
-    """`word`, `field:word`, and several of them with AND or a space between, which is most of what people send,
-    without the parser; None for all else."""
-    parts = text.split(" AND ") if " AND " in text else text.split(" ")
-    clauses: list[tuple[str | None, str]] = []
-    for part in parts:
-        found = _SIMPLE.fullmatch(part)
-        if found is None or found[2] in _WORDS_OF_THE_LANGUAGE:
+    """Words and phrases, with a field or without, with AND or a space between, which is most of what people send:
+    read without the parser. None for all else."""
+    clauses: list[tuple[str | None, str, str]] = []
+    at = 0
+    while True:
+        found = _SIMPLE.match(text, at)
+        if found is None:
             return None
-        name = found[1]
+        name, word, phrase = found.groups()
         if name is not None and (name in _WORDS_OF_THE_LANGUAGE or "chr" in name.lower()):  # it may be an interval
             return None
-        clauses.append((name, found[2]))
-    terms = tuple(
-        Term(None if name is None else resolve(name), value, "wildcard" if "*" in value or "?" in value else "word")
-        for name, value in clauses
-    )
+        if phrase is not None:
+            clauses.append((name, phrase, "phrase"))
+        elif word in _WORDS_OF_THE_LANGUAGE:
+            return None
+        else:
+            clauses.append((name, word, "wildcard" if "*" in word or "?" in word else "word"))
+        at = found.end()
+        if at == len(text):
+            break
+        at += 5 if text.startswith(" AND ", at) else 1
+    terms = tuple(Term(None if name is None else resolve(name), value, kind) for name, value, kind in clauses)
     return terms[0] if len(terms) == 1 else merge(Bool(terms))
 
 
