@@ -186,7 +186,8 @@ def _values(api: API, sentence: str, offered: Spans) -> dict[str, str]:
     if api.intervals:
         known_assemblies = api.intervals.model_extra or {} if api.intervals.prefixed else {}
         names = [a for a in known_assemblies if re.fullmatch(r"[a-z]{2}[0-9]{1,2}", a)]
-        chromosomes = [w for w in offered.words if re.fullmatch(r"[0-9A-Za-z_]{1,12}", w)]
+        said = [*offered.words, *(w.upper() for w in offered.words if len(w) < 3)]  # "chr x" is written chrX
+        chromosomes = [w for w in said if re.fullmatch(r"[0-9A-Z_][0-9A-Za-z_]{0,11}", w)]
         assembly = rf"({alternatives(names)}\.)?" if names else ""
         ends = alternatives(whole or ["0"])
         terminals["INTERVAL"] = rf"/{assembly}chr{alternatives(chromosomes or ['1'])}:{ends}-{ends}/"
