@@ -89,3 +89,19 @@ def test_every_string_of_the_grammar_executes(mygene: API) -> None:
             assert executor.run(call.parse(mygene, text)).total >= 0, text
             ran += 1
     assert ran > 200
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"), [("[0-9", "is no regular expression"), (r"X\\d+", "which GBNF has no word for")]
+)
+def test_an_id_shape_that_cannot_be_used_is_a_sentence(tmp_path: Path, shape: str, reason: str) -> None:
+    from querywright.api.gbnf import build_gbnf
+    from querywright.errors import QuerywrightError
+
+    (tmp_path / "api.yaml").write_text(
+        "name: tiny\ntitle: Tiny\nbase_url: https://example.org\nendpoints:\n  thing: {path: '/thing/{id}'}\n"
+        f"params: {{}}\nids: [{{shape: '{shape}:'}}]\n".replace("\\\\", "\\")
+    )
+    (tmp_path / "fields.csv").write_text("name,type\nlabel,keyword\n")
+    with pytest.raises(QuerywrightError, match=reason):
+        build_gbnf(load(str(tmp_path / "api.yaml")))

@@ -16,6 +16,7 @@ from lark.grammar import NonTerminal, Symbol
 
 from querywright.api.definition import API
 from querywright.api.grammar import build
+from querywright.errors import QuerywrightError
 
 # What \s means beyond the controls and the space.
 _SPACES = r"\x00-\x20\x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
@@ -87,7 +88,14 @@ def _node(code: Any, value: Any) -> str:
         body = body if len(inner) == 1 and body[0] in "([" else f"({body})"
         marks = {(0, 1): "?", (0, op.MAXREPEAT): "*", (1, op.MAXREPEAT): "+"}
         return body + marks.get((low, high), f"{{{low},{'' if high is op.MAXREPEAT else high}}}")
-    raise NotImplementedError(f"a terminal uses {code}, which GBNF has no word for")
+    raise _no_word(code)
+
+
+def _no_word(what: Any) -> QuerywrightError:
+    return QuerywrightError(
+        f"an expression of the definition uses {what}, which GBNF has no word for",
+        hint="write the shapes of `ids` with characters, classes such as [0-9], groups and repeats only",
+    )
 
 
 def _characters(items: Any) -> str:
@@ -102,7 +110,7 @@ def _characters(items: Any) -> str:
         elif code is op.CATEGORY and value is op.CATEGORY_SPACE:
             out += _SPACES
         else:
-            raise NotImplementedError(f"a terminal uses {code} {value} in a character class")
+            raise _no_word(value)
     return f"[{out}]"
 
 

@@ -129,6 +129,16 @@ class IdShape(Strict):
     example: str = ""
     slips: tuple[tuple[str, str], ...] = ()
 
+    @model_validator(mode="after")
+    def _regular(self) -> IdShape:
+        """Its expressions can be read."""
+        for expression in (self.shape, self.write, *(pattern for pattern, _ in self.slips)):
+            try:
+                re.compile(expression)
+            except re.error as error:
+                raise ValueError(f"{expression[:60]!r} is no regular expression: {error}") from None
+        return self
+
     @cached_property
     def regex(self) -> re.Pattern[str]:
         """The shape, compiled."""
