@@ -15,7 +15,8 @@ from querywright.errors import QuerywrightError
 from querywright.pairs.check import problem
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
-from querywright.pairs.make import TemplateTeacher, make, row
+from querywright.pairs.make import TemplateTeacher, make
+from querywright.pairs.rows import row
 from querywright.pairs.say import Speaker
 from querywright.pairs.split import PARTS, split
 

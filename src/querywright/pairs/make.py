@@ -11,16 +11,16 @@ from typing import Any, Protocol
 from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
 from querywright.api.identity import definition_id
-from querywright.artefacts import content_id, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
+from querywright.artefacts import is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
 from querywright.pairs.check import report
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
+from querywright.pairs.rows import Row, row
 from querywright.pairs.say import Speaker
 from querywright.pairs.typed_draw import TypedDrawer
 from querywright.pairs.typed_say import TypedSpeaker
 from querywright.progress import say, track
 
-Row = dict[str, Any]
 _DEFINED_BY = ("api.yaml", "fields.csv", "params.csv", "lexicon.yaml")
 _MOST_OF_ONE = 40  # sentences for one drawn call: an endpoint without parameters has no other
 _PATIENCE = 3000  # drawn calls in a row without a new sentence: then a small API has no more to say
@@ -50,20 +50,6 @@ class TemplateTeacher:
             if len(found) == n:
                 break
         return list(found)
-
-
-def row(call: Call, instruction: str, source: str, weight: float = 1.0) -> Row:
-    """One pair as it is stored."""
-    return {
-        "id": content_id(call.canonical + "\n" + instruction),
-        "api": call.api.name,
-        "instruction": instruction,
-        "path": call.text,
-        "canonical": call.canonical,
-        "signature": call.signature,
-        "source": source,
-        "weight": weight,
-    }
 
 
 def kept_calls(api: API, path: Path, most: int, rng: random.Random) -> list[tuple[Call, float]]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import data_dir, is_done, read_jsonl, sha256, write_jsonl, write_manifest
+from querywright.artefacts import is_done, read_jsonl, sha256, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
+from querywright.pairs.rows import chat
 from querywright.progress import say
 
 PARTS = ("train", "valid", "test")
@@ -42,22 +43,6 @@ def split(source: Path, out: Path, *, valid: float, test: float, seed: int) -> d
     write_manifest(out, config, [f"{p}{kind}" for p in PARTS for kind in (".jsonl", ".chat.jsonl")], rows=sizes)
     say("split: " + ", ".join(f"{n} {part}" for part, n in sizes.items()) + ", by canonical query")
     return sizes
-
-
-def system_line(api_name: str) -> str:
-    """The system message of the tuned prompt."""
-    return (data_dir() / "prompts" / "tuned.txt").read_text(encoding="utf-8").strip().format(api=api_name)
-
-
-def chat(r: dict[str, Any]) -> dict[str, Any]:
-    """A pair as chat messages, the form that is trained on and asked in."""
-    return {
-        "messages": [
-            {"role": "system", "content": system_line(r["api"])},
-            {"role": "user", "content": r["instruction"]},
-            {"role": "assistant", "content": r["path"]},
-        ]
-    }
 
 
 def verify(problem_of: Any, rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -1,0 +1,27 @@
+"""Sentences that no call answers: the answer is `nil` and a reason code, one line like a call."""
+
+from __future__ import annotations
+
+NIL = "nil"
+REASONS = {
+    "chat": "this is small talk, not a request for data",
+    "topic": "this asks for something that the API knows nothing about",
+    "missing": "something is missing to make a call: a name, an id, a value",
+    "unsupported": "the API has such data but can't do this with it: it only reads and searches",
+}
+"""Reason codes with what a person is told."""
+
+
+def refusal(code: str) -> str:
+    """The answer that refuses: `nil` and the reason's code."""
+    if code not in REASONS:
+        raise ValueError(f"no reason {code!r}: one of {', '.join(REASONS)}")
+    return f"{NIL} {code}"
+
+
+def refused(text: str) -> str | None:
+    """The reason's code if `text` is a refusal (`nil`, or `nil CODE`), else None. A bare `nil` is `topic`."""
+    first, _, code = text.strip().partition(" ")
+    if first != NIL or (code and code not in REASONS):
+        return None
+    return code or "topic"

@@ -1,0 +1,103 @@
+"""What a pair is: one row of a JSONL file, from the teacher to the trainer.
+
+    id           hash of the call's canonical form and the sentence(s)
+    api          name of the API
+    instruction  the sentence; in a conversation the last one
+    turns        what was said before it, as chat messages (conversations only)
+    path         the call as a model writes it; empty in a refusal
+    canonical    its canonical form, by which pairs are split; of a refusal `nil CODE: sentence`
+    signature    its shape; of a refusal `nil CODE`
+    refusal      the reason's code (refusals only; see `api.refusal`)
+    source       `log`, `drawn`, `refusal`, ... : where it comes from
+    teacher      who worded it: `templates`, `narrow`, or a model's name
+    persona      whose voice (where there is one)
+    weight       how much traffic asks for it; 1 where that is not known
+
+Keys that a row does not need are left out. Rows of other machinery (`events`) have `answer` and `system` instead of a
+call: see `answer` and `system`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from querywright.api.call import Call
+from querywright.api.refusal import refusal as refusal_text
+from querywright.artefacts import content_id, data_dir
+
+Row = dict[str, Any]
+Message = dict[str, str]
+
+
+def row(
+    call: Call,
+    instruction: str,
+    source: str,
+    weight: float = 1.0,
+    *,
+    turns: Sequence[Message] = (),
+    persona: str = "",
+    teacher: str = "",
+) -> Row:
+    """A pair of a sentence (after some turns) and a call."""
+    said = "\n".join([*(t["content"] for t in turns), instruction])
+    extra = {"turns": list(turns), "persona": persona, "teacher": teacher}
+    return {
+        "id": content_id(call.canonical + "\n" + said),
+        "api": call.api.name,
+        "instruction": instruction,
+        "path": call.text,
+        "canonical": call.canonical,
+        "signature": call.signature,
+        "source": source,
+        "weight": weight,
+        **{k: v for k, v in extra.items() if v},
+    }
+
+
+def refusal_row(api: str, instruction: str, code: str, source: str = "refusal", **extra: Any) -> Row:
+    """A sentence that no call answers, with the reason's code. Its canonical form holds the sentence, so that a split
+    by canonical form deals refusals out one by one."""
+    text = refusal_text(code)
+    return {
+        "id": content_id(text + "\n" + instruction),
+        "api": api,
+        "instruction": instruction,
+        "path": "",
+        "canonical": f"{text}: {' '.join(instruction.lower().split())}",
+        "signature": text,
+        "source": source,
+        "weight": 1.0,
+        "refusal": code,
+        **{k: v for k, v in extra.items() if v},
+    }
+
+
+def answer(r: Row) -> str:
+    """What a model should write for a row: the call, `nil CODE`, or whatever else the row says."""
+    if r.get("refusal"):
+        return refusal_text(r["refusal"])
+    return str(r.get("answer") or r["path"])
+
+
+def system(r: Row) -> str:
+    """The system message that a row is trained and asked with."""
+    return str(r.get("system") or system_line(r["api"]))
+
+
+def system_line(api_name: str) -> str:
+    """The system message of the tuned prompt."""
+    return (data_dir() / "prompts" / "tuned.txt").read_text(encoding="utf-8").strip().format(api=api_name)
+
+
+def chat(r: Row) -> dict[str, list[Message]]:
+    """A pair as chat messages, the form that is trained on and asked in: system, turns, sentence, answer."""
+    return {
+        "messages": [
+            {"role": "system", "content": system(r)},
+            *r.get("turns", ()),
+            {"role": "user", "content": r["instruction"]},
+            {"role": "assistant", "content": answer(r)},
+        ]
+    }
