@@ -15,8 +15,8 @@ from querywright.api.definition import API
 from querywright.evaluate import report, score, suite, sweep
 from querywright.evaluate.config import Config
 from querywright.evaluate.diagnose import diagnose
-from querywright.evaluate.statistics import holm, interval, paired, wilson
 from querywright.evaluate.vote import vote
+from querywright.statistics import holm, interval, paired, wilson
 
 Q = "/v3/query?q="
 

@@ -16,9 +16,9 @@ from querywright.pairs.check import problem
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
 from querywright.pairs.make import TemplateTeacher, make
-from querywright.pairs.rows import row
 from querywright.pairs.say import Speaker
 from querywright.pairs.split import PARTS, split
+from querywright.rows import row
 
 RECORDS = [
     {"_id": "1017", "symbol": "CDK2", "name": "cyclin dependent kinase 2", "entrezgene": "1017", "alias": ["p33"]},

@@ -69,8 +69,8 @@ def split(source: Path, out: Out, valid: float = 0.03, test: float = 0.03, seed:
 @app.command()
 def export(source: Path, out: Out) -> None:
     """Write pairs as chat messages (JSONL), as trainers read them."""
-    from querywright.pairs.rows import chat
     from querywright.progress import say
+    from querywright.rows import chat
 
     say(f"export: {write_jsonl(out, map(chat, read_jsonl(source)))} rows in {out}")
 

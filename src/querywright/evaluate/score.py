@@ -12,7 +12,7 @@ from querywright.api.call import Call, CallError, fold, parse
 from querywright.api.definition import API
 from querywright.errors import QuerywrightError
 from querywright.evaluate.diagnose import diagnose
-from querywright.evaluate.statistics import holm, interval, paired, percentile
+from querywright.statistics import holm, interval, paired, percentile
 
 METRICS = {
     "valid": "parses as a call to the API",

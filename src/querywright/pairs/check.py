@@ -13,9 +13,9 @@ from querywright.api.query import Exists, Interval, Range, Term, walk
 from querywright.api.spoken import dates, signed
 from querywright.api.values import printed
 from querywright.pairs.roles import roles
-from querywright.pairs.rows import Row
 from querywright.pairs.say import as_tuple
 from querywright.pairs.typed_values import forms
+from querywright.rows import Row
 
 _TYPED = ("integer", "number", "date", "enum", "text", "list")
 

@@ -15,11 +15,11 @@ from querywright.artefacts import is_done, read_jsonl, sha256, write_json, write
 from querywright.pairs.check import report
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
-from querywright.pairs.rows import Row, row
 from querywright.pairs.say import Speaker
 from querywright.pairs.typed_draw import TypedDrawer
 from querywright.pairs.typed_say import TypedSpeaker
 from querywright.progress import say, track
+from querywright.rows import Row, row
 
 _DEFINED_BY = ("api.yaml", "fields.csv", "params.csv", "lexicon.yaml")
 _MOST_OF_ONE = 40  # sentences for one drawn call: an endpoint without parameters has no other

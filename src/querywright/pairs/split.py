@@ -9,8 +9,8 @@ from typing import Any
 
 from querywright.artefacts import is_done, read_jsonl, sha256, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
-from querywright.pairs.rows import chat
 from querywright.progress import say
+from querywright.rows import chat
 
 PARTS = ("train", "valid", "test")
 
