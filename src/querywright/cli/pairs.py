@@ -28,6 +28,9 @@ def make(
     records: Annotated[
         str | None, typer.Option(help="where values come from: a JSONL file, or goatools; else the definition's")
     ] = None,
+    style: Annotated[
+        str, typer.Option(help="broad: many ways to say a thing; narrow: one (to measure what variety is worth)")
+    ] = "broad",
     seed: int = 17,
 ) -> None:
     """Write sentences for kept and drawn calls, with templates."""
@@ -38,7 +41,7 @@ def make(
     definition = load(api)
     source = records or definition.records
     sample = sample_records(definition, source, 20_000, seed) if source else []
-    options = {"calls": calls, "most": most, "draw": draw, "per_call": per_call, "seed": seed}
+    options = {"calls": calls, "most": most, "draw": draw, "per_call": per_call, "seed": seed, "style": style}
     run(definition, out, **options, records=sample)  # type: ignore[arg-type]
 
 

@@ -15,6 +15,7 @@ from querywright.artefacts import is_done, read_jsonl, sha256, write_json, write
 from querywright.pairs.check import report
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
+from querywright.pairs.narrow import NoChoice
 from querywright.pairs.say import Speaker
 from querywright.pairs.typed_draw import TypedDrawer
 from querywright.pairs.typed_say import TypedSpeaker
@@ -36,7 +37,8 @@ class Teacher(Protocol):
 class TemplateTeacher:
     """The teacher without an LLM: see `say.Speaker`, and `typed_say.TypedSpeaker` for APIs without a query."""
 
-    def __init__(self, api: API, rng: random.Random) -> None:
+    def __init__(self, api: API, rng: random.Random, style: str = "broad") -> None:
+        rng = NoChoice() if style == "narrow" else rng
         self.speaker = TypedSpeaker(api, rng) if api.query_language == "none" else Speaker(api, rng)
 
     def instructions(self, call: Call, n: int) -> list[str]:
@@ -115,6 +117,7 @@ def make(
     per_call: int,
     seed: int,
     records: list[dict[str, Any]],
+    style: str = "broad",
 ) -> int:
     """Write `pairs.jsonl` into `out`; returns the number of pairs. What a whole manifest covers is not made again."""
     config = {
@@ -125,6 +128,7 @@ def make(
         "draw": draw,
         "per_call": per_call,
         "seed": seed,
+        "style": style,
         "records": len(records),
         "definition": definition_id(api),
         "tables": {name: sha256(path) for name in _DEFINED_BY if (path := Path(api.folder) / name).is_file()},
@@ -135,7 +139,7 @@ def make(
     rng = random.Random(seed)
     kept = kept_calls(api, calls, most, rng) if calls else []
     drawer = TypedDrawer(api, rng, records, kept) if api.query_language == "none" else Drawer(api, rng, records)
-    rows = pairs(api, TemplateTeacher(api, rng), kept, sound(iter(drawer.call, None)), draw, per_call)
+    rows = pairs(api, TemplateTeacher(api, rng, style), kept, sound(iter(drawer.call, None)), draw, per_call)
     done = list(track(rows, "writing pairs", total=len(kept) * per_call + draw))
     n = write_jsonl(out / "pairs.jsonl", done)
     facts = report(api, done)
