@@ -41,10 +41,9 @@ def row(
     teacher: str = "",
 ) -> Row:
     """A pair of a sentence (after some turns) and a call."""
-    said = "\n".join([*(t["content"] for t in turns), instruction])
     extra = {"turns": list(turns), "persona": persona, "teacher": teacher}
     return {
-        "id": content_id(call.canonical + "\n" + said),
+        "id": content_id(call.canonical + "\n" + said({"turns": turns, "instruction": instruction})),
         "api": call.api.name,
         "instruction": instruction,
         "path": call.text,
@@ -72,6 +71,21 @@ def refusal_row(api: str, instruction: str, code: str, source: str = "refusal", 
         "refusal": code,
         **{k: v for k, v in extra.items() if v},
     }
+
+
+def said(r: Row) -> str:
+    """All that was said before the answer: the turns and the sentence, a line each."""
+    return "\n".join([*(t["content"] for t in r.get("turns", ())), r["instruction"]])
+
+
+def reworded(r: Row, instruction: str, turns: Sequence[Message] | None = None) -> Row:
+    """The row with other words and the same answer; its id follows where it comes from the words."""
+    new = {**r, "instruction": instruction, **({"turns": list(turns)} if turns is not None else {})}
+    if r.get("refusal"):
+        text = refusal_text(r["refusal"])
+        canonical = f"{text}: {' '.join(instruction.lower().split())}"
+        return {**new, "id": content_id(text + "\n" + instruction), "canonical": canonical}
+    return {**new, "id": content_id(r["canonical"] + "\n" + said(new))} if r.get("path") else new
 
 
 def answer(r: Row) -> str:

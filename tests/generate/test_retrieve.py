@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_embeddings_have_unit_length_and_meaning() -> None:
-    from querywright.generate.embed import DIMENSIONS, embed
+    from querywright.engines.embed import DIMENSIONS, embed
 
     rows = embed(["protein structure", "three-dimensional structure of a protein", "a pound of butter"])
     assert rows.shape == (3, DIMENSIONS)

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from querywright.api.definition import API, SchemaField
 from querywright.artefacts import is_done, replacing, write_manifest
 from querywright.errors import need
-from querywright.generate.embed import MODEL, embed
+from querywright.engines.embed import MODEL, embed
 
 T = TypeVar("T")
 
