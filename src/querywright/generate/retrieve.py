@@ -10,8 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from querywright.api.definition import API, SchemaField
 from querywright.artefacts import is_done, replacing, write_manifest
-from querywright.errors import need
 from querywright.engines.embed import MODEL, embed
+from querywright.errors import need
 
 T = TypeVar("T")
 
