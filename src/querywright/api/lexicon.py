@@ -17,6 +17,8 @@ from querywright.errors import QuerywrightError, did_you_mean
 KEYS = (
     "nouns", "item_nouns", "item", "bare", "vocabularies", "vocabulary_phrases", "other_values", "values", "draw",
     "id_values", "facet_words", "clauses", "nouns_for", "endpoints", "params", "ranges", "place",
+    "refusals",
+    "synonyms", "questions", "lists",
 )  # fmt: skip
 
 
