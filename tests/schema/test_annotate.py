@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -331,7 +332,8 @@ def test_a_server_that_is_busy_for_long_ends_the_run_and_keeps_its_answers(defin
     with pytest.raises(QuerywrightError, match="busy; 8 of 30 are answered and kept") as failed:
         asker.ask(items, {}, set(NAMES))
     assert "again" in failed.value.hint
-    assert waits == [2.0, 4.0, 8.0, 16.0, 32.0]
+    assert [math.log2(w) // 1 for w in waits] == [1, 2, 3, 4, 5]  # up to a quarter longer, by chance
+    asker.close()
     resumed = Asker(Writer(), api, Evidence(), definition.parent / "w", batch=8)
     assert len(resumed.ask(items, {}, set(NAMES))) == 30
     assert resumed.kept == 2

@@ -19,11 +19,20 @@ REPORT = "this answer was thrown away; please report the sentence"
 
 
 class EngineError(QuerywrightError):
-    """An engine that could not be opened or failed to answer."""
+    """An engine that could not be opened or failed to answer.
 
+    Attributes:
+        retry_after: seconds that a busy server asks to wait, None where it does not say.
+        charged: whether the request was perhaps worked on, and paid for, though its answer did not arrive whole.
+    """
 
-class MaskError(EngineError):
-    """The grammar could not be enforced, so there is no answer."""
+    def __init__(
+        self, message: str, *, hint: str = "", retryable: bool = False, retry_after: float | None = None,
+        charged: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.retry_after = retry_after
+        self.charged = charged
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,15 @@ class Completion:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
+
+
+class MaskError(EngineError):
+    """The grammar could not be enforced, so there is no answer. `completions`: what a server wrote without keeping to
+    it, for readers that check what they read."""
+
+    def __init__(self, message: str, *, hint: str = "", completions: Sequence[Completion] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.completions = list(completions)
 
 
 class Engine(Protocol):

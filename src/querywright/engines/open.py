@@ -9,8 +9,18 @@ from typing import Any
 from querywright.engines.base import Engine, EngineError
 
 
+def is_address(model: Path | str) -> bool:
+    """Whether `model` is a server's address, not a file or folder."""
+    return str(model).startswith(("http://", "https://"))
+
+
 def open_engine(
-    model: Path | str, *, adapter: Path | str | None = None, threads: int | None = None, isolated: bool = False
+    model: Path | str,
+    *,
+    adapter: Path | str | None = None,
+    threads: int | None = None,
+    isolated: bool = False,
+    tries: int = 3,
 ) -> Engine:
     """Open the model that `model` names.
 
@@ -20,20 +30,21 @@ def open_engine(
         adapter: a PEFT adapter for a checkpoint folder.
         threads: for llama.cpp and torch; derived and announced by default.
         isolated: run it in a process of its own, so that a crash fails one request and not this process.
+        tries: how often a server that is busy or gone for a moment is asked before a request fails.
 
     Raises:
         EngineError: there is no such model, or it can't be read.
     """
     name = str(model)
-    if isolated and not name.startswith(("http://", "https://")):
+    if isolated and not is_address(name):
         from querywright.engines.child import ChildEngine
 
         return ChildEngine(name, adapter=str(adapter) if adapter else None, threads=threads)
-    if name.startswith(("http://", "https://")):
+    if is_address(name):
         from querywright.engines.server import ServerEngine
 
         url, _, served = name.partition("#")
-        return ServerEngine(url, model=served)
+        return ServerEngine(url, model=served, tries=tries)
     if name.startswith("outlines:"):
         from querywright.engines.through_outlines import OutlinesEngine
 

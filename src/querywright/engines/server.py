@@ -8,28 +8,33 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
-from querywright.engines.base import MAX_TOKENS, Completion, EngineError, Grammar, MaskError, Message
+from querywright.engines.base import MAX_TOKENS, Completion, EngineError, Finish, Grammar, MaskError, Message
 from querywright.engines.mask import Compiler, matches
 from querywright.errors import need
 
 KEY = "QUERYWRIGHT_SERVER_KEY"
 _TRIES = 3
+_PATIENCE_S = 30.0  # what a server that is busy may ask for; longer waits are the caller's to decide
+_BUSY = (408, 409, 429, 500, 502, 503, 504, 529)
 
 
 class ServerEngine:
     """A model behind an OpenAI-compatible address. See `base.Engine`."""
 
-    def __init__(self, url: str, *, model: str = "", timeout_s: float = 120.0) -> None:
+    def __init__(self, url: str, *, model: str = "", timeout_s: float = 120.0, tries: int = _TRIES) -> None:
         """Remember the address; nothing is sent yet.
 
         Args:
             url: up to and including the version, for example http://127.0.0.1:8080/v1.
             model: the name that the server knows it by; the first one that it lists by default.
+            tries: how often a request is sent where the server is busy or gone for a moment.
         """
         httpx: Any = need("httpx", extra="api")
         key = os.environ.get(KEY, "")
@@ -37,7 +42,10 @@ class ServerEngine:
         self.url = url.rstrip("/")
         self._http: Any = httpx.Client(timeout=timeout_s, headers=headers)
         self._errors: Any = httpx.HTTPError
+        self._unsent: Any = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
         self._model = model
+        self._tries = tries
+        self._renamed: dict[str, str] = {}  # parameters that this server calls otherwise, or ("") does not take
 
     @property
     def model(self) -> str:
@@ -72,24 +80,23 @@ class ServerEngine:
         elif grammar is not None:
             body["structured_outputs"] = {"grammar": grammar.text}  # vLLM, with llguidance behind it
         start = time.perf_counter()
-        reply = self._send("POST", "/chat/completions", body)
+        reply = self._chat(body)
         ms = (time.perf_counter() - start) * 1000
-        usage = reply.get("usage") or {}
-        done = []
-        for choice in reply.get("choices") or []:
-            text = (choice.get("message") or {}).get("content") or ""
-            finish = "length" if choice.get("finish_reason") == "length" else "stop"
-            if grammar is not None and grammar.kind != "gbnf" and finish == "stop" and not _matches(grammar, text):
+        done = _completions(reply, ms)
+        if not done:
+            raise EngineError(
+                f"{self.url} gave no answer", hint="look at the server's log", retryable=True, charged=True
+            )
+        for one in done:
+            kept = grammar is None or grammar.kind == "gbnf" or one.finish == "length" or _matches(grammar, one.text)
+            if grammar is not None and not kept:
                 raise MaskError(
-                    f"{self.url} did not keep to the grammar: {text[:80]!r}",
+                    f"{self.url} did not keep to the grammar: {one.text[:80]!r}",
                     hint="use a server that takes JSON schemas"
                     if grammar.kind == "json"
                     else "use a server that takes lark grammars (vLLM with llguidance), or --decoding gbnf",
+                    completions=done,
                 )
-            out = int(usage.get("completion_tokens") or 0) // max(1, len(reply["choices"]))
-            done.append(Completion(text, int(usage.get("prompt_tokens") or 0), out, ms, finish))  # type: ignore[arg-type]
-        if not done:
-            raise EngineError(f"{self.url} gave no answer", hint="look at the server's log", retryable=True)
         return done
 
     def describe(self) -> dict[str, Any]:
@@ -100,29 +107,113 @@ class ServerEngine:
         """Close the connections."""
         self._http.close()
 
-    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One request; where the server is busy or gone for a moment, twice more."""
-        failure = ""
-        for attempt in range(_TRIES):
-            if attempt:
-                time.sleep(2.0 ** (attempt - 1))
+    def _chat(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a chat; without a parameter, or with it under another name, where the server says that it has to be."""
+        for _ in range(4):
+            sent = {self._renamed.get(k, k): v for k, v in body.items() if self._renamed.get(k, k)}
             try:
-                reply = self._http.request(method, self.url + path, json=body)
-            except self._errors as error:
-                failure = str(error) or type(error).__name__
+                return self._send("POST", "/chat/completions", sent)
+            except _Refused as error:
+                if not self._adapts(error.said, sent):
+                    raise
+        raise EngineError(f"{self.url} takes none of the usual parameters", hint="is it a chat model?")
+
+    def _adapts(self, said: str, sent: dict[str, Any]) -> bool:
+        """Whether a refusal names a parameter that can be left out or renamed. Hosted reasoning models take
+        `max_completion_tokens` for `max_tokens`, and only their own temperature.
+
+        Raises:
+            MaskError: it is the grammar that this server does not take.
+        """
+        for name in ("response_format", "structured_outputs", "grammar"):
+            if name in sent and (name in said or "json_schema" in said):
+                raise MaskError(f"{self.url} takes no {name}: {said}", hint="use a server that takes grammars")
+        if "max_tokens" in sent and "max_completion_tokens" in said:
+            self._renamed["max_tokens"] = "max_completion_tokens"
+            return True
+        odd = next((name for name in ("temperature", "seed") if name in sent and name in said), "")
+        if odd:
+            self._renamed[odd] = ""
+        return bool(odd)
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One request; where the server is busy or gone for a moment, again after a while."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self._once(method, path, body)
+            except EngineError as error:
+                asked = error.retry_after or 0.0
+                if not error.retryable or attempt >= self._tries or asked > _PATIENCE_S:
+                    raise
+                # not all clients at once again
+                time.sleep(max(asked, 2.0 ** (attempt - 1)) * (1 + random.random() / 4))
+
+    def _once(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        gone = f"{self.url} does not answer: "
+        try:
+            reply = self._http.request(method, self.url + path, json=body)
+        except self._errors as error:
+            failure = gone + (str(error) or type(error).__name__)
+            sent = method == "POST" and not isinstance(error, self._unsent)
+            raise EngineError(failure, hint="is the server running?", retryable=True, charged=sent) from error
+        if reply.status_code == 200:
+            try:
+                parsed = reply.json()
+            except ValueError:  # cut on its way
+                raise EngineError(
+                    f"{self.url} gave no JSON object", hint="is it a model server?", retryable=True, charged=True
+                ) from None
+            if isinstance(parsed, dict):
+                return parsed
+            raise EngineError(f"{self.url} gave no JSON object", hint="is it a model server?")
+        said = reply.text[:300].strip()
+        failure = f"HTTP {reply.status_code}: {said}"
+        if reply.status_code not in _BUSY or "insufficient_quota" in said:
+            raise _Refused(f"{self.url} refused: {failure}", said)
+        asked = _retry_after(reply.headers)
+        raise EngineError(gone + failure, hint="is the server running?", retryable=True, retry_after=asked)
+
+
+class _Refused(EngineError):
+    """The server does not take the request, and will not take it later."""
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message, hint=f"check the address, the name and ${KEY}")
+        self.said = said
+
+
+def _completions(reply: dict[str, Any], ms: float) -> list[Completion]:
+    """The choices of a reply; what is not as the protocol has it counts as empty."""
+    usage = reply.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    choices = reply.get("choices")
+    choices = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+    done = []
+    for choice in choices:
+        message = choice.get("message")
+        text = str((message.get("content") if isinstance(message, dict) else None) or "")
+        finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
+        out = int(usage.get("completion_tokens") or 0) // len(choices)
+        done.append(Completion(text, int(usage.get("prompt_tokens") or 0), out, ms, finish))
+    return done
+
+
+def _retry_after(headers: Any) -> float | None:
+    """Seconds that a server asks to wait: RFC 9110, 10.2.3 (seconds, or a date); OpenAI's milliseconds first."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = str(headers.get(name) or "").strip()
+        try:
+            seconds = float(value) * scale
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(value).timestamp() - time.time()
+            except (ValueError, TypeError, IndexError, OverflowError):
                 continue
-            if reply.status_code == 200:
-                try:
-                    parsed = reply.json()
-                except ValueError:
-                    parsed = None
-                if isinstance(parsed, dict):
-                    return parsed
-                raise EngineError(f"{self.url} gave no JSON object", hint="is it a model server?")
-            failure = f"HTTP {reply.status_code}: {reply.text[:200].strip()}"
-            if reply.status_code not in (408, 429, 500, 502, 503, 504):
-                raise EngineError(f"{self.url} refused: {failure}", hint=f"check the address, the name and ${KEY}")
-        raise EngineError(f"{self.url} does not answer: {failure}", hint="is the server running?", retryable=True)
+        if 0 <= seconds < 1e7:
+            return seconds
+    return None
 
 
 @lru_cache(maxsize=1)

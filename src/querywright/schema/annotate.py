@@ -114,7 +114,10 @@ def annotate(
     if engine is not None:
         by = str(engine.describe().get("model") or engine.describe().get("engine"))
         asker = Asker(engine, api, evidence, work, batch, {i.name: wording.anchors(i) for i in items})
-        told = _ask(asker, items, {(i.table, i.name) for i in wanted}, guesses)
+        try:
+            told = _ask(asker, items, {(i.table, i.name) for i in wanted}, guesses)
+        finally:
+            asker.close()
         report.asked, report.kept = asker.asked, asker.kept
         report.missing = [i.name for i in wanted if (i.table, i.name) not in told]
     report.by_model, report.by_words = len(told), len(wanted) - len(told)

@@ -16,9 +16,9 @@ from types import MappingProxyType
 from typing import Any
 
 from querywright.api.definition import API
-from querywright.artefacts import content_id
 from querywright.engines.base import Grammar, Message
-from querywright.schema.evidence import Evidence, clean, part
+from querywright.engines.fence import clean, fence, inert, json_object
+from querywright.schema.evidence import Evidence, part
 from querywright.schema.words import Item, Words, content
 
 LONGEST = 200  # characters of a description
@@ -55,25 +55,13 @@ def prompt(api: API, items: Sequence[Item], evidence: Evidence, guesses: Mapping
         told += [f"examples: {', '.join(item.examples[:5])}"] if item.examples else []
         told += [f"documentation: {evidence.docs[item.name]}"] if item.name in evidence.docs else []
         told += [f"its name reads: {guesses[item.name]}"] if item.name in guesses else []
-        lines.append(clean("; ".join(told)))
+        lines.append(inert("; ".join(told)))
     record = part(evidence.sample, [i.name for i in items if i.table == "fields"])
     about = clean(f"{api.title}: {api.about}" if api.about else api.title)[:200]
     top = f"The API: {about}\nOne record is called: {clean(api.noun)[:60]}\n"
     material = top + "\n".join(lines) + (f"\nA record, cut short: {record}" if record else "")
-    mark = _mark(material)
-    user = (
-        f"{mark} begins\n{material}\n{mark} ends\n"
-        f"Describe these {len(items)}: {', '.join(i.name for i in items)}"
-    )
+    user = f"{fence(material)}\nDescribe these {len(items)}: {', '.join(i.name for i in items)}"
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": user}]
-
-
-def _mark(material: str) -> str:
-    """A marker that the material does not contain."""
-    mark = f"=== DATA {content_id(material, 8)}"
-    while mark in material:
-        mark = f"=== DATA {content_id(material + mark, 8)}"
-    return mark
 
 
 def schema(items: Sequence[Item], *, local: bool) -> Grammar:
@@ -116,14 +104,9 @@ def read(
 
 def _object(text: str) -> dict[str, Any]:
     """The JSON object in a text, with or without something around it; of a cut one, the whole parts."""
-    start = text.find("{")
-    if start < 0:
-        return {}
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text[start:])
-        return value if isinstance(value, dict) else {}
-    except (ValueError, RecursionError):
-        pass
+    whole = json_object(text)
+    if whole is not None:
+        return whole
     found: dict[str, Any] = {}
     for match in re.finditer(r'"((?:[^"\\]|\\.){1,200})"\s*:\s*(?=\{\s*"(?:description|synonyms)")', text):
         try:

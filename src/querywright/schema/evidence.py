@@ -20,12 +20,11 @@ from querywright.api.call import CallError, parse
 from querywright.api.definition import API
 from querywright.api.query import Exists, Range, Term, walk
 from querywright.artefacts import read_jsonl
+from querywright.engines.fence import clean
 from querywright.errors import QuerywrightError
 
 _RECORDS = 200  # of a file are looked at
 _LONGEST = 40  # characters of an example value
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]+")
-_HIDDEN = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u00ad]+")
 _NAME = r"[\s#*\-]*`{0,2}([\w.+-]{1,120})`{0,2}[*_]*\s*"
 _ALONE = re.compile(_NAME + r":?\s*")
 _BESIDE = re.compile(_NAME + r"(?:\([^()]*\))?\s*(?::|--?|–|=)\s+(.+)")
@@ -62,11 +61,6 @@ class Evidence:
         text = clean(str(value).lower() if isinstance(value, bool) else str(value))
         if text and len(text) <= _LONGEST and "|" not in text and not (_URL.search(text) or _MAIL.search(text)):
             self.values.setdefault(name, Counter())[text] += weight  # type: ignore[assignment]
-
-
-def clean(text: str) -> str:
-    """Text without control characters and without line breaks."""
-    return " ".join(_UNSEEN.sub(" ", _HIDDEN.sub("", text)).split())
 
 
 def gather(api: API, calls: Path | None, records: Path | None, docs: Sequence[Path]) -> Evidence:

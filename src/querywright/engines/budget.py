@@ -1,0 +1,82 @@
+"""What answers cost: tokens, and money where a price is known. A limit holds before anything is sent, not after."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from querywright.engines.base import Message
+from querywright.errors import QuerywrightError
+
+BYTES_A_TOKEN = 3.5
+"""Of English with JSON and paths in it, over the tokenizers that are common: see `tests/engines/test_sender.py`."""
+_FEWEST_BYTES = 2.0  # no tokenizer in use needs more tokens for such text: a limit reckons with it
+_FRAME = 6  # tokens around each message
+
+
+class BudgetReached(QuerywrightError):
+    """The next prompt could cost more than what is left."""
+
+
+def tokens_of(messages: Sequence[Message], bytes_a_token: float = BYTES_A_TOKEN) -> int:
+    """About how many tokens a chat has."""
+    return sum(math.ceil(len(m["content"].encode()) / bytes_a_token) + _FRAME for m in messages)
+
+
+@dataclass
+class Budget:
+    """Counts what was spent and holds the limits. Any thread may use it.
+
+    Attributes:
+        price_in, price_out: of a million tokens, in any currency.
+        money, tokens: the limits, None for none.
+        tokens_in, tokens_out: spent so far, earlier runs included.
+    """
+
+    price_in: float = 0.0
+    price_out: float = 0.0
+    money: float | None = None
+    tokens: int | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    _held: list[tuple[int, int]] = field(default_factory=list)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
+        """The price of so many tokens."""
+        return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
+
+    @property
+    def spent(self) -> float:
+        """Money spent so far."""
+        return self.cost(self.tokens_in, self.tokens_out)
+
+    def hold(self, messages: Sequence[Message], max_tokens: int) -> tuple[int, int]:
+        """Set aside the most that a prompt can cost, all that is under way included; give it back to `settle`.
+
+        Raises:
+            BudgetReached: that would be more than the limits allow.
+        """
+        most = (tokens_of(messages, _FEWEST_BYTES), max_tokens)
+        with self._guard:
+            ins = self.tokens_in + sum(i for i, _ in self._held) + most[0]
+            outs = self.tokens_out + sum(o for _, o in self._held) + most[1]
+            if self.money is not None and self.cost(ins, outs) > self.money:
+                raise BudgetReached(f"the budget of {self.money:g} does not allow another prompt", hint="--budget")
+            if self.tokens is not None and ins + outs > self.tokens:
+                raise BudgetReached(f"{self.tokens:,} tokens do not allow another prompt", hint="--max-tokens-total")
+            self._held.append(most)
+        return most
+
+    def settle(self, held: tuple[int, int], tokens_in: int, tokens_out: int) -> None:
+        """What a prompt cost in the end."""
+        with self._guard:
+            self._held.remove(held)
+            self.tokens_in += tokens_in
+            self.tokens_out += tokens_out
+
+    def __str__(self) -> str:
+        text = f"{self.tokens_in:,} tokens in, {self.tokens_out:,} out"
+        return text + (f", {self.spent:.4f} spent" if self.price_in or self.price_out else "")

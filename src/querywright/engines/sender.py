@@ -1,0 +1,239 @@
+"""Many prompts to one model: several at once, kept on disk, tried again where that helps, within a budget.
+
+A local engine is asked one prompt at a time. Of a server there are as many connections as `open_many` was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+from querywright.artefacts import content_id
+from querywright.engines.base import Completion, Engine, EngineError, Grammar, MaskError, Message
+from querywright.engines.budget import Budget, BudgetReached, tokens_of
+from querywright.engines.ledger import Ledger
+from querywright.engines.open import is_address, open_engine
+from querywright.errors import QuerywrightError
+from querywright.progress import say
+
+_WAITS = (2.0, 4.0, 8.0, 16.0, 32.0)  # seconds, when a server is busy
+_LONGEST_WAIT = 600.0  # what a server may ask for
+_HOPELESS = 3  # failures in a row that end a run in which nothing has worked yet
+_GIVEN_UP = 20  # and one in which something has
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A chat and how it is to be answered."""
+
+    messages: list[Message]
+    grammar: Grammar | None = None
+    max_tokens: int = 256
+    temperature: float = 0.0
+    seed: int = 0
+
+
+def open_many(model: str, n: int = 1, *, threads: int | None = None) -> list[Engine]:
+    """`n` connections to a server, or one local engine. Every failed try is the caller's to count.
+
+    Raises:
+        EngineError: there is no such model.
+    """
+    if not is_address(model):
+        if n > 1:
+            say("a local model answers one prompt at a time: --concurrency is for servers")
+        return [open_engine(model, threads=threads)]
+    return [open_engine(model, tries=1) for _ in range(max(1, n))]
+
+
+@dataclass
+class Sender:
+    """Sends prompts to a model.
+
+    Attributes:
+        engines: as many as may work at once.
+        wait: how to sleep; a test's own takes no time.
+        asked: prompts that were sent and answered, `kept` those that the ledger had, `failed` those without an answer.
+    """
+
+    engines: Sequence[Engine]
+    ledger: Ledger
+    budget: Budget = field(default_factory=Budget)
+    wait: Callable[[float], None] = time.sleep
+    asked: int = 0
+    kept: int = 0
+    failed: int = 0
+
+    def __post_init__(self) -> None:
+        about = self.engines[0].describe()
+        self.model = str(about.get("model") or about.get("engine"))
+        self.local = about.get("engine") != "server"
+        self._about = {k: v for k, v in about.items() if k not in ("threads", "url")}
+        self._free: SimpleQueue[Engine] = SimpleQueue()
+        for engine in self.engines:
+            self._free.put(engine)
+        self._plain = False  # the server takes no JSON schemas
+        self._row = 0  # failures in a row
+        self._quiet_until = 0.0
+        self._guard = threading.Lock()
+        self._rng = random.Random(0)
+        self.budget.tokens_in += self.ledger.total("tokens_in")
+        self.budget.tokens_out += self.ledger.total("tokens_out")
+
+    def key(self, prompt: Prompt) -> str:
+        """What an answer is kept under: the model, the prompt and the settings."""
+        grammar = prompt.grammar.text if prompt.grammar else ""
+        settings = [grammar, prompt.max_tokens, prompt.temperature, prompt.seed]
+        return content_id(json.dumps([self._about, prompt.messages, settings], sort_keys=True), 24)
+
+    def text(self, prompt: Prompt, *, usable: Callable[[str], object] = lambda text: True, state: str = "") -> str:
+        """The answer to a prompt, from the ledger if it is there and usable; empty where this prompt can't be answered.
+
+        Args:
+            usable: whether a kept answer will do, or is to be asked for again.
+            state: how far we are, for the message of an error.
+
+        Raises:
+            BudgetReached: it might cost more than is left.
+            QuerywrightError: the model is gone, or refuses everything; what it answered is kept.
+        """
+        key = self.key(prompt)
+        known = self.ledger.get(key)
+        if known is not None and usable(known):
+            self.kept += 1
+            return known
+        self.ledger.lock()
+        engine = self._free.get()
+        try:
+            done = self._ask(engine, key, prompt, state)
+        finally:
+            self._free.put(engine)
+        return "" if done is None else done.text
+
+    def texts(self, prompts: Iterable[Prompt]) -> Iterator[str | None]:
+        """The answers in the order of the prompts; None for those that the budget left out.
+
+        What is under way when something ends the run (Ctrl-C too) is waited for and kept.
+        """
+        with ThreadPoolExecutor(len(self.engines)) as pool:
+            waiting: deque[Future[str | None]] = deque()
+            stop = threading.Event()
+
+            def one(prompt: Prompt) -> str | None:
+                try:
+                    return None if stop.is_set() and self.ledger.get(self.key(prompt)) is None else self.text(prompt)
+                except BudgetReached as error:
+                    if not stop.is_set():
+                        stop.set()
+                        say(f"{error}: stopping")
+                    return None
+
+            try:
+                for prompt in prompts:
+                    waiting.append(pool.submit(one, prompt))
+                    if len(waiting) >= 4 * len(self.engines):
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def close(self) -> None:
+        """Close the engines and the ledger."""
+        for engine in self.engines:
+            engine.close()
+        self.ledger.close()
+
+    def _ask(self, engine: Engine, key: str, prompt: Prompt, state: str) -> Completion | None:
+        tried = 0
+        while True:
+            self._hush()
+            held = self.budget.hold(prompt.messages, prompt.max_tokens)
+            spent = (0, 0)
+            try:
+                done = self._generate(engine, prompt)
+                # a server that reports no usage is charged with what is likely
+                spent = (done.tokens_in or tokens_of(prompt.messages), done.tokens_out or len(done.text) // 4 + 1)
+                self.ledger.put(key, done.text, tokens_in=spent[0], tokens_out=spent[1], finish=done.finish)
+                with self._guard:
+                    self.asked, self._row = self.asked + 1, 0
+                return done
+            except MaskError as error:
+                if self.local or self._plain or prompt.grammar is None:
+                    self._failure(error, state)
+                    return None
+                say("the server takes no JSON schema: asking without, and checking what comes back")
+                self._plain = True
+                continue
+            except EngineError as error:
+                if error.charged:
+                    spent = (tokens_of(prompt.messages), prompt.max_tokens)
+                    self.ledger.put(key, None, lost=str(error)[:200], tokens_in=spent[0], tokens_out=spent[1])
+                if not error.retryable:
+                    self._failure(error, state)
+                    return None
+                failure = error
+            finally:
+                self.budget.settle(held, *spent)
+            self._pause(failure, tried, state)
+            tried += 1
+
+    def _generate(self, engine: Engine, prompt: Prompt) -> Completion:
+        """One answer. One that did not keep to its JSON schema is paid for all the same: its reader decides."""
+        grammar = None if self._plain else prompt.grammar
+        try:
+            return engine.generate(
+                prompt.messages, grammar=grammar, max_tokens=prompt.max_tokens, temperature=prompt.temperature,
+                seed=prompt.seed,
+            )[0]  # fmt: skip
+        except MaskError as error:
+            if not error.completions:
+                raise
+            return error.completions[0]
+
+    def _pause(self, error: EngineError, tried: int, state: str) -> None:
+        """Wait before the next try; all connections keep quiet as long as a server asks for."""
+        patient = self.asked or "HTTP " in str(error)  # somebody is there, and busy
+        if tried >= (len(_WAITS) if patient else 2) or (error.retry_after or 0) > _LONGEST_WAIT:
+            raise QuerywrightError(
+                f"{error}; {state or self.state()}", hint="run the same command again to go on"
+            ) from error
+        own = _WAITS[tried] if tried or not error.retry_after else 0.0
+        pause = max(own, error.retry_after or 0.0) * (1 + self._rng.random() / 4)  # not all connections at once
+        with self._guard:
+            if error.retry_after:
+                self._quiet_until = max(self._quiet_until, time.monotonic() + error.retry_after)
+        say(f"{error}; trying again in {pause:.0f} s")
+        self.wait(pause)
+
+    def _hush(self) -> None:
+        pause = self._quiet_until - time.monotonic()
+        if pause > 0:
+            self.wait(pause)
+
+    def _failure(self, error: EngineError, state: str) -> None:
+        """One prompt that failed for good; the run goes on unless nothing works (any more)."""
+        with self._guard:
+            self.failed += 1
+            self._row += 1
+            over = self._row >= (_GIVEN_UP if self.asked else _HOPELESS)
+        if over:
+            hint = error.hint or "check --model"
+            raise QuerywrightError(f"{error}; {state or self.state()}", hint=hint) from error
+
+    def state(self) -> str:
+        """How far we are, in one clause."""
+        return f"{self.asked + self.kept} answers are kept"
+
+    def about(self) -> dict[str, Any]:
+        """What the answers depend on."""
+        return dict(self._about)
