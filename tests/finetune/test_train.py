@@ -79,6 +79,20 @@ def test_learns_stops_and_goes_on(workspace: Path, base: Path, tmp_path: Path) -
     assert third.returncode == 0
     assert "nothing to do" in third.stderr
 
+    # from that adapter instead of the base: the first step of the warm-up has a rate of 0, so nothing may have moved
+    start = whole / "model" / "quick" / "adapter"
+    begin = [f"start_adapter={start}", "max_steps_per_epoch=1", f"output_dir={tmp_path / 'more'}"]
+    begun = subprocess.run(command(whole, base, *begin), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert begun.returncode == 0, begun.stderr
+    assert "starting from the adapter" in begun.stderr
+    kept = load_file(tmp_path / "more" / "adapter" / "adapter_model.safetensors")
+    assert all((adapters[0][name] == kept[name]).all() for name in adapters[0])
+    assert kept.keys() == adapters[0].keys()
+
+    other = subprocess.run(command(whole, base, *begin, "model.lora_rank=4"), cwd=ROOT, capture_output=True, text=True)
+    assert other.returncode != 0
+    assert "does not fit this config" in other.stderr
+
 
 @pytest.mark.slow
 def test_torchtunes_own_command(workspace: Path, base: Path) -> None:

@@ -23,7 +23,7 @@ GIVEN: dict[str, tuple[int, tuple[str, ...]]] = {
     "dataset": (1, ()),
     "checkpointer": (0, ("should_load_recipe_state",)),
 }
-OURS = ("save_every_minutes", "max_minutes")
+OURS = ("save_every_minutes", "max_minutes", "start_adapter")
 POSITIVE = ("batch_size", "epochs", "gradient_accumulation_steps", "optimizer.lr", "model.lora_rank", "max_minutes")
 
 
@@ -102,6 +102,9 @@ def problems(cfg: Any, variables: Iterable[str] = ()) -> list[str]:
         value = OmegaConf.select(cfg, key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
             found.append(f"{key} is {value!r}: it must be a number above 0")
+    start = cfg.get("start_adapter")
+    if start and not (Path(start) / "adapter_model.safetensors").is_file():
+        found.append(f"start_adapter: no adapter in {start}")
     return found
 
 

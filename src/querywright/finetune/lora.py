@@ -45,6 +45,26 @@ def deltas(config: dict[str, Any], weights: dict[str, np.ndarray]) -> dict[str, 
     return found
 
 
+def as_torchtune(weights: dict[str, np.ndarray], heads: int, kv_heads: int) -> dict[str, np.ndarray]:
+    """PEFT's weights under torchtune's names, float32: the way back of ``tune_to_peft_adapter_weights``.
+
+    torchtune keeps the rows of query and key projections in another order (pairs of a rotation stand together), so
+    their B matrices are put into it. Names that torchtune does not know are left out.
+    """
+    from torchtune.models.convert_weights import _FROM_HF, get_mapped_key
+
+    names = {k.replace(".weight", f".lora_{x}.weight"): v.replace(".weight", f".lora_{x.lower()}.weight")
+             for k, v in _FROM_HF.items() if v for x in "AB"}  # fmt: skip
+    found = {}
+    for key, weight in weights.items():
+        count = {"q_proj": heads, "k_proj": kv_heads}.get(key.split(".")[-3])
+        if count and ".lora_B." in key:
+            rows, rank = weight.shape
+            weight = weight.reshape(count, 2, rows // count // 2, rank).swapaxes(1, 2).reshape(rows, rank)
+        found[get_mapped_key(key.removeprefix(PREFIX), names)] = weight.astype("float32")
+    return found
+
+
 def write_adapter(source: Path, folder: Path, base_model: str) -> None:
     """Copy torchtune's adapter to ``folder`` in 16 bit, with all that PEFT wants to know in its config.
 

@@ -6,6 +6,8 @@ Run it as torchtune runs recipes of one's own: ``tune run querywright/finetune/r
 
 ``max_minutes`` bounds the training time: the learning rate then falls with the time used or with the steps done,
 whichever is further, and training ends with the first of them. It may be changed when a stopped run goes on.
+``start_adapter`` names the folder of an adapter (PEFT's layout, the same rank) to go on from with other rows or
+settings, instead of the base model alone.
 
 A run keeps ``resume.safetensors`` in its output folder (LoRA weights and optimizer state, every
 ``save_every_minutes``, default 5, and when it is stopped) until it is done; then ``manifest.json`` says so.
@@ -29,6 +31,8 @@ from safetensors import safe_open
 from torchtune import config, training, utils
 
 from querywright.artefacts import MANIFEST, content_id, is_done, replacing, sha256, write_manifest
+from querywright.errors import QuerywrightError
+from querywright.finetune.lora import WEIGHTS, as_torchtune, read_adapter
 from querywright.finetune.record import LAST, LOSSES, PLOT, plot_losses, read_losses
 from querywright.progress import say
 
@@ -52,10 +56,13 @@ def run_facts(cfg: DictConfig) -> dict[str, Any]:
     """What decides a run's result: the resolved config and the data's hash. Equal facts: nothing to do again."""
     settings = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(settings, dict)
+    adapter = cfg.get("start_adapter")
+    begun = {"start_adapter_sha256": sha256(Path(adapter) / WEIGHTS)} if adapter else {}
     ways = {"save_every_minutes", "log_every_n_steps"}
     return {
         "settings": {str(k): v for k, v in settings.items() if k not in ways},
         "data_sha256": sha256(cfg.dataset.source),
+        **begun,
     }
 
 
@@ -71,9 +78,28 @@ class Recipe(stock_recipe()):  # type: ignore[misc]
         self._save_every_s = 60 * float(cfg.get("save_every_minutes", 5))
         self._trained = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
         self._seconds, self._stop = 0.0, False
+        if cfg.get("start_adapter"):
+            self._start_from(Path(cfg.start_adapter))
         self._load_state()
         if hasattr(self._metric_logger, "rewind"):
             self._metric_logger.rewind(self.global_step)
+
+    def _start_from(self, folder: Path) -> None:
+        """Take over the weights of an adapter; the optimizer starts anew."""
+        about, weights = read_adapter(folder)
+        attention = self._model.layers[0].attn
+        found = as_torchtune(weights, attention.num_heads, attention.num_kv_heads)
+        shapes = {n: tuple(p.shape) for n, p in self._trained.items()}
+        scale = attention.q_proj.alpha / attention.q_proj.rank
+        if {n: w.shape for n, w in found.items()} != shapes or about["lora_alpha"] / about["r"] != scale:
+            raise QuerywrightError(
+                f"the adapter in {folder} (rank {about['r']}, alpha {about['lora_alpha']}) does not fit this config",
+                hint=f"model.lora_rank={about['r']} model.lora_alpha={about['lora_alpha']}, on the same projections",
+            )
+        with torch.no_grad():
+            for name, parameter in self._trained.items():
+                parameter.copy_(torch.from_numpy(found[name].copy()))
+        say(f"starting from the adapter in {folder}")
 
     def _save_state(self) -> None:
         """Write weights, optimizer state and step; whole or not at all."""
