@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API, Param
 from querywright.api.lexicon import lexicon
 from querywright.api.query import Exists, Interval, Range, Term, walk
-from querywright.api.spoken import dates, signed
+from querywright.api.refusal import REASONS
+from querywright.api.spoken import dates, numbers, signed
 from querywright.api.values import printed
 from querywright.pairs.roles import roles
 from querywright.pairs.say import as_tuple
@@ -25,24 +28,44 @@ def problem(api: API, r: Row) -> str:
 
     A literal of the call has to stand in the sentence: letter case, thousands separators, an id's prefix and the star
     of a pattern aside; numbers and dates also in words. A call that does not parse, or whose stored canonical form is
-    another, is no pair either.
+    another, is no pair either. In a conversation a literal may stand in any turn: in an earlier sentence, or in the
+    call that answered it. A refusal has a known reason, a sentence and no call. Rows with an `answer` of other
+    machinery have no call to check.
     """
+    if not str(r.get("instruction") or "").strip():
+        return "no_sentence"
+    if r.get("refusal"):
+        return "" if r["refusal"] in REASONS and not r.get("path") else "bad_refusal"
+    if r.get("answer") and not r.get("path"):
+        return ""
     try:
-        call = parse(api, r["path"])
+        call = parse(api, r.get("path") or "")
     except CallError as error:
         return error.code
     if r.get("canonical", call.canonical) != call.canonical:
         return "canonical_differs"
-    said = r["instruction"].lower().replace(",", "")
+    words = _heard(r)
+    said = words.lower().replace(",", "")
     if call.id and call.id.lower().replace(",", "") not in said:
         return "literal_missing"
     if api.query_language == "none":
-        return "" if _values_said(call, r["instruction"]) else "literal_missing"
-    return "" if _query_said(call, said) else "literal_missing"
+        return "" if _values_said(call, words) else "literal_missing"
+    return "" if _query_said(call, words) else "literal_missing"
 
 
-def _query_said(call: Call, said: str) -> bool:
+def _heard(r: Row) -> str:
+    """Where a row's literals may stand: its sentences, and the values of the calls that were answered before."""
+    turns = [
+        re.sub(r"[=&?]", " ", unquote(t["content"])) if t["role"] == "assistant" else t["content"]
+        for t in r.get("turns") or ()
+    ]
+    return "\n".join([*turns, r["instruction"]])
+
+
+def _query_said(call: Call, sentence: str) -> bool:
+    said = sentence.lower().replace(",", "")
     nouns = lexicon(call.api).get("nouns_for", {})
+    spoken = set(numbers(sentence))
     for node in walk(call.query) if call.query else ():
         if isinstance(node, Term) and node.value in nouns.get(node.field, {}):
             continue  # "pseudogenes" says type_of_gene:pseudo without the word
@@ -52,6 +75,8 @@ def _query_said(call: Call, said: str) -> bool:
         if isinstance(node, Term) and call.api.analysis(node.field) == "exact" and node.value in ("true", "false"):
             continue  # a switch; said as a clause
         for literal in literals:
+            if literal in spoken or (isinstance(node, Interval) and literal == "1" and "first" in said):
+                continue  # "1.5 Mb" is 1500000, and the first 20 kb begin at 1
             for piece in literal.lower().replace("\\", "").replace(",", "").replace("?", "*").split("*"):
                 if piece not in said:
                     return False
@@ -91,7 +116,7 @@ def report(api: API, rows: Sequence[Row]) -> dict[str, Any]:
     returned: Counter[str] = Counter()
     params: Counter[str] = Counter()
     values: set[tuple[str, str]] = set()
-    for r in rows:
+    for r in (r for r in rows if r.get("path")):
         call = parse(api, r["path"])
         params.update(name for name, _ in call.params)
         values |= {(n, one) for n, v in call.params for one in as_tuple(v)}

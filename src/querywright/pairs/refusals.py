@@ -21,7 +21,6 @@ import re
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 
-from querywright.api.call import Call, CallError, normalise
 from querywright.api.definition import API, load, shipped
 from querywright.api.lexicon import lexicon
 from querywright.api.query import Term
@@ -290,21 +289,18 @@ class Refusals:
             name = drawer.field()
             if self.api.fields[name].type == "boolean":
                 continue
-            query = Term(name, _HOLE, self.rng.choice(["word", "word", "phrase"]))
-            values = drawer.params(drawer.query_endpoint, query) if self.rng.random() < 0.4 else {}
-            values = {n: v for n, v in values.items() if self.api.params[n].kind in ("fields", "vocabulary")}
+            one = self.rng.random() < 0.5
             try:
-                call = normalise(Call(self.api, drawer.query_endpoint, None, query, tuple(values.items())))
-                text = speaker.main(call, dict(call.params), set())
-            except (Unsayable, CallError):
+                phrase, _ = speaker.noun_phrase(Term(name, _HOLE, self.rng.choice(["word", "phrase"])), NO_SCOPE, one)
+            except Unsayable:
                 continue
-            text = re.sub("[\x02\x03]", "", text)
-            if _CUT.search(text) and text.count(_HOLE) == 1:
-                rest = text.partition(_HOLE)[2].strip("'\" ")
-                blank = self.rng.random() < 0.15
-                if rest in ("", "?") or blank:
-                    hole = self.fill("{blank}") if blank else ""
-                    return re.sub(rf" *['\"]?{_HOLE}['\"]?", f" {hole}" if hole else "", text).strip()
+            frame = self.rng.choice(["{find} {the}", "{find} {the}", "{the}", "{find} the {F} of {the}", "which "])
+            text = self.fill(frame.replace("{the}", "the " if one else "")) + re.sub("[\x02\x03]", "", phrase)
+            before, _, behind = text.partition(_HOLE)
+            if not _CUT.search(text) or behind.strip("'\"? "):
+                continue
+            blank = self.fill(" {blank}") if self.rng.random() < 0.15 else ""
+            return before.rstrip("'\" ") + blank
         return ""
 
     def foreign(self) -> str:

@@ -73,7 +73,7 @@ SLOTS: dict[str, list[str]] = {
     "hm": ["", "", "", "", "ok, ", "and ", "well, ", "so ", "hm, ", "also ", "great, ", "now "],
     "ask": ["", "", "can you ", "could you ", "please ", "would you ", "can you please ", "i want you to ", "i'd like you to ", "you should ",
             "go ahead and ", "i need you to ", "help me to "],
-    "blank": ["___", "...", "[{F}]", "<{F}>", "[insert here]", "[to be filled in]", "<value>", "TBD"],
+    "blank": ["___", "...", "[{F}]", "<{F}>", "[insert here]", "[to be filled in]", "<value>"],
 }
 
 CHAT = _lines("""
