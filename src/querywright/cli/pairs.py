@@ -31,6 +31,9 @@ def make(
     style: Annotated[
         str, typer.Option(help="broad: many ways to say a thing; narrow: one (to measure what variety is worth)")
     ] = "broad",
+    refusals: Annotated[
+        int | None, typer.Option(min=0, help="sentences that no call answers; by default 6 % of the pairs")
+    ] = None,
     seed: int = 17,
 ) -> None:
     """Write sentences for kept and drawn calls, with templates."""
@@ -42,7 +45,7 @@ def make(
     source = records or definition.records
     sample = sample_records(definition, source, 20_000, seed) if source else []
     options = {"calls": calls, "most": most, "draw": draw, "per_call": per_call, "seed": seed, "style": style}
-    run(definition, out, **options, records=sample)  # type: ignore[arg-type]
+    run(definition, out, **options, records=sample, refusals=refusals)  # type: ignore[arg-type]
 
 
 @app.command()

@@ -16,6 +16,7 @@ from querywright.pairs.check import report
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
 from querywright.pairs.narrow import NoChoice
+from querywright.pairs.refusals import draw_refusals
 from querywright.pairs.say import Speaker
 from querywright.pairs.typed_draw import TypedDrawer
 from querywright.pairs.typed_say import TypedSpeaker
@@ -24,6 +25,7 @@ from querywright.rows import Row, row
 
 _DEFINED_BY = ("api.yaml", "fields.csv", "params.csv", "lexicon.yaml")
 _MOST_OF_ONE = 40  # sentences for one drawn call: an endpoint without parameters has no other
+_REFUSALS = 0.06  # of the number of pairs
 _PATIENCE = 3000  # drawn calls in a row without a new sentence: then a small API has no more to say
 
 
@@ -117,9 +119,14 @@ def make(
     per_call: int,
     seed: int,
     records: list[dict[str, Any]],
+    refusals: int | None = None,
     style: str = "broad",
 ) -> int:
-    """Write `pairs.jsonl` into `out`; returns the number of pairs. What a whole manifest covers is not made again."""
+    """Write `pairs.jsonl` into `out`; returns the number of pairs. What a whole manifest covers is not made again.
+
+    Args:
+        refusals: sentences that no call answers, beside the pairs; None makes 6 % of the pairs' number.
+    """
     config = {
         "stage": "pairs make",
         "api": api.name,
@@ -130,6 +137,7 @@ def make(
         "seed": seed,
         "style": style,
         "records": len(records),
+        "refusals": refusals,
         "definition": definition_id(api),
         "tables": {name: sha256(path) for name in _DEFINED_BY if (path := Path(api.folder) / name).is_file()},
     }
@@ -141,6 +149,7 @@ def make(
     drawer = TypedDrawer(api, rng, records, kept) if api.query_language == "none" else Drawer(api, rng, records)
     rows = pairs(api, TemplateTeacher(api, rng, style), kept, sound(iter(drawer.call, None)), draw, per_call)
     done = list(track(rows, "writing pairs", total=len(kept) * per_call + draw))
+    done += _refusals(api, done, refusals, rng)
     n = write_jsonl(out / "pairs.jsonl", done)
     facts = report(api, done)
     write_json(out / "report.json", facts)
@@ -148,6 +157,13 @@ def make(
     kinds = f"{facts['calls']} calls and {facts['signatures']} signatures"
     say(f"pairs: {n} ({facts['sources']}) for {kinds}; {covered(facts)}")
     return n
+
+
+def _refusals(api: API, done: Sequence[Row], n: int | None, rng: random.Random) -> list[Row]:
+    """Refusals beside the pairs; none whose sentence has an answer among them."""
+    answered = {r["instruction"].lower().rstrip(".?! ") for r in done}
+    drawn = draw_refusals(api, round(_REFUSALS * len(done)) if n is None else n, rng)
+    return [r for r in drawn if r["instruction"].lower().rstrip(".?! ") not in answered]
 
 
 def covered(facts: Row) -> str:
