@@ -65,20 +65,66 @@ def verify(source: Path, api: Api, out: Out, rejects: Path | None = None) -> Non
 
 
 @app.command()
-def split(source: Path, out: Out, valid: float = 0.03, test: float = 0.03, seed: int = 17) -> None:
-    """Split by canonical query into train, valid and test; also as chat messages for training."""
+def split(
+    source: Path,
+    out: Out,
+    valid: Annotated[float, typer.Option(help="share of the queries that are for validation")] = 0.03,
+    test: Annotated[float, typer.Option(help="share of the queries that are for the test")] = 0.03,
+    unseen: Annotated[float, typer.Option(help="share of the signatures that stand in test_unseen only")] = 0.03,
+    by: Annotated[str, typer.Option(help="what stays together: canonical (a query), or signature")] = "canonical",
+    api: Annotated[str | None, typer.Option("--api", help="for conversations of an API that is not shipped")] = None,
+    seed: int = 17,
+) -> None:
+    """Split by canonical query into train, valid, test and test_unseen; also as chat messages for training."""
+    from querywright.api.definition import load
     from querywright.pairs.split import split as run
 
-    run(source, out, valid=valid, test=test, seed=seed)
+    run(source, out, valid=valid, test=test, seed=seed, by=by, unseen=unseen, api=load(api) if api else None)
 
 
 @app.command()
-def export(source: Path, out: Out) -> None:
-    """Write pairs as chat messages (JSONL), as trainers read them."""
-    from querywright.progress import say
-    from querywright.rows import chat
+def export(
+    source: Path,
+    out: Out,
+    form: Annotated[
+        str, typer.Option("--format", help="chat, completion, alpaca, sharegpt, csv (torchtune's), hf (datasets), rows")
+    ] = "chat",
+    refusals: Annotated[
+        str, typer.Option(help="code (nil CODE), nil, drop; by default code for chat and rows, nil for the others")
+    ] = "",
+) -> None:
+    """Write pairs as trainers read them."""
+    from querywright.pairs.formats import export as run
 
-    say(f"export: {write_jsonl(out, map(chat, read_jsonl(source)))} rows in {out}")
+    run(read_jsonl(source), out, form, refusals, source)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="a file, or a folder of the datasets library")],
+    api: Api,
+    out: Out,
+    form: Annotated[
+        str, typer.Option("--format", help="chat, completion, alpaca, sharegpt, csv, hf, rows; auto tells by the keys")
+    ] = "auto",
+    rejects: Annotated[Path | None, typer.Option(help="where records go that are no pair, with the reason")] = None,
+) -> None:
+    """Read pairs of other tools: each answer must be a call of the API, or nil."""
+    from querywright.api.definition import load
+    from querywright.pairs.imports import take_in
+
+    take_in(source, load(api), out, form, rejects)
+
+
+@app.command()
+def protect(
+    files: Annotated[list[Path], typer.Argument(help="JSON lines with instruction, or .txt with a sentence a line")],
+    into: Annotated[Path | None, typer.Option(help="the file of hashes; by default the shipped one")] = None,
+) -> None:
+    """Put a development set's sentences under protection, by hash: they are refused as training data from then on."""
+    from querywright.pairs.guard import guard
+
+    guard(files, into)
 
 
 @app.command()

@@ -2,47 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from torch.utils.data import Dataset
 from torchtune.data import CROSS_ENTROPY_IGNORE_IDX, Message
 
-from querywright.errors import QuerywrightError
-
-ROLES = ("system", "user", "assistant")
-
-
-def read_rows(path: Path) -> list[list[dict[str, str]]]:
-    """The ``messages`` of each line of a chat JSONL file.
-
-    Raises:
-        QuerywrightError: no such file, no rows, or a line that is no conversation ending in an answer.
-    """
-    if not path.is_file():
-        raise QuerywrightError(f"no training rows at {path}", hint="querywright pairs export")
-    rows = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                messages = json.loads(line)["messages"]
-                whole = messages[-1]["role"] == "assistant" and all(
-                    m["role"] in ROLES and isinstance(m["content"], str) for m in messages
-                )
-            except (ValueError, KeyError, TypeError, IndexError):
-                whole = False
-            if not whole:
-                raise QuerywrightError(
-                    f"{path}:{number}: not a chat row: {line.strip()[:80]}",
-                    hint='each line is {"messages": [{"role": ..., "content": ...}, ...]}, the answer last',
-                )
-            rows.append(messages)
-    if not rows:
-        raise QuerywrightError(f"{path} holds no rows", hint="querywright pairs export")
-    return rows
+from querywright.finetune.chat_rows import read_rows
 
 
 class ChatRows(Dataset):

@@ -26,7 +26,7 @@ def train(cfg: Any) -> int:
     """
     from omegaconf import OmegaConf
 
-    from querywright.finetune.data import read_rows
+    from querywright.finetune.chat_rows import read_rows
 
     output = Path(cfg.output_dir)
     rows = len(read_rows(Path(cfg.dataset.source)))

@@ -19,6 +19,7 @@ from querywright.artefacts import data_dir, read_jsonl
 from querywright.engines.base import Message
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.generate.retrieve import FaissRetriever, Retriever, fields
+from querywright.protected import refuse
 
 Strategy = Callable[[str], list[Message]]
 STRATEGIES = ("tuned", "zero_shot", "icl", "icl_nearest", "rag")
@@ -208,4 +209,5 @@ def _examples(name: str, path: Path | str | None) -> list[dict[str, Any]]:
     rows = [r for r in read_jsonl(path) if r.get("instruction") and r.get("path")]
     if not rows:
         raise QuerywrightError(f"{path} holds no examples", hint="rows need the keys instruction and path")
+    refuse(rows, path, "source of examples")
     return rows

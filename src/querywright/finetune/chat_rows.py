@@ -1,0 +1,44 @@
+"""Chat JSONL as it is trained on, here or hosted: read and checked, without any training library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from querywright.errors import QuerywrightError
+from querywright.protected import refuse
+
+ROLES = ("system", "user", "assistant")
+
+
+def read_rows(path: Path) -> list[list[dict[str, str]]]:
+    """The ``messages`` of each line of a chat JSONL file.
+
+    Raises:
+        QuerywrightError: no such file, no rows, a line that is no conversation ending in an answer, or a protected
+            sentence: see `querywright.protected`.
+    """
+    if not path.is_file():
+        raise QuerywrightError(f"no training rows at {path}", hint="querywright pairs export")
+    rows = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                messages = json.loads(line)["messages"]
+                whole = messages[-1]["role"] == "assistant" and all(
+                    m["role"] in ROLES and isinstance(m["content"], str) for m in messages
+                )
+            except (ValueError, KeyError, TypeError, IndexError):
+                whole = False
+            if not whole:
+                raise QuerywrightError(
+                    f"{path}:{number}: not a chat row: {line.strip()[:80]}",
+                    hint='each line is {"messages": [{"role": ..., "content": ...}, ...]}, the answer last',
+                )
+            rows.append(messages)
+    if not rows:
+        raise QuerywrightError(f"{path} holds no rows", hint="querywright pairs export")
+    refuse(({"messages": messages} for messages in rows), path)
+    return rows
