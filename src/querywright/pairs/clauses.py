@@ -7,9 +7,11 @@ import re
 
 from querywright.api.definition import API
 from querywright.api.query import Bool, Exists, Interval, Node, Range, Term
+from querywright.pairs import discourse_english as dis
 from querywright.pairs import english as en
 from querywright.pairs.dress import keep
-from querywright.pairs.words import field_words, noun_plural, words
+from querywright.pairs.style import PEOPLE, Style
+from querywright.pairs.words import called, in_units, is_position, noun_plural, words
 
 
 class Unsayable(ValueError):
@@ -19,8 +21,8 @@ class Unsayable(ValueError):
 class Clauses:
     """Says the parts of a query. Same random state, same words."""
 
-    def __init__(self, api: API, rng: random.Random) -> None:
-        self.api, self.rng = api, rng
+    def __init__(self, api: API, rng: random.Random, style: Style = PEOPLE) -> None:
+        self.api, self.rng, self.style = api, rng, style
         self.words = words(api)
 
     # --- small pieces ---
@@ -34,12 +36,12 @@ class Clauses:
         field = self.api.fields.get(name)
         roll = self.rng.random()
         if field is not None and not field.synonyms and roll > 0.4:
-            return field_words(name)
-        if field is None or not field.synonyms or roll < 0.13:
+            return str(self.pick(called(self.api, name)))
+        if field is None or not field.synonyms or roll < self.style.names:
             return keep(name)
-        if roll < 0.17 and re.search(r"[._]", name):
+        if roll < self.style.names + 0.04 and re.search(r"[._]", name):
             return re.sub(r"[._]", " ", name)
-        return str(self.pick(list(field.synonyms)))
+        return str(self.pick(called(self.api, name)))
 
     def value(self, text: str) -> str:
         """A literal, sometimes in quotation marks."""
@@ -47,6 +49,7 @@ class Clauses:
         return keep(f'"{text}"' if roll < 0.04 else f"'{text}'" if roll < 0.07 else text)
 
     def number(self, n: str) -> str:
+        """A number, sometimes with commas."""
         if n.isdigit() and len(n) > 3 and n[0] != "0" and self.rng.random() < 0.3:
             return keep(f"{int(n):,}")
         return keep(n)
@@ -120,21 +123,41 @@ class Clauses:
             return self.pick(en.GAP).format(F=field, V=self.value(gap[1]), W=self.value(gap[2]))
         return self.pick(en.PATTERN).format(F=field, V=keep(value))
 
+    def ends(self, node: Range) -> tuple[str, str]:
+        """Both ends of a range, in one manner: both with units or none."""
+        plain = [n for n in (node.low, node.high) if n != "*"]
+        units = [in_units(int(n), is_position(node.field)) if n.isdigit() else [] for n in plain]
+        if all(units) and self.rng.random() > self.style.digits:
+            said = iter([keep(self.pick(u)) for u in units])
+            low, high = (next(said) if n != "*" else n for n in (node.low, node.high))
+            return low, high
+        return self.number(node.low), self.number(node.high)
+
     def range(self, node: Range) -> str:
-        low, high = self.number(node.low), self.number(node.high)
+        low, high = self.ends(node)
         field = self.field(node.field)
         if node.high == "*":
             return self.pick(en.AT_LEAST if node.include_low else en.MORE).format(F=field, A=low)
         if node.low == "*":
             return self.pick(en.AT_MOST if node.include_high else en.LESS).format(F=field, A=high)
         if not (node.include_low and node.include_high):
-            raise Unsayable("a range without its ends")
-        return self.pick(en.BETWEEN).format(F=field, A=low, B=high)
+            frames = dis.FROM_BELOW if node.include_low else dis.ABOVE_TO if node.include_high else dis.STRICTLY
+            return self.pick(frames).format(F=field, A=low, B=high)
+        frame = self.pick(en.BETWEEN)
+        return (frame if low[-2:-1].isdigit() else frame.replace("{A}-{B}", "{A} to {B}")).format(
+            F=field, A=low, B=high
+        )
 
     def interval(self, node: Interval) -> str:
         a, b = str(node.start), str(node.end)
         if self.rng.random() < 0.35:
             a, b = f"{node.start:,}", f"{node.end:,}"
+        units = [in_units(n, True) for n in (node.start, node.end)]
+        if self.rng.random() > self.style.digits and (node.start == 1 or units[0]) and units[1] and a != b:
+            frames = dis.FIRST_BASES if node.start == 1 else en.INTERVAL_WORDS[:-1]
+            low, high = (keep(self.pick(u)) if u else "" for u in units)
+            text = self.pick(frames).format(C=keep(node.chromosome), A=low, B=high, L=high)
+            return text + self.assembly(node)
         inline = node.assembly and self.rng.random() < 0.3
         if a == b:
             text = self.position(node.chromosome, a, f"{node.assembly}." if node.assembly and inline else "")
@@ -144,10 +167,14 @@ class Clauses:
             chromosome = ("chr" if self.rng.random() < 0.88 or inline else "") + node.chromosome
             region = f"{f'{node.assembly}.' if inline else ''}{chromosome}:{a}-{b}"
             text = self.pick(en.INTERVAL).format(I=keep(region))
-        if node.assembly and not inline:
-            names = en.ASSEMBLIES.get(node.assembly, [node.assembly])
-            text += " " + self.pick(en.ASSEMBLY).format(G=keep(self.pick(names)))
-        return text
+        return text + ("" if inline else self.assembly(node))
+
+    def assembly(self, node: Interval) -> str:
+        """The assembly of an interval, where it has one."""
+        if not node.assembly:
+            return ""
+        names = en.ASSEMBLIES.get(node.assembly, [node.assembly])
+        return " " + self.pick(en.ASSEMBLY).format(G=keep(self.pick(names)))
 
     def position(self, chromosome: str, at: str, assembly: str) -> str:
         """One base of a chromosome."""
@@ -158,11 +185,15 @@ class Clauses:
     def exists(self, node: Exists, lacking: bool = False) -> str:
         field = self.field(node.field)
         text = self.pick(en.LACKS if lacking else en.EXISTS)
+        return self.with_article(text, field).format(F=field)
+
+    def with_article(self, text: str, field: str) -> str:
+        """The article before a field's words as English has it: none before what is not counted."""
         if field.endswith(("s", "data", "information")) or self.rng.random() < 0.15:
-            text = text.replace(" a {F}", " {F}")
-        elif re.match(r"[aeioAEIO]|\x02?[AEIOFHLMNRSX][A-Z]", field):
-            text = text.replace(" a {F}", " an {F}").replace(" a known", " a known")
-        return text.format(F=field)
+            return re.sub(r" an? (?=\{F\})", " ", text)
+        if re.match(r"[aeioAEIO]|\x02?[AEIOFHLMNRSX][A-Z]", field):
+            return text.replace(" a {F}", " an {F}")
+        return text
 
     def condition(self, node: Node) -> str:
         """A condition to stand behind a noun."""

@@ -11,11 +11,12 @@ from querywright.api.definition import API
 from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term, parse_query, simplify
 from querywright.pairs.english import FLAGS
 from querywright.pairs.roles import roles
+from querywright.pairs.sweep import Sweep
 from querywright.pairs.typed_draw import TypedDrawer
 from querywright.pairs.values import Values
 
 # how often people give a parameter, by its usual name or else by its kind
-_CHANCE = {"size": 0.17, "from": 0.04, "sort": 0.07, "facets": 0.07, "dotfield": 0.02, "fetch_all": 0.03}
+_CHANCE = {"size": 0.17, "from": 0.04, "sort": 0.07, "facets": 0.07, "dotfield": 0.02, "fetch_all": 0.05}
 _CHANCE_OF = {"vocabulary": 0.34, "fields": 0.34, "enum": 0.2, "number": 0.06, "date": 0.06, "list": 0.06}
 _NUMBERS = {"integer", "long", "float", "double", "byte", "date"}
 
@@ -23,8 +24,11 @@ _NUMBERS = {"integer", "long", "float", "double", "byte", "date"}
 class Drawer:
     """Draws calls. Its shapes follow what query services are asked: one clause mostly, three at most."""
 
-    def __init__(self, api: API, rng: random.Random, records: list[dict[str, Any]]) -> None:
+    def __init__(self, api: API, rng: random.Random, records: list[dict[str, Any]], sweep: float = 0.25) -> None:
+        """`sweep`: the share of calls that bring what the calls so far had least: a field, a value, a parameter; it
+        falls as the rounds are finished."""
         self.api, self.rng = api, rng
+        self.swept = sweep
         self.values = Values(api, rng, records)
         self.searched = [f for f in api.fields if api.leaves(f)]
         self.search_weights = [self._weight(f) for f in self.searched]
@@ -33,10 +37,13 @@ class Drawer:
         self.numeric = [f for f in self.searched if api.fields[f].type in _NUMBERS]
         self.facts = [n for n, e in api.endpoints.items() if "metadata" in e.path and not e.required]
         self.typed = TypedDrawer(api, rng, records)
+        self.record: dict[str, Any] = {}  # what one call is about: its conditions fit together
         self.query_endpoint = next(n for n, e in api.endpoints.items() if "q" in e.params)
         self.item_endpoint = next(
             (n for n, e in api.endpoints.items() if "{id}" in e.path and "fields" in e.params), None
         )
+        self.by_id = [n for n, e in api.endpoints.items() if "{id}" in e.path and n != self.item_endpoint]
+        self.sweep = Sweep(api, rng, self.searched, [p for n in api.endpoints for p in self.chances(n, False)])
 
     def _listed(self, what: str) -> list[str]:
         """Field names that the lexicon gives for a purpose."""
@@ -63,7 +70,7 @@ class Drawer:
         rng, api = self.rng, self.api
         name = name or self.field()
         field = api.fields[name]
-        value = self.values.draw(name, record)
+        value = self.values.draw(name, self.record if record is None and rng.random() < 0.8 else record)
         if field.type in _NUMBERS and rng.random() < (0.8 if field.type in ("float", "double", "date") else 0.25):
             return self.range(name)
         if api.analysis(name) == "text" and " " in value and rng.random() < 0.35:
@@ -118,10 +125,12 @@ class Drawer:
             name = rng.choices(self.numeric, weights)[0]
         low, high = self.values.bounds(name)
         roll = rng.random()
-        if roll < 0.18:
+        if roll < 0.2:
             return Range(name, low, "*", rng.random() < 0.5)
-        if roll < 0.36:
+        if roll < 0.4:
             return Range(name, "*", high, True, rng.random() < 0.5)
+        if roll < 0.47:  # one end or both left out
+            return Range(name, low, high, *rng.choice([(False, False), (True, False), (False, True)]))
         return Range(name, low, high)
 
     def interval(self) -> Node:
@@ -130,8 +139,13 @@ class Drawer:
         chromosome = rng.choice([*map(str, range(1, 23)), "X", "Y", "MT"])
         start = rng.randint(1, 2 * 10 ** rng.randint(5, 8))
         end = start + rng.choice([rng.randint(500, 10**6), 10 ** rng.randint(3, 6)])
-        if rng.random() < 0.3:
+        roll = rng.random()
+        if roll < 0.3:
             start, end = round(start, -3) + 1000, round(end, -3) + 1000
+        elif roll < 0.45:
+            start, end = round(start, -5) + 10**5, round(end, -5) + 10 ** rng.choice([5, 6]) * rng.randint(2, 9)
+        elif roll < 0.5:
+            start, end = 1, rng.choice([10, 20, 25, 50, 100, 200, 500, 1000, 2000, 5000, 10000]) * 1000
         positions = float(self.values.words.get("draw", {}).get("positions", 0))
         if positions and rng.random() < positions:
             end = start
@@ -156,7 +170,7 @@ class Drawer:
         rng = self.rng
         roll = rng.random()
         if roll < 0.33:
-            return self.term()
+            return self.wildcard_term() if rng.random() < 0.05 else self.term()
         if roll < 0.52:
             return self.free()
         if roll < 0.58:
@@ -171,15 +185,39 @@ class Drawer:
             return simplify(Bool(must=(self.clause(), self.clause())))
         if roll < 0.88:
             return self._either()
-        if roll < 0.94:
+        if roll < 0.925:
             return simplify(Bool(must=(self.clause(),), must_not=(self.clause(),)))
-        if roll < 0.96:
+        if roll < 0.955:
             return simplify(Bool(must=(self.clause(), self.clause(), self.clause())))
-        return simplify(Bool(must=(self._either(), self.clause())))
+        if roll < 0.98:
+            return simplify(Bool(must=(self._either(), self.clause())))
+        return self.nested()
 
-    def _either(self) -> Node:
-        if self.rng.random() < 0.7:
-            name = self.rng.choice([None, self.field()])
+    def wildcard_term(self) -> Node:
+        """A pattern in a field."""
+        name = self.field()
+        value = re.sub(r"\W", "", self.values.draw(name, self.record))
+        return self.wildcard(name, value) if len(value) > 3 and self._is_word(name) else self.term(name)
+
+    def _is_word(self, name: str) -> bool:
+        return self.api.fields[name].type not in (*_NUMBERS, "object", "boolean")
+
+    def nested(self) -> Node:
+        """What is asked for less often: two alternatives, two things left out, only what something lacks."""
+        roll = self.rng.random()
+        if roll < 0.25:
+            return simplify(Bool(must=(self._either(),), must_not=(self.clause(),)))
+        if roll < 0.45:
+            return simplify(Bool(must=(self._either(), self._either())))
+        if roll < 0.7:
+            return simplify(Bool(must=(self.clause(),), must_not=(self.clause(), self.clause())))
+        if roll < 0.8:
+            return simplify(Bool(must=(self.clause(), self.clause()), must_not=(self.clause(),)))
+        return Bool(must_not=(Exists(self.present()),))
+
+    def _either(self, field: str | None = None) -> Node:
+        if field or self.rng.random() < 0.7:
+            name = field or self.rng.choice([None, self.field()])
             n = 2 if self.rng.random() < 0.75 else 3
             options: list[Node] = []
             while len(options) < n:
@@ -199,7 +237,11 @@ class Drawer:
         param = self.api.params[name]
         known = [v for v in param.values or self.api.vocabularies[param.vocabulary] if v != param.default]
         weights = [30 / (i + 1) + 3 for i in range(len(known))]
-        if self.rng.random() < 0.13:
+        numbers = {str(n): v for v, n in self.api.vocabularies.get(param.vocabulary, {}).items()}
+        own = str(self.record.get(param.field, "")) if param.field else ""
+        if own in numbers and self.rng.random() < 0.4:
+            return (numbers[own],)
+        if self.rng.random() < 0.15:
             other = self.values.words.get("other_values", {}).get(name)
             if other:
                 return (str(self.rng.choice(other)),)
@@ -235,7 +277,7 @@ class Drawer:
         rng, known = self.rng, self.api.endpoints[endpoint].params
         chance = self.chances(endpoint, query is None)
         values: dict[str, Any] = {}
-        if rng.random() < 0.22:
+        if rng.random() < 0.24:
             return values
         for name in rng.sample(list(chance), len(chance)):
             if rng.random() >= chance[name] or len(values) >= 3:
@@ -289,6 +331,70 @@ class Drawer:
 
     def call(self) -> Call:
         """One call to any endpoint that people ask for."""
+        self.record = self.values.record()
+        call = (self.swept_call() if self.rng.random() < self.swept / self.sweep.rounds else None) or self.usual()
+        self.sweep.saw(call)
+        return call
+
+    def swept_call(self) -> Call | None:
+        """A call around what has been drawn least; None where it came to nothing."""
+        rng, what, name = self.rng, *self.sweep.next()
+        node: Node | None = None
+        if what in ("search", "either", "not", "exists", "lacks", "range", "pattern"):
+            node = self.swept_query(what, name)
+            values = self.params(self.query_endpoint, node) if rng.random() < 0.5 else {}
+        elif what == "return":
+            asked = (name, *(self.sweep.another("return") for _ in range(rng.choices([0, 1, 2, 3], [2, 3, 3, 2])[0])))
+            if self.item_endpoint and rng.random() < 0.25:
+                item = self.values.item_id(self._listed("ids"))
+                return normalise(Call(self.api, self.item_endpoint, item, None, (("fields", tuple(asked)),)))
+            values = {**(self.params(self.query_endpoint, None) if rng.random() < 0.3 else {}), "fields": tuple(asked)}
+        elif what in ("sort", "facets"):
+            values = {what: (name,)} if what == "facets" else {what: (rng.choice(["", "-"]) + name,)}
+        elif what == "record":
+            return normalise(Call(self.api, name, self.values.item_id(self._listed("ids"))))
+        else:
+            values = self.params(self.query_endpoint, None) if rng.random() < 0.3 else {}
+            values |= {what: self.swept_value(what, name)}
+            if "facet" in what and (found := self.api.params[what].field):
+                values["facets"] = (found,)
+        node = node or self.query()
+        if isinstance(node, Everything) and not values:
+            values = self.something()
+        return normalise(Call(self.api, self.query_endpoint, None, node, tuple(values.items())))
+
+    def swept_value(self, param: str, value: str) -> Any:
+        """A value of a parameter: the one that is to occur, or any."""
+        kind = self.api.params[param].kind
+        if kind == "boolean":
+            return True
+        if kind in ("vocabulary", "enum"):
+            return (value,) if kind == "vocabulary" else value
+        if kind == "integer":
+            return self.rng.choice([3, 5, 10, 20, 25, 50, 100])
+        return self.typed.value(param, roles(self.api, self.query_endpoint))
+
+    def swept_query(self, what: str, name: str) -> Node:
+        """A query with one clause of a kind over a field; a third have another clause beside it."""
+        rng = self.rng
+        clause: Node = Exists(name)
+        if what == "range":
+            clause = self.range(name)
+        elif what == "pattern":
+            value = re.sub(r"\W", "", self.values.draw(name, self.record))
+            clause = self.wildcard(name, value) if len(value) > 3 else self.term(name)
+        elif what == "either":
+            clause = self._either(name)
+        elif what in ("search", "not"):
+            clause = self.term(name)
+        if what in ("not", "lacks"):
+            return simplify(Bool(must=(self.clause(),), must_not=(clause,)))
+        if rng.random() < 0.35:
+            return simplify(Bool(must=(clause, self.term(self.sweep.another("search")))))
+        return clause
+
+    def usual(self) -> Call:
+        """One call as people ask."""
         rng, api = self.rng, self.api
         roll = rng.random()
         if roll < 0.015 and self.facts:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import re
 
+from querywright.pairs.discourse_english import CONTEXT
 from querywright.pairs.english import AFTER, BEFORE
+from querywright.pairs.style import PEOPLE, Style
 
 _KEEP = re.compile("\x02([^\x03]*)\x03")  # marks a literal: noise must not touch it
 
@@ -15,19 +17,22 @@ def keep(text: str) -> str:
     return f"\x02{text}\x03"
 
 
-def dress(text: str, rng: random.Random) -> str:
+def dress(text: str, rng: random.Random, how: Style = PEOPLE) -> str:
     """Capitals, an end mark, and now and then a slip of the pen; literals stay as they are."""
-    parts = re.split("(\x02[^\x03]*\x03)", re.sub(r" {2,}", " ", text).strip())
+    text = re.sub(r" {2,}", " ", text).strip()
+    if text.endswith("?\x03"):  # a pattern that ends a sentence would be read as a question
+        text += rng.choice([" (wildcard)", " as a pattern", ", please", " - thanks", " with one unknown character"])
+    parts = re.split("(\x02[^\x03]*\x03)", text)
     style = rng.random()
-    if style < 0.14:
+    if style < how.lower:
         parts = [p if p[:1] == "\x02" else p.lower() for p in parts]
-    elif style < 0.8:
+    elif style < max(0.8, how.lower):
         parts = [re.sub(r"\bi\b", "I", p) if p[:1] != "\x02" else p for p in parts]
         if parts and parts[0][:1] != "\x02":
             parts[0] = parts[0][:1].upper() + parts[0][1:]
-    if rng.random() < 0.05:
+    if rng.random() < how.bare:
         parts = [re.sub(r"\b(the|a|an) ", "", p) if p[:1] != "\x02" else p for p in parts]
-    if rng.random() < 0.06:
+    if rng.random() < how.typos:
         i = rng.randrange(len(parts))
         if parts[i][:1] != "\x02":
             parts[i] = slip(parts[i], rng)
@@ -39,24 +44,43 @@ def dress(text: str, rng: random.Random) -> str:
     return sentence
 
 
-def sentence(main: str, extras: list[str], rng: random.Random) -> str:
-    """Join the parts, then what people do to sentences: capitals, punctuation, politeness, slips."""
+def sentence(main: str, extras: list[str], rng: random.Random, how: Style = PEOPLE, steps: bool = False) -> str:
+    """Join the parts, then what people do to sentences: capitals, punctuation, politeness, slips.
+
+    Args:
+        main: the main clause.
+        extras: what is asked beside it.
+        rng: decides all of it.
+        how: how likely each of it is.
+        steps: each part is a sentence of its own.
+    """
     ask = main.endswith("?")
     glue = rng.choice([", ", ", ", ", ", " and ", "; ", " - ", " "])
-    if ask and extras:
+    if steps and extras:
+        main = rng.choice([". ", ". ", ". ", "\n", " ; "]).join([main.rstrip("?") + "?" * ask, *map(_own, extras)])
+        main = main.replace("?.", "?")
+    elif ask and extras:
         main = main[:-1] + (", " if rng.random() < 0.5 else "? ") + ", ".join(extras)
     elif extras and rng.random() < 0.16 and len(extras) == 1:
-        main = f"{extras[0]}: {main}" if rng.random() < 0.3 else f"{main}. {extras[0][:1].upper() + extras[0][1:]}"
+        main = f"{extras[0]}: {main}" if rng.random() < 0.3 else f"{main}. {_own(extras[0])}"
     elif extras:
         rest = extras[0] + "".join((", " if glue not in ("; ", " ") else glue) + e for e in extras[1:])
         if len(extras) > 1 and rng.random() < 0.5:
             rest = ", ".join(extras[:-1]) + " and " + extras[-1]
         main += glue + re.sub(r"^and ", "", rest) if glue == " and " else glue + rest
-    if rng.random() < 0.06:
+    if rng.random() < how.polite:
         main = rng.choice(BEFORE) + main
-    if rng.random() < 0.05 and not main.endswith("?"):
+    elif rng.random() < how.context:
+        main = rng.choice(CONTEXT) + main
+    if rng.random() < how.polite * 5 / 6 and not main.endswith("?"):
         main += rng.choice(AFTER)
-    return dress(re.sub(r"(\x02[^\x03]*\x03)|\ba (?=\x02?[aeio])", lambda m: m[1] or "an ", main), rng)
+    return dress(re.sub(r"(\x02[^\x03]*\x03)|\ba (?=\x02?[aeio])", lambda m: m[1] or "an ", main), rng, how)
+
+
+def _own(text: str) -> str:
+    """A part as a sentence of its own."""
+    text = re.sub(r"^(and|but) ", "", text)
+    return text[:1].upper() + text[1:]
 
 
 def slip(text: str, rng: random.Random) -> str:

@@ -17,7 +17,7 @@ FIND_LIST = [" ".join(v.split()) for v in FIND.replace("\n", "").split("|")]
 
 ASK = ["which {N}?", "what are the {N}?", "which {N} are there?", "what {N} are there?", "are there any {N}?",
        "do you have {N}?", "what are {N}?", "which are the {N}?", "where can i find {N}?", "what do we know about {N}?",
-       "any {N}?", "are there {N}?", "who are the {N}?", "which {N} do you know?"]
+       "any {N}?", "are there {N}?", "which {N} do you know?"]
 ASK_ONE = ["which is the {N}?", "what is the {N}?", "is there a {N}?", "what's the {N}?", "do you have a {N}?", "which {N} is it?",
            "is there any {N}?", "what do you have on the {N}?", "can you find the {N}?", "where is the {N}?", "which {N}?"]
 HOW_MANY = ["how many {N} are there?", "how many {N}?", "what is the number of {N}?", "count the {N}"]
@@ -103,8 +103,10 @@ RETURN = ["return {R}", "return only {R}", "show only {R}", "give me {R}", "just
           "i want {R}", "report {R}", "get {R}", "with just {R}", "show me {R}", "fields: {R}", "fields {R}",
           "limited to the fields {R}", "and show {R}", "and give me {R}", "with {R} in the output", "display {R}",
           "keep only {R}", "including {R}", "return the fields {R}", "give {R} only", "restrict the output to {R}"]
-RETURN_ALL = ["return all fields", "with all fields", "return everything", "show every field", "give me all available fields",
-              "include all fields", "full records", "with the complete annotation", "return the full record", "all fields please"]
+RETURN_ALL = ["return all fields", "with all fields", "with every field", "show every field", "give me all available fields",
+              "include all fields", "full records", "with the complete annotation", "return the full record", "all fields please",
+              "fields: all", "with all their annotation", "and don't leave out any field", "the whole record of each", "all columns",
+              "with full annotation", "every available field", "complete records please"]
 OF = ["{R} of {N}", "{R} for {N}", "get {R} of {N}", "get {R} for {N}", "give me {R} of {N}", "show me {R} for {N}",
       "what is {R} of {N}?", "what are {R} of {N}?", "what's {R} for {N}?", "list {R} of {N}", "find {R} of {N}",
       "find {R} for {N}", "i need {R} of {N}", "i want {R} for {N}", "look up {R} for {N}", "retrieve {R} for {N}",
@@ -148,8 +150,14 @@ FLAGS = {
     "dotfield": ["flattened with dot notation", "use dotfield notation", "in dot notation", "flat output with dotted names",
                  "as flattened fields", "dotfield on", "no nested objects, use dotted keys"],
     "fetch_all": ["fetch all results", "fetch all of them", "fetch all hits", "stream all results", "get every hit with fetch_all",
-                  "return all hits, not just the first page", "scroll through all results", "download all of them",
-                  "all results without paging", "fetch everything"],
+                  "return all hits, not just the first page", "scroll through all results", "download all of them", "all of them",
+                  "all results without paging", "fetch everything", "everything, not just the first hits", "every single hit",
+                  "no paging", "without paging", "the complete list", "i need the complete list", "give me the entire result set",
+                  "the full list of results", "all hits at once", "don't stop at the first page", "every last one of them",
+                  "return the whole set", "all matching records, no limit", "no limit on the results", "without any limit",
+                  "don't page, give me everything", "i want them all, not a page of them", "the entire list please", "get them all",
+                  "download the full result set", "export all hits", "dump all results", "all results please", "fetch_all",
+                  "in one go without pages", "stream them all", "every result there is", "give me all of them", "all hits"],
 }
 ITEM = ["get {N} {V}", "{N} {V}", "show {N} {V}", "fetch {N} {V}", "show me {N} {V}", "give me {N} {V}", "retrieve {N} {V}",
         "get the record of {N} {V}", "annotation for {N} {V}", "show the annotation of {N} {V}", "{N} annotation {V}",

@@ -6,16 +6,19 @@ import re
 from typing import Any
 
 from querywright.api.query import Bool, Everything, Node, Term
+from querywright.pairs import discourse_english as dis
 from querywright.pairs import english as en
-from querywright.pairs.clauses import Clauses, Unsayable
+from querywright.pairs.clauses import Unsayable
 from querywright.pairs.dress import keep
+from querywright.pairs.predicates import Predicates
 from querywright.pairs.words import label, noun_plural, noun_singular
 
 Scope = tuple[str, tuple[str, ...]]  # a vocabulary's parameter and its values, such as species and human
 NO_SCOPE: Scope = ("", ())
+_MANY = {"has": "have", "belongs": "belong", "maps": "map"}
 
 
-class Nouns(Clauses):
+class Nouns(Predicates):
     """Says a whole query as a noun phrase: `human genes with symbol CDK2`."""
 
     # --- vocabularies: species, assemblies, ... ---
@@ -55,13 +58,16 @@ class Nouns(Clauses):
         return self.frame(scope[0], how, default).format(S=self.scope(scope), P=label(scope[0]))
 
     # --- the noun phrase ---
-    def noun_phrase(self, query: Node, scope: Scope, one: bool) -> tuple[str, Scope]:
-        """`human genes with symbol CDK2`; gives back the vocabulary that is still to be said."""
+    def head(self, clauses: list[Node], scope: Scope, one: bool) -> tuple[str, bool, Scope]:
+        """The noun with what can stand right at it: `human pseudogenes`; takes what it says out of `clauses`.
+
+        Returns:
+            The words, whether they say a clause, and the vocabulary that is still to be said.
+        """
         rng = self.rng
         noun = str(self.pick(self.words["nouns"]))
-        clauses, without = self.parts(query)
         nouns = self.words.get("nouns_for", {})
-        head = noun_singular(noun) if one else noun_plural(noun)
+        head, special = (noun_singular(noun) if one else noun_plural(noun)), False
         for node in list(clauses):
             if (
                 isinstance(node, Term)
@@ -69,24 +75,68 @@ class Nouns(Clauses):
                 and node.value in nouns[node.field]
                 and rng.random() < 0.6
             ):
-                head = str(self.pick(nouns[node.field][node.value])).format(N=head)
+                head, special = str(self.pick(nouns[node.field][node.value])).format(N=head), True
                 clauses.remove(node)
                 break
-        conditions = [self.condition(n) for n in clauses if not isinstance(n, Everything)]
-        text = head
-        left = scope
         name, values = scope
         if len(values) == 1 and self.forms(name, values[0], "adjective") and rng.random() < 0.45:
-            text, left = f"{self.scope(scope, 'adjective')} {head}", NO_SCOPE
-        elif values and rng.random() < 0.35:
-            text, left = f"{head} {self.scoped(scope)}", NO_SCOPE
+            return f"{self.scope(scope, 'adjective')} {head}", special, NO_SCOPE
+        if values and rng.random() < 0.35:
+            return f"{head} {self.scoped(scope)}", special, NO_SCOPE
+        return head, special, scope
+
+    def noun_phrase(self, query: Node, scope: Scope, one: bool, later: list[str] | None = None) -> tuple[str, Scope]:
+        """`human genes with symbol CDK2`; gives back the vocabulary that is still to be said.
+
+        Args:
+            query: what is asked for.
+            scope: a vocabulary's parameter and values.
+            one: in the singular.
+            later: where it is a list, conditions beyond the first may go there, each as a sentence of its own.
+        """
+        rng = self.rng
+        clauses, without = self.parts(query)
+        head, special, left = self.head(clauses, scope, one)
+        text = head
+        held = [n for n in clauses if not isinstance(n, Everything)]
+        if later is not None:
+            split = len(held) if len(held) < 2 else rng.randint(1, len(held) - 1)
+            later += [self.pick(dis.ONLY_THOSE).format(C=self.condition(n)) for n in held[split:]]
+            held = held[:split]
+            if without and rng.random() < 0.6:
+                later += [self.pick(dis.NOT_THOSE).format(C=self.condition(n)) for n in without]
+                without = []
+        conditions = [self.condition(n) for n in held]
         glue = self.pick(en.GLUE) if len(conditions) > 1 else " "
         text += " " + glue.join(conditions) if conditions else ""
+        plain = [n.value for n in without if isinstance(n, Term) and n.field is None and n.kind == "word"]
+        if len(plain) == len(without) == 2 and rng.random() < 0.6:
+            text += " " + self.pick(dis.NEITHER).format(A=keep(plain[0]), B=keep(plain[1]))
+            without = []
         for node in without:
-            text += self.pick([" ", ", "]) + self.negative(node, alone=not conditions and head == noun)
+            text += self.pick([" ", ", "]) + self.negative(node, alone=not conditions and not special)
         if left[1] and rng.random() < 0.5:
             text, left = f"{text} {self.scoped(left)}", NO_SCOPE
-        return text, left
+        return text if one else re.sub(r"\bthat (has|belongs|maps) ", lambda m: f"that {_MANY[m[1]]} ", text), left
+
+    def which(self, query: Node, scope: Scope, one: bool) -> tuple[str, Scope] | None:
+        """`which human genes have a PDB structure?`: a question with a verb; None where no verb fits."""
+        clauses, without = self.parts(query)
+        head, _, left = self.head(clauses, scope, one)
+        held = [n for n in clauses if not isinstance(n, Everything)] + [Bool(must_not=(n,)) for n in without]
+        frame = self.pick(dis.WHICH_ONE if one else dis.WHICH)
+        said = [self.predicate(n, one or "{P1}" in frame) for n in held]
+        if not said or None in said:
+            return None
+        glue = self.pick([" and ", " and ", " and also ", " and at the same time "]) if len(said) == 2 else " and "
+        text = glue.join(str(s) for s in said)
+        return frame.format(N=head, N1=self.singular(head), P=text, P1=text), left
+
+    def singular(self, phrase: str) -> str:
+        """The phrase with its nouns in the singular."""
+        for many, one in self.words["singulars"].items():
+            phrase = re.sub(rf"\b{re.escape(many)}\b", one, phrase)
+        return phrase
 
     def parts(self, query: Node) -> tuple[list[Node], list[Node]]:
         """The clauses of a query that must hold, and those that must not."""

@@ -60,7 +60,8 @@ class TypedSpeaker(TypedValues):
         while parts.behind and rng.random() < 0.14:
             parts.after.append(parts.behind.pop())
         rng.shuffle(parts.after)
-        return sentence(self.main(call, parts), parts.after, rng)
+        steps = rng.random() < self.style.steps
+        return sentence(self.main(call, parts), parts.after, rng, self.style, steps=steps)
 
     # --- ranges and places ---
     def ranges(self, known: Roles, values: dict[str, Any], parts: Parts) -> list[str]:

@@ -7,13 +7,21 @@ import re
 import string
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from querywright.api.definition import API
 from querywright.api.lexicon import lexicon
+from querywright.artefacts import data_dir
+from querywright.errors import QuerywrightError, did_you_mean
 from querywright.pairs.literals import code, literal
 from querywright.pairs.words import label
+
+# words that name nothing that anybody looks for
+_EMPTY = {
+    "like", "related", "similar", "predicted", "with", "containing", "uncharacterized", "putative", "probable", "and",
+    "possible", "hypothetical", "isoform", "member", "from", "other", "gene", "genes", "associated",
+}  # fmt: skip
 
 
 @dataclass
@@ -34,8 +42,11 @@ class Values:
     def draw(self, name: str, record: dict[str, Any] | None = None) -> str:
         """A value that field `name` could hold, taken from `record` where it has one."""
         given = self.words.get("values", {}).get(name)
-        if given:
+        if given and (self.rng.random() < 0.6 or not self.records or self.api.analysis(name) != "text"):
             return str(self.rng.choice(given))
+        listed = self.words.get("lists", {}).get(name)
+        if listed and self.rng.random() < 0.8:
+            return self.rng.choice(word_list(str(listed)))
         found = _leaf_values(record if record is not None else self.record(), name)
         if found and self.rng.random() < 0.9:
             return self.rng.choice(found)
@@ -54,8 +65,24 @@ class Values:
         return self.vary(self.rng.choice(candidates), shape)
 
     def topic(self) -> str:
-        """Words that a free-text search would hold."""
+        """Words that a free-text search would hold: the lexicon's, or one to three words of a record's text."""
+        if self.records and self.rng.random() < 0.5 and (found := self._words_of(self.record())):
+            return found
         return str(self.rng.choice(self.topics)) if self.topics else literal(self.rng, set())
+
+    def _words_of(self, record: dict[str, Any]) -> str:
+        """Some words in a row of a text field of a record: `heat shock`, `kinase`."""
+        fields = self.words.get("draw", {}).get("texts") or self._texts
+        texts = [t for f in fields for t in _leaf_values(record, f)]
+        words = re.findall(r"[A-Za-z][a-z-]{3,}", self.rng.choice(texts)) if texts else []
+        words = [w for w in words if w.lower() not in _EMPTY]
+        at = self.rng.randrange(len(words)) if words else 0
+        return " ".join(words[at : at + self.rng.choices([1, 2, 3], [0.6, 0.3, 0.1])[0]])
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        """Text fields that loose words are looked for in."""
+        return [f.name for f in self.api.fields.values() if f.analysis == "text" and f.default_search and not f.shape]
 
     def _made_up(self, name: str) -> str:
         """A value for a field without examples, by its type and its name."""
@@ -101,8 +128,9 @@ class Values:
         example = next((e for e in examples if re.fullmatch(r"-?\d+", e)), "100")
         top = max(10, int(example.lstrip("-")) * 2)
         first, last = sorted(rng.randint(1, top) for _ in range(2))
-        if rng.random() < 0.4 and last > 10_000:
-            first, last = (max(1, round(v, -len(str(v)) + 2)) for v in (first, last))
+        if rng.random() < 0.55 and last > 10_000:
+            first, last = (max(1, round(v, -len(str(v)) + rng.choice([1, 2]))) for v in (first, last))
+        last += first == last
         return str(first), str(last)
 
     def item_id(self, fields: list[str]) -> str:
@@ -176,6 +204,22 @@ def _leaf_values(record: dict[str, Any], name: str) -> list[str]:
     return [
         str(v) for v in node if not isinstance(v, dict) and re.fullmatch(r"[\w .:*,()/'\-]{1,60}", str(v), re.ASCII)
     ]
+
+
+@lru_cache(maxsize=16)
+def word_list(name: str) -> list[str]:
+    """A list of names that comes with the project: `genes`, `diseases`, `drugs`.
+
+    Raises:
+        QuerywrightError: there is no such list.
+    """
+    path = data_dir() / "words" / f"{name}.txt"
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob("*.txt"))
+        near = did_you_mean(name, known)
+        raise QuerywrightError(f"no list of words {name!r}{near}", hint=f"there are {', '.join(known)}")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line for line in map(str.strip, lines) if line and line[0] != "#"]
 
 
 def sample_records(api: API, source: str, n: int, seed: int) -> list[dict[str, Any]]:

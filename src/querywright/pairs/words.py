@@ -91,6 +91,42 @@ def field_words(name: str) -> str:
     return " ".join(parts) or name
 
 
+@lru_cache(maxsize=8192)
+def called(api: API, name: str) -> list[str]:
+    """What people call a field: its synonyms and the lexicon's; without any, its path and its description in words."""
+    field = api.fields[name]
+    own = [*field.synonyms, *map(str, lexicon(api).get("synonyms", {}).get(name, ()))]
+    if own:
+        return own
+    parts = [label(part) for part in name.split(".")]
+    found = [field_words(name), " ".join(parts), f"{parts[-1]} of the {parts[-2]}" if len(parts) > 1 else "", parts[-1]]
+    taken = {label(other.rpartition(".")[2]) for other in api.fields if other != name}
+    found = [f for f in found[:3] if f] + [f for f in found[3:] if f not in taken]
+    description = field.description.lower() + "."
+    about = re.match(r"(?:the |an? )?([a-z][a-z ]{3,40}?)(?: of (?:the|an?) \w+)?[.,;]", description)
+    if about and sum(f.description == field.description for f in api.fields.values()) == 1:
+        found.append(about[1])
+    return list(dict.fromkeys(found))
+
+
+def is_position(name: str) -> bool:
+    """Whether a field holds places on a chromosome, which have units of their own."""
+    return bool(re.search(r"(start|end|pos|position|cdsstart|cdsend)$", name.lower()))
+
+
+def in_units(n: int, position: bool) -> list[str]:
+    """A round number as people say it: `two million`, `1.5 Mb`, `20 kb`; none for numbers that are not round."""
+    for size, word, letters in ((10**6, "million", ("Mb", "Mbp", "megabases")), (10**3, "thousand", ("kb", "kbp"))):
+        if size <= n < 1000 * size and n % (size // 100) == 0:
+            digits = format(n / size, ".2f").rstrip("0").rstrip(".")
+            said = [f"{digits} {unit}" for unit in (word, *(letters * position))]
+            said += [f"{digits}{letters[0]}"] * position + [f"{digits}k"] * (size == 10**3)
+            if digits.isdigit() and int(digits) < len(en.NUMBERS):
+                said.append(f"{en.NUMBERS[int(digits)]} {word}")
+            return said
+    return []
+
+
 _GENERIC = {"query", "search", "find", "list", "lookup", "count", "all", "feed", "get", "index", "items", "records"}
 
 
