@@ -20,6 +20,7 @@ COMMANDS = {
     "api": "serve an API over local records",
     "grammar": "compile an API's grammar",
     "pairs": "instruction/query pairs: make, verify, split, export, report",
+    "events": "conversations to examples of who answers next; validate a model of it",
     "finetune": "check a training config's keys, then train",
     "export": "merge, GGUF, Modelfile, model card",
     "eval": "a sweep: responses, scores, report",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from querywright.engines.base import (
     MAX_TOKENS,
@@ -26,6 +26,9 @@ from querywright.engines.choose import pick
 from querywright.engines.mask import Compiler, Mask
 from querywright.errors import need
 from querywright.progress import say
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class TransformersEngine:
@@ -95,6 +98,26 @@ class TransformersEngine:
         rng = np.random.default_rng(seed)
         done = [self._one(prompt, grammar, max_tokens, temperature, rng) for _ in range(n if temperature > 0 else 1)]
         return done * (n if temperature == 0 else 1)
+
+    def next_logits(self, chats: Sequence[Sequence[Message]], batch: int = 16) -> Iterator[np.ndarray]:
+        """For each chat, in order, the logits [vocabulary] of its answer's first token, `batch` chats at once."""
+        import torch
+
+        for start in range(0, len(chats), batch):
+            prompts = [self._prompt(chat) for chat in chats[start : start + batch]]
+            width = max(map(len, prompts))
+            # padding stands on the left, so that the last place is every prompt's last token
+            ids = torch.tensor([[self._end] * (width - len(p)) + p for p in prompts], device=self.device)
+            seen = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self.device)
+            places = (seen.cumsum(1) - 1).clamp(min=0)
+            with torch.inference_mode():
+                out = self._model(input_ids=ids, attention_mask=seen, position_ids=places, logits_to_keep=1)
+            yield from out.logits[:, -1].float().cpu().numpy()
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of plain text, nothing added."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     def describe(self) -> dict[str, Any]:
         """See `base.Engine.describe`."""

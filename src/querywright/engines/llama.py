@@ -11,7 +11,7 @@ import ctypes
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,19 @@ class LlamaEngine:
             text = self._llama.detokenize(tokens).decode("utf-8", errors="replace")
             completions.append(Completion(text, len(prompt), len(tokens), ms, finish, logprob))
         return completions * (n if temperature == 0 else 1)
+
+    def next_logits(self, chats: Sequence[Sequence[Message]], batch: int = 1) -> Iterator[np.ndarray]:
+        """For each chat, in order, the logits [vocabulary] of the answer's first token; one chat at a time."""
+        for chat in chats:
+            prompt = self._prompt(chat)
+            if len(prompt) > self._context:
+                raise EngineError(f"a prompt of {len(prompt)} tokens; the context holds {self._context}")
+            self._see(prompt)
+            yield self._logits().copy()
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of plain text, nothing added."""
+        return self._tokens(text)
 
     def describe(self) -> dict[str, Any]:
         """See `base.Engine.describe`."""

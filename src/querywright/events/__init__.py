@@ -1,0 +1,1 @@
+"""Conversations' events to examples: who answers next."""
