@@ -113,7 +113,7 @@ def query_endpoint(api: API) -> str:
 
 # --- and, or, not ----------------------------------------------------------------------------------------------------
 def conditions(pieces: Sequence[Piece]) -> list[Node]:
-    """The query of a row of conditions and what stands between them; two where `or` may bind more or less than `and`."""
+    """The query of conditions and what stands between them; two where `or` may bind more or less than `and`."""
     kept: list[tuple[str, Node, bool]] = []  # joint before it, condition, whether it must not hold
     joint, negative, commas = "", False, False
     plain = True

@@ -188,7 +188,7 @@ ANSWER = [
     Pattern("{C} [<HITS>] starting (from|at|after) {C}", "next", 0.0),
     Pattern("skip [first] {C} [<HITS>] and (show|return|give me|list|get) [next|first] {C} [<HITS>]", "skip_show", 0.0),
     # in which order
-    Pattern("[<SEP>] <SORTED> (by|on|according to|after) [descending|decreasing] {FL}", "sort", 0.05),
+    Pattern("[<SEP>] <SORTED> (by|on|according to|after) {FL}", "sort", 0.05),
     Pattern("[<SEP>] [<SORTED>] in order of {FL}", "sort", 0.0),
     Pattern("[<SORTED>] in ascending order of {FL}", "sort", 0.0),
     Pattern("<SORTED> (by|on) [ascending|increasing] {FL} [,] [ascending|in ascending order|from low to high|smallest first|lowest first|asc|increasing]", "sort", -0.02),

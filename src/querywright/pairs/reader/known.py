@@ -76,6 +76,12 @@ class Known:
         return trie
 
     @cached_property
+    def last_words(self) -> frozenset[str]:
+        """Words that synonyms of fields end with, such as `identifier`: mostly no values."""
+        said = (s for f in self.api.fields.values() for s in f.synonyms if " " in s)
+        return frozenset(words[-1] for s in said if (words := phrase_words(s)))
+
+    @cached_property
     def scope_param(self) -> str:
         """The parameter of the vocabulary that narrows a search, such as `species`."""
         return next((n for n, p in self.api.params.items() if p.kind == "vocabulary" and p.in_query), "") or next(

@@ -43,7 +43,7 @@ def fits(known: Known, field: str, value: Value) -> float:
     if f.analysis == "number":
         return 0.0 if re.fullmatch(r"-?[\d.,]+(e-?\d+)?", text, re.I) or value.wild else 0.9
     if f.shape and not value.wild:
-        return -0.05 if re.fullmatch(f.shape, text) else 0.1
+        return -0.05 if re.fullmatch(f.shape, text) else 0.3 if known.is_id(text) and not text.isdigit() else 0.1
     if text.lower() in known.values_of.get(field, ()):
         return -0.2
     return 0.0 if value.looks or f.analysis == "text" or value.quoted else 0.05

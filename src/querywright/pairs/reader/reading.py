@@ -25,6 +25,7 @@ _PATHS = 12  # kept at every place
 _EACH = 0.15  # of every piece: few long ones are likelier than many short ones
 _LEFT = 4.0  # of a token that nothing explains
 _FAR = 1.6  # a piece that costs more than the best one over the same words by this is not tried
+_AT_FIRST = 0.6  # `get all hits` at the beginning of a sentence asks for hits, at its end for all of them
 _SURE = 0.45  # a piece costs less on average where a sentence is a request without doubt
 _BEHIND = 3.0  # a path that costs more than the best one to the same place by this is given up
 _NEAR = 0.9  # readings that cost more than the first one by this are no readings
@@ -77,7 +78,7 @@ def own_patterns(index: Known) -> list[Pattern]:
     for name, told in words.get("params", {}).items():
         for value in ("true", "false"):
             for phrase in told.get(value, []) if isinstance(told, dict) else ():
-                out.append(Pattern(phrase_source(str(phrase)), f"flag:{name}={value}", 0.0))
+                out.append(Pattern(phrase_source(str(phrase)), f"flag:{name}={value}", -0.2))
     for name, told in words.get("endpoints", {}).items():
         for phrase in told if isinstance(told, list) else ():
             out.append(Pattern(phrase_source(str(phrase)), f"endpoint:{name}", 0.0))
@@ -171,7 +172,7 @@ def cover(g: Grammar, sentence: str, tokens: Sequence[Any]) -> list[tuple[float,
                 number = numbers[pieces] = len(back)
                 back.append(pieces)
                 quiet.append(all(p[0] in ("mark", "noun") for p in pieces))
-            total = cost + said[1] + _EACH
+            total = cost + said[1] + _EACH + (_AT_FIRST if i < 2 and action == "flag:fetch_all=true" else 0.0)
             if total < options.get((end, number), 1e9):
                 options[end, number] = total
                 least[end] = min(total, least.get(end, 1e9))

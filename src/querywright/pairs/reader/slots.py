@@ -12,10 +12,11 @@ from querywright.pairs.reader.known import Known, look
 from querywright.pairs.reader.patterns import Found
 from querywright.pairs.reader.tokens import Token
 
-_STOP = """a an the of for in on at by with from to and or is are be as that which whose where who what how many not no but
-any all their its it them those these this there have has do does i me my we our you your please can could would than
-then also only just per each every over under if so"""
+_STOP = """a an the of for in on at by with from to and or is are be as that which whose where who what how many not
+no but any all their its it them those these this there have has do does i me my we our you your please can could would
+than then also only just per each every over under if so"""
 STOP = frozenset(_STOP.split())
+_WITHIN = frozenset({"and", "or", "on", "but", "not", "excluding", "except", "gene", "genes", "hits", "of"})
 _LONGEST = 8  # words of an unquoted value
 _NUMBER = re.compile(r"[-−]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-−]?\d+(?:\.\d+)?(?:e-?\d+)?", re.I)
 _INTERVAL = re.compile(r"(?:(\w+)\.)?(chr)?(\w{1,2}):(\d[\d,]*)(?:[-–](\d[\d,]*))?", re.I)
@@ -79,7 +80,12 @@ class Slots:
         """A field, with or without `their`."""
         if self.tokens[at].word in ("their", "its", "any", "some") and at + 1 < len(self.tokens):
             at += 1
-        return [(end, name, cost) for end, name, cost in look(self.known.fields, self.tokens, at)]
+        out: list[Found] = []
+        for end, name, cost in look(self.known.fields, self.tokens, at):
+            text = self.tokens[at].text
+            other = end == at + 1 and str(name).lower() == text.lower() and text != name  # `KEGG` is not named `kegg`
+            out.append((end, name, cost + (0.06 if other else 0.0)))
+        return out
 
     def _bf(self, at: int) -> list[Found]:
         """A field that is true or false."""
@@ -135,12 +141,23 @@ class Slots:
         if token.mark or (token.word in STOP and not self._capital(token)):
             return []
         out: list[Found] = []
-        named = 0.0 if re.search(r"\d", token.text) or not self("F", at) else 0.4
+        named = 0.0
+        if not re.search(r"\d", token.text):
+            named = (
+                1.0
+                if token.stem == "id"
+                else 0.4
+                if self("F", at)
+                else 0.35
+                if token.stem in self.known.last_words
+                else 0.0
+            )
+            named += 0.3 if look(self.known.scopes, self.tokens, at) else 0.0
         for text, more in self._spellings(token):
-            looks = bool(re.search(r"\d|[*?_]|[a-z][A-Z]|[A-Z]{2}|^[A-Z]$", text)) or (
+            looks = bool(re.search(r"\d|[*?_]|[a-z][A-Z]|[A-Z]{2}|^[A-Z]$", text[:-1] if token.asks else text)) or (
                 self._capital(token) and at > 0 and text[:1].isupper()
             )
-            reserved = 0.0 if looks else 0.9 if token.word in self.reserved else 0.25
+            reserved = 0.0 if looks else 1.1 if token.word in self.reserved else 0.25
             out.append((at + 1, Value(text, False, looks), reserved + more + named))
         cost = out[0][2] + 0.3
         for end in range(at + 1, min(at + _LONGEST, len(self.tokens))):
@@ -164,9 +181,12 @@ class Slots:
         """A word with and without the question mark behind it."""
         if not token.asks:
             return [(token.text, 0.0)]
-        last = token is self.tokens[-1]
-        asked = self.question and (last or self.tokens[self.tokens.index(token) + 1].mark is False)
-        return [(token.text, 0.3 if asked else 0.0), (token.text[:-1], 0.0 if asked else 0.3)]
+        at = self.tokens.index(token)
+        asked = self.question and not any(t.word in ("wildcard", "pattern") for t in self.tokens[max(at - 2, 0) : at])
+        within = at + 1 < len(self.tokens) and (self.tokens[at + 1].mark or self.tokens[at + 1].word in _WITHIN)
+        if asked and within:
+            return [(token.text, 0.0), (token.text[:-1], 0.2)]
+        return [(token.text, 0.4 if asked else 0.0), (token.text[:-1], 0.0 if asked else 0.4)]
 
     def _vl(self, at: int) -> list[Found]:
         """Literals joined by `or`, commas and strokes: alternatives."""
@@ -207,8 +227,9 @@ class Slots:
         out: list[Found] = []
         token = self.tokens[at]
         if prefix[0] == "-":
-            base = token.text[: -len(prefix)]
-            return [(at + 1, Value(base), 0.0)] if token.word.endswith(prefix) and base else []
+            spans = ((end, v, cost) for end, v, cost in self("V", at) if isinstance(v, Value))
+            ends = ((end, v.text, cost) for end, v, cost in spans if v.text.lower().endswith(prefix))
+            return [(end, Value(text[: -len(prefix)]), cost) for end, text, cost in ends if len(text) > len(prefix)]
         for end, values, cost in self("VL", at):
             assert isinstance(values, tuple)
             first = values[0].text
