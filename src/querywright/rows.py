@@ -25,6 +25,7 @@ from typing import Any
 from querywright.api.call import Call
 from querywright.api.refusal import refusal as refusal_text
 from querywright.artefacts import content_id, data_dir
+from querywright.errors import QuerywrightError
 
 Row = dict[str, Any]
 Message = dict[str, str]
@@ -93,6 +94,24 @@ def answer(r: Row) -> str:
     if r.get("refusal"):
         return refusal_text(r["refusal"])
     return str(r.get("answer") or r["path"])
+
+
+def turns_of(r: Row, where: str) -> list[Message]:
+    """What was said before a row's sentence, none where it has no `turns`.
+
+    Raises:
+        QuerywrightError: its turns are no chat messages; `where` (a file and a row) begins the message.
+    """
+    turns = r.get("turns") or []
+    whole = isinstance(turns, list) and all(
+        isinstance(t, dict) and t.get("role") in ("user", "assistant") and isinstance(t.get("content"), str)
+        for t in turns
+    )
+    if not whole:
+        raise QuerywrightError(
+            f"{where}: `turns` are no chat messages", hint='[{"role": "user", "content": "..."}, ...]; or assistant'
+        )
+    return [{"role": t["role"], "content": t["content"]} for t in turns]
 
 
 def system(r: Row) -> str:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from querywright.api.definition import API
+from querywright.api.definition import API, load, shipped
+from querywright.api.refusal import REASONS
 from querywright.engines.base import Completion, EngineError, Grammar, MaskError, Message
 from querywright.errors import QuerywrightError
 from querywright.generate import batch
 from querywright.generate.answer import answer, grammar_for
 from querywright.generate.prompts import STRATEGIES, strategy
+from querywright.generate.turns import heard
 
 
 class Parrot:
@@ -125,7 +127,7 @@ def test_a_file_of_sentences(mygene: API, tmp_path: Path) -> None:
     file, out = _rows(tmp_path / "in.jsonl", 3), tmp_path / "deep" / "out.jsonl"
     said = batch.run(_session(mygene, Parrot("/v3/gene/1", "nonsense", "/v3/gene/3")), file, out)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [list(r) for r in rows] == [["instruction", "id", "path", "ok", "ms", "tokens", "reason"]] * 3
+    assert [list(r) for r in rows] == [["instruction", "id", "path", "ok", "ms", "tokens", "reason", "refused"]] * 3
     assert [r["ok"] for r in rows] == [True, False, True]
     assert "3 answers" in said
     assert "2 of them calls" in said
@@ -157,3 +159,101 @@ def test_a_row_without_an_instruction_is_named(mygene: API, tmp_path: Path) -> N
     (tmp_path / "in.jsonl").write_text('{"instruction": "a"}\n{"text": "b"}\n')
     with pytest.raises(QuerywrightError, match="row 2"):
         batch.run(_session(mygene, Parrot("/v3/metadata")), tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+
+
+# --- refusals and turns --------------------------------------------------------------------------------------------
+def test_nil_is_a_refusal_and_no_call(mygene: API) -> None:
+    got = answer(mygene, "what's for dinner?", Parrot("nil topic\n"))
+    assert (got.ok, got.refused, got.path) == (False, "topic", "nil topic")
+    assert "knows nothing about" in str(got.reason)
+    assert answer(mygene, "hi", Parrot("nil")).refused == "topic"
+    for text in ("nil whim", "nil topic topic", "nilpotent", "/v3/query?q=nil"):
+        assert answer(mygene, "hi", Parrot(text), decoding="free").refused is None
+    assert answer(mygene, "hi", Parrot("nil to", finish="length")).refused is None
+
+
+def test_who_may_refuse(mygene: API) -> None:
+    def grammar(strategy: str = "tuned", **options: Any) -> str:
+        engine = Parrot("/v3/metadata")
+        answer(mygene, "CDK2", engine, strategy, **options)
+        return str(engine.asked[0][1].text)  # type: ignore[union-attr]
+
+    assert "REFUSAL" in grammar()
+    assert "REFUSAL" not in grammar(refuse=False)
+    assert "REFUSAL" not in grammar("zero_shot")  # its prompt does not speak of refusals
+    assert "REFUSAL" in grammar("zero_shot", refuse=True)
+    assert 'root ::= call | "nil " ("chat" | "missing" | "topic" | "unsupported")' in grammar(decoding="gbnf")
+    assert "nil" not in grammar(decoding="gbnf", refuse=False)
+    # the API's own language stays calls only
+    assert "REFUSAL" not in grammar_for(mygene, "grammar").text  # type: ignore[union-attr]
+
+
+def test_turns_stand_before_the_sentence_and_offer_their_values(mygene: API) -> None:
+    engine = Parrot("/v3/query?q=symbol:CDK2&species=mouse")
+    turns = [
+        {"role": "user", "content": "genes with symbol CDK2 in the rat"},
+        {"role": "assistant", "content": "/v3/query?q=symbol:CDK2 AND chr7:1000-2000&species=rat"},
+    ]
+    assert answer(mygene, "only in mice", engine, turns=turns).ok
+    messages, grammar = engine.asked[0]
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "user"]
+    assert messages[1:3] == turns
+    assert messages[-1]["content"] == "only in mice"
+    text = str(grammar.text)  # type: ignore[union-attr]
+    assert "CDK2" in text
+    assert "1000" in text
+    for name in ("mouse", "rat"):
+        assert any(name in line for line in text.splitlines() if line.startswith("P_SPECIES"))
+    alone = grammar_for(mygene, "grounded", "only in mice")
+    assert "CDK2" not in alone.text  # type: ignore[union-attr]
+
+
+def test_what_a_conversation_offers(mygene: API) -> None:
+    earthquakes = load("earthquakes")
+    said = [{"role": "user", "content": "first"}, {"role": "assistant", "content": "nil chat"}]
+    assert heard(mygene, "now", said) == "now ; first"
+    assert heard(mygene, "now", []) == "now"
+    call = "/v3/query?q=name:CDK* AND taxid:[9606 TO *]&species=human&size=7&fields=symbol"
+    offered = heard(mygene, "now", [{"role": "assistant", "content": call}]).split(" ; ")
+    assert offered[0] == "now"
+    assert {"CDK", "9606", "human", "7"} <= set(offered)
+    assert "symbol" not in offered
+    typed = "/fdsnws/event/1/query?starttime=2020-01-01&minmagnitude=5.5&orderby=magnitude"
+    offered = heard(earthquakes, "just ten", [{"role": "assistant", "content": typed}]).split(" ; ")
+    assert {"2020-01-01", "5.5", "magnitude"} <= set(offered)
+
+
+def test_a_file_with_turns_and_refusals(mygene: API, tmp_path: Path) -> None:
+    file, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    turns = [{"role": "user", "content": "CDK2"}, {"role": "assistant", "content": "/v3/query?q=CDK2"}]
+    rows = [{"instruction": "in mice", "turns": turns}, {"instruction": "hello"}]
+    file.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    engine = Parrot("/v3/query?q=CDK2&species=mouse", "nil chat")
+    said = batch.run(_session(mygene, engine), file, out)
+    assert "1 of them calls, 1 refusals" in said
+    got = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [r["refused"] for r in got] == [None, "chat"]
+    assert [len(messages) for messages, _ in engine.asked] == [4, 2]
+    file.write_text(json.dumps({"instruction": "in mice", "turns": ["CDK2"]}) + "\n")
+    with pytest.raises(QuerywrightError, match=r"row 1: `turns` are no chat messages"):
+        batch.run(_session(mygene, engine), file, out)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_mask_takes_calls_and_refusals(name: str) -> None:
+    lib = pytest.importorskip("llguidance")
+    from querywright.engines.mask import Compiler, matches
+
+    compiler, api = Compiler(lib.LLTokenizer("byte")), load(name)
+    for sentence in (None, "seven things of 2020"):
+        plain, wide = (grammar_for(api, "grammar", sentence, refuse=refuse) for refuse in (False, True))
+        assert plain is not None
+        assert wide is not None
+        for code in REASONS:
+            assert matches(compiler, wide, list(f"nil {code}".encode()))
+            assert not matches(compiler, plain, list(f"nil {code}".encode()))
+        for text in ("nil", "nil ", "nil chats", "nil whim", ""):
+            assert not matches(compiler, wide, list(text.encode()))
+        call = next(e.path for e in api.endpoints.values() if "{" not in e.path)
+        call += "?q=*" if api.query_language == "lucene" and "query" in call else ""
+        assert matches(compiler, plain, list(call.encode())) == matches(compiler, wide, list(call.encode()))

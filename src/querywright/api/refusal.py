@@ -11,6 +11,8 @@ REASONS = {
 }
 """Reason codes with what a person is told."""
 
+_CODES = sorted(REASONS)
+
 
 def refusal(code: str) -> str:
     """The answer that refuses: `nil` and the reason's code."""
@@ -25,3 +27,12 @@ def refused(text: str) -> str | None:
     if first != NIL or (code and code not in REASONS):
         return None
     return code or "topic"
+
+
+def beside(grammar: str, kind: str = "lark") -> str:
+    """A grammar of calls (`api.grammar`, `api.gbnf`, `generate.ground`) that takes a refusal as well."""
+    if kind == "gbnf":
+        codes = " | ".join(f'"{code}"' for code in _CODES)
+        return grammar.replace("root ::= call\n", f'root ::= call | "{NIL} " ({codes})\n', 1)
+    rule = f"start: call | REFUSAL\nREFUSAL: /{NIL} ({'|'.join(_CODES)})/\n"
+    return grammar.replace("start: call\n", rule, 1)

@@ -36,8 +36,12 @@ def ask(
         bool | None,
         typer.Option("--grounded/--not-grounded", help="Values only from the sentence (tuned: on)."),
     ] = None,
+    refuse: Annotated[
+        bool | None,
+        typer.Option("--refuse/--always-call", help="Whether the model may refuse what no call answers (tuned: yes)."),
+    ] = None,
     examples: Annotated[Path | None, typer.Option("--examples", help="Pairs that icl shows.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="JSON lines with the key instruction.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="JSON lines: instruction, perhaps turns.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where its answers go; interrupted, it goes on.")] = None,
     workspace: Annotated[
         Path | None, typer.Option("--workspace", help="Folder of model, index and pairs; default: work/API.")
@@ -50,7 +54,7 @@ def ask(
 ) -> None:
     """Write the call that a sentence asks for: the path on standard output, everything else on standard error.
 
-    Exit code 0 where it is a call, 1 where the model gave none (the reason is on standard error).
+    Exit code 0 where it is a call, 1 where the model gave none or refused (the reason is on standard error).
     """
     from querywright.api.definition import load
     from querywright.errors import QuerywrightError
@@ -66,7 +70,7 @@ def ask(
     folder = workspace or Path("work") / load(api).name
     work = batch.open_session(
         api, folder, model=model or _tuned(load(api).name, folder), adapter=adapter,
-        strategy=strategy, decoding=decoding, grounded=grounded,
+        strategy=strategy, decoding=decoding, grounded=grounded, refuse=refuse,
         examples=examples, threads=threads, max_tokens=max_tokens, seed=seed,
     )  # fmt: skip
     with work as session:
@@ -78,7 +82,8 @@ def ask(
         print(json.dumps({k: v for k, v in got.as_dict().items() if k != "prompt"}, ensure_ascii=False))
     elif got.ok:
         print(got.path)
-    say(f"{got.tokens} tokens, {got.ms:.0f} ms" + ("" if got.ok else f"; no call: {got.reason}"))
+    why = "" if got.ok else f"; refused: {got.reason}" if got.refused else f"; no call: {got.reason}"
+    say(f"{got.tokens} tokens, {got.ms:.0f} ms{why}")
     if got.ok and hits:
         from querywright.generate.show import explained, found
 
@@ -86,6 +91,6 @@ def ask(
         say(explained(definition, got.path))
         say(found(definition, got.path, folder))
     if not got.ok:
-        if not as_json:
+        if not as_json and not got.refused:
             say(f"the model wrote: {got.text}")
         sys.exit(1)

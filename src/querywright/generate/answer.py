@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -9,10 +10,12 @@ from typing import Any, Literal, get_args
 from querywright.api.call import CallError, parse
 from querywright.api.definition import API
 from querywright.api.grammar import mask_source
+from querywright.api.refusal import REASONS, beside, refused
 from querywright.engines.base import Completion, Engine, Grammar, Message
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.generate.ground import ground
 from querywright.generate.prompts import Strategy, strategy
+from querywright.generate.turns import after, heard
 
 Decoding = Literal["free", "grammar", "grounded", "gbnf"]
 MAX_TOKENS = 200
@@ -26,6 +29,7 @@ class Answer:
         path: the call as it is sent (percent-encoded) where `ok`, else the text as it came.
         ok: whether the text is a whole call to the API.
         reason: why not; None where `ok`.
+        refused: where the model refused, the reason's code (see `api.refusal.REASONS`); then `reason` is in words.
         ms: milliseconds of the engine.
         tokens: tokens of the text.
         text: what the model wrote, unchanged.
@@ -44,6 +48,7 @@ class Answer:
     finish: str = "stop"
     logprob: float | None = None
     prompt: list[Message] = field(default_factory=list, repr=False)
+    refused: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -57,7 +62,9 @@ def answer(
     strategy: str | Strategy = "tuned",
     decoding: Decoding = "grammar",
     *,
+    turns: Sequence[Message] = (),
     grounded: bool | None = None,
+    refuse: bool | None = None,
     max_tokens: int = MAX_TOKENS,
     seed: int = 0,
 ) -> Answer:
@@ -67,13 +74,17 @@ def answer(
         strategy: a name, or what `prompts.strategy` gave (keeps indexes and examples between sentences).
         decoding: `free` text, under the API's `grammar`, `grounded` (besides, values only from the sentence: see
             `ground`), or under the grammar's `gbnf` form (llama.cpp only).
+        turns: what was said before, as chat messages: sentences of the user, calls of the assistant.
         grounded: whether `grammar` is grounded. By default where the strategy is "tuned".
+        refuse: whether a grammar lets the model write `nil` and a reason instead of a call. By default where the
+            strategy is "tuned": no other prompt tells the model of it.
 
     Raises:
         MaskError: the grammar could not be enforced.
         EngineError: the engine failed.
     """
-    return sample(api, instruction, engine, strategy, decoding, grounded=grounded, max_tokens=max_tokens, seed=seed)[0]
+    options = {"turns": turns, "grounded": grounded, "refuse": refuse, "max_tokens": max_tokens, "seed": seed}
+    return sample(api, instruction, engine, strategy, decoding, **options)[0]  # type: ignore[arg-type]
 
 
 def sample(
@@ -83,7 +94,9 @@ def sample(
     strategy: str | Strategy = "tuned",
     decoding: Decoding = "grammar",
     *,
+    turns: Sequence[Message] = (),
     grounded: bool | None = None,
+    refuse: bool | None = None,
     max_tokens: int = MAX_TOKENS,
     seed: int = 0,
     temperature: float = 0.0,
@@ -94,16 +107,22 @@ def sample(
         decoding, grounded = "grammar", True
     if grounded is None:
         grounded = strategy == "tuned" and decoding == "grammar"
-    messages = _named(strategy, api)(instruction) if isinstance(strategy, str) else strategy(instruction)
-    grammar = grammar_for(api, decoding, instruction if grounded else None)
+    if refuse is None:
+        refuse = strategy == "tuned"
+    build = _named(strategy, api) if isinstance(strategy, str) else strategy
+    messages = after(turns, build(instruction))
+    grammar = grammar_for(api, decoding, heard(api, instruction, turns) if grounded else None, refuse=refuse)
     done = engine.generate(
         messages, grammar=grammar, max_tokens=max_tokens, temperature=temperature, seed=seed, n=n
     )  # fmt: skip
     return [_judge(api, one, messages) for one in done]
 
 
-def grammar_for(api: API, decoding: str, instruction: str | None = None) -> Grammar | None:
+def grammar_for(api: API, decoding: str, instruction: str | None = None, *, refuse: bool = False) -> Grammar | None:
     """The grammar that a way of decoding enforces; grounded in `instruction` where that is given.
+
+    Args:
+        refuse: whether it takes a refusal (`nil CODE`) besides calls.
 
     Raises:
         QuerywrightError: an unknown way of decoding.
@@ -113,9 +132,11 @@ def grammar_for(api: API, decoding: str, instruction: str | None = None) -> Gram
     if decoding == "gbnf":
         from querywright.api.gbnf import build_gbnf
 
-        return Grammar(build_gbnf(api), "gbnf")
+        text = build_gbnf(api)
+        return Grammar(beside(text, "gbnf") if refuse else text, "gbnf")
     if decoding in ("grammar", "grounded"):
-        return Grammar(mask_source(api) if instruction is None else ground(api, instruction))
+        text = mask_source(api) if instruction is None else ground(api, instruction)
+        return Grammar(beside(text) if refuse else text)
     known = [*get_args(Decoding)]
     near = did_you_mean(decoding, known)
     raise QuerywrightError(f"no decoding {decoding!r}{near}", hint=f"one of {', '.join(known)}")
@@ -128,9 +149,11 @@ def _named(name: str, api: API) -> Strategy:
 
 def _judge(api: API, done: Completion, messages: list[Message]) -> Answer:
     text = done.text.strip()
-    path, ok, reason = text, False, None
+    path, ok, reason, code = text, False, None, None
     if done.finish == "length":
         reason = f"the model ran out of tokens after {done.tokens_out}"
+    elif (code := refused(text)) is not None:
+        reason = REASONS[code]
     else:
         try:
             path, ok = parse(api, text).path, True
@@ -139,5 +162,5 @@ def _judge(api: API, done: Completion, messages: list[Message]) -> Answer:
         except RecursionError:
             reason = "the query is too deeply nested"
     return Answer(
-        path, ok, reason, done.ms, done.tokens_out, done.text, done.tokens_in, done.finish, done.logprob, messages
+        path, ok, reason, done.ms, done.tokens_out, done.text, done.tokens_in, done.finish, done.logprob, messages, code
     )

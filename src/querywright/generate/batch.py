@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +12,13 @@ from typing import Any
 
 from querywright.api.definition import API, load
 from querywright.artefacts import content_id, read_jsonl, replacing
-from querywright.engines.base import Engine, EngineError, MaskError
+from querywright.engines.base import Engine, EngineError, MaskError, Message
 from querywright.engines.open import open_engine
 from querywright.errors import QuerywrightError
 from querywright.generate import prompts
 from querywright.generate.answer import Answer, Decoding, answer, grammar_for
 from querywright.progress import say, track
+from querywright.rows import turns_of
 
 _MOST_FAILURES = 3  # in a row, before a run gives up
 
@@ -33,16 +34,16 @@ class Session:
     settings: dict[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
 
-    def answer(self, instruction: str) -> Answer:
-        """Write the call that one sentence asks for. See `answer.answer`."""
-        return answer(self.api, instruction, self.engine, self.strategy, self.decoding, **self.settings)
+    def answer(self, instruction: str, turns: Sequence[Message] = ()) -> Answer:
+        """Write the call that one sentence asks for, after some turns. See `answer.answer`."""
+        return answer(self.api, instruction, self.engine, self.strategy, self.decoding, turns=turns, **self.settings)
 
 
 @contextmanager
 def open_session(
     api_name: str, workspace: Path, *, model: str, adapter: Path | None = None, strategy: str = "tuned",
-    decoding: str = "grammar", grounded: bool | None = None, examples: Path | None = None, threads: int | None = None,
-    max_tokens: int = 200, seed: int = 0,
+    decoding: str = "grammar", grounded: bool | None = None, refuse: bool | None = None,
+    examples: Path | None = None, threads: int | None = None, max_tokens: int = 200, seed: int = 0,
 ) -> Iterator[Session]:  # fmt: skip
     """Open what answering needs, in the order in which mistakes are cheap to find; the engine is closed at the end.
 
@@ -60,9 +61,11 @@ def open_session(
     engine = open_engine(model, adapter=adapter, threads=threads, isolated=True)
     if grounded is None:
         grounded = decoding == "grounded" or (strategy == "tuned" and decoding == "grammar")
-    about = {"api": api.name, "strategy": strategy, "decoding": decoding, "grounded": grounded, "seed": seed,
-             "max_tokens": max_tokens, **engine.describe()}  # fmt: skip
-    settings = {"grounded": grounded, "max_tokens": max_tokens, "seed": seed}
+    if refuse is None:
+        refuse = strategy == "tuned"
+    about = {"api": api.name, "strategy": strategy, "decoding": decoding, "grounded": grounded, "refuse": refuse,
+             "seed": seed, "max_tokens": max_tokens, **engine.describe()}  # fmt: skip
+    settings = {"grounded": grounded, "refuse": refuse, "max_tokens": max_tokens, "seed": seed}
     try:
         yield Session(api, engine, build, decoding, settings, about)  # type: ignore[arg-type]
     finally:
@@ -70,7 +73,9 @@ def open_session(
 
 
 def run(session: Session, file: Path, out: Path) -> str:
-    """Answer the rows of `file` into `out`: each row's own keys, and path, ok, ms, tokens, reason.
+    """Answer the rows of `file` into `out`: each row's own keys, and path, ok, ms, tokens, reason, refused.
+
+    A row's `turns`, where it has some, were said before its sentence (chat messages of user and assistant).
 
     Answers are kept in `OUT.part` as they come. Stopped and started again with the same settings, only what is missing
     is asked for; `out` itself appears when all is done.
@@ -79,14 +84,15 @@ def run(session: Session, file: Path, out: Path) -> str:
         A sentence on how it went.
 
     Raises:
-        QuerywrightError: a row without an instruction; nothing is asked then.
+        QuerywrightError: a row without an instruction, or with turns that are none; nothing is asked then.
     """
     rows = read_jsonl(file)
+    turns = [turns_of(row, f"{file}: row {number}") for number, row in enumerate(rows, 1)]
     for number, row in enumerate(rows, 1):
         if not isinstance(row.get("instruction"), str):
             raise QuerywrightError(f"{file}: row {number} has no text under 'instruction'", hint="add it")
     part = out.with_name(out.name + ".part")
-    header = content_id(json.dumps([session.about, [r["instruction"] for r in rows]], sort_keys=True))
+    header = content_id(json.dumps([session.about, [*map(_asked, rows)]], sort_keys=True))
     done = _kept(part, header)
     if done:
         say(f"{len(done)} of {len(rows)} answers are kept from before")
@@ -97,13 +103,13 @@ def run(session: Session, file: Path, out: Path) -> str:
         failed = 0
         for index in track([i for i in range(len(rows)) if i not in done], "asking"):
             try:
-                done[index] = _plain(session.answer(rows[index]["instruction"]))
+                done[index] = _plain(session.answer(rows[index]["instruction"], turns[index]))
                 failed = 0
             except EngineError as error:  # one sentence's failure is its own; an engine that only fails is not
                 failed += not isinstance(error, MaskError)
                 if failed >= _MOST_FAILURES:
                     raise
-                done[index] = {"path": "", "ok": False, "ms": 0.0, "tokens": 0, "reason": str(error)}
+                done[index] = {"path": "", "ok": False, "ms": 0.0, "tokens": 0, "reason": str(error), "refused": None}
             kept.write(json.dumps({"row": index, **done[index]}, ensure_ascii=False) + "\n")
             kept.flush()
     with replacing(out) as final:
@@ -111,11 +117,17 @@ def run(session: Session, file: Path, out: Path) -> str:
             final.write(json.dumps({**row, **done[index]}, ensure_ascii=False) + "\n")
     os.unlink(part)
     calls = sum(a["ok"] for a in done.values())
-    return f"{len(rows)} answers in {out}, {calls} of them calls"
+    nils = sum(bool(a.get("refused")) for a in done.values())
+    return f"{len(rows)} answers in {out}, {calls} of them calls" + (f", {nils} refusals" if nils else "")
+
+
+def _asked(row: dict[str, Any]) -> Any:
+    return [row["turns"], row["instruction"]] if row.get("turns") else row["instruction"]
 
 
 def _plain(got: Answer) -> dict[str, Any]:
-    return {"path": got.path, "ok": got.ok, "ms": round(got.ms, 1), "tokens": got.tokens, "reason": got.reason}
+    plain = {"path": got.path, "ok": got.ok, "ms": round(got.ms, 1), "tokens": got.tokens, "reason": got.reason}
+    return {**plain, "refused": got.refused}
 
 
 def _kept(part: Path, header: str) -> dict[int, dict[str, Any]]:
