@@ -65,6 +65,99 @@ def verify(source: Path, api: Api, out: Out, rejects: Path | None = None) -> Non
 
 
 @app.command()
+def refine(
+    source: Path,
+    out: Out,
+    api: Annotated[str | None, typer.Option("--api", help="needed where rows hold calls that are read back")] = None,
+    rejects: Annotated[Path | None, typer.Option(help="where rows go that leave, with step and reason")] = None,
+    report: Annotated[Path | None, typer.Option(help="counts and findings: .html, or .json")] = None,
+    steps: Annotated[
+        str, typer.Option(help="of round_trip, fluff, classic, near, signal; they run in the order given")
+    ] = "round_trip,classic,near",
+    hits: Annotated[bool, typer.Option("--hits", help="round_trip: a reading with the same hits will do")] = False,
+    reader: Annotated[str, typer.Option(help="round_trip: a tuned model (path or URL) that reads sentences back")] = "",
+    keep_unread: Annotated[
+        bool, typer.Option("--keep-unread", help="round_trip: what can't be read stays, what is read otherwise leaves")
+    ] = False,
+    judge: Annotated[str, typer.Option(help="signal: the model that judges: a path, or URL#NAME")] = "",
+    labels: Annotated[Path | None, typer.Option(help="signal: 25 to 50 labelled rows, with signal: yes or no")] = None,
+    about: Annotated[str, typer.Option(help="signal: what is asked for, in a sentence; else the API's own")] = "",
+    weak: Annotated[str, typer.Option(help="signal: weak rows become nil, or drop")] = "nil",
+    model: Annotated[str, typer.Option(help="classic: the model whose token limit counts (smollm2, gpt-4o, ...)")] = "",
+    limit: Annotated[int, typer.Option(min=0, help="classic: most tokens of a row; 0: the model's")] = 0,
+    tokenizer: Annotated[str, typer.Option(help="classic: a tokenizer.json, or tiktoken:NAME; else bytes count")] = "",
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="near: cosine from which two sentences of one call are one; 0: none")
+    ] = 0.0,
+    workers: Annotated[int, typer.Option(min=1, help="processes that read back; connections to a judging server")] = 1,
+    seed: int = 17,
+) -> None:
+    """Make pairs true and clean, step by step; what was done is not done again."""
+    from querywright.api.definition import load
+    from querywright.pairs.length import limit_of
+    from querywright.pairs.refine import Options
+    from querywright.pairs.refine import refine as run
+
+    options = Options(
+        load(api) if api else None, hits, reader, keep_unread, judge, labels, about, weak, tokenizer,
+        limit or (limit_of(model) if model else 0), threshold, workers, seed,
+    )  # fmt: skip
+    names = [name.strip() for name in steps.split(",") if name.strip()]
+    run(source, out, steps=names, options=options, rejects=rejects, report=report)
+
+
+@app.command()
+def check(
+    source: Annotated[Path, typer.Argument(help="pairs, or lines with prompt and completion")],
+    fix: Annotated[bool, typer.Option("--fix", help="mend what can be, and leave out what can't")] = False,
+    out: Annotated[Path | None, typer.Option(help="where the mended rows go")] = None,
+    model: Annotated[str, typer.Option(help="the model whose token limit counts")] = "",
+    limit: Annotated[int, typer.Option(min=0, help="most tokens of a row; 0: the model's")] = 0,
+    tokenizer: Annotated[str, typer.Option(help="a tokenizer.json, or tiktoken:NAME; else bytes count")] = "",
+) -> None:
+    """The checks of the classic preparation tool, as JSON; exits 1 where it finds something and does not mend it."""
+    from querywright.errors import QuerywrightError
+    from querywright.pairs.classic import check as run
+    from querywright.pairs.length import counter, limit_of
+
+    if fix and out is None:
+        raise QuerywrightError("--fix needs a file to write to", hint="--out FILE")
+    count = counter(tokenizer) if tokenizer else None
+    most = limit or (limit_of(model) if model else 0)
+    kept, rejected, found = run(read_jsonl(source), count=count, limit=most, fix=fix)
+    left = {"rows": len(kept) + len(rejected), "left_out": len(rejected)}
+    typer.echo(json.dumps({**left, "findings": [f.as_dict() for f in found]}, indent=2, ensure_ascii=False))
+    if fix and out is not None:
+        write_jsonl(out, kept)
+    elif found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def leaks(
+    folder: Annotated[Path, typer.Argument(help="a split: train.jsonl, valid.jsonl, test.jsonl, ...")],
+    out: Annotated[Path | None, typer.Option(help="the report, as JSON with examples")] = None,
+    api: Annotated[str | None, typer.Option("--api", help="masks this API's words in templates as well")] = None,
+    meaning: Annotated[bool, typer.Option(help="compare by embeddings too, some 20 ms a row")] = True,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="cosine from which two sentences are near")] = 0.95,
+    most: Annotated[int, typer.Option(min=1, help="embed at most so many rows of a part")] = 20_000,
+) -> None:
+    """What stands on both sides of a split; exits 1 where a query does."""
+    from querywright.api.definition import load
+    from querywright.artefacts import write_json
+    from querywright.pairs.leaks import leaks as run
+    from querywright.pairs.leaks import lines, read_parts
+
+    definition = load(api) if api else None
+    found = run(read_parts(folder), api=definition, meaning=meaning, threshold=threshold, most=most)
+    if out:
+        write_json(out, found)
+    typer.echo("\n".join(lines(found)))
+    if found["leak"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def split(
     source: Path,
     out: Out,

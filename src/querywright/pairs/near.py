@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from querywright.pairs.mask import mask
 from querywright.progress import track
 from querywright.rows import Row, answer, said
 
@@ -51,6 +52,21 @@ def drop_same(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
             rejected.append({**r, "reason": "duplicate"})
         else:
             seen.add(_said(r))
+            kept.append(r)
+    return kept, rejected
+
+
+def drop_template(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Of rows with one meaning and one template (their words with literals masked) keep the first: the others differ in
+    letter case, punctuation or a literal's spelling alone, and get the reason `near_duplicate`."""
+    kept, rejected = [], []
+    seen: set[tuple[str, str]] = set()
+    for r in rows:
+        k = (meant(r), mask(r)) if r.get("path") else (meant(r), plain(r))
+        if k in seen:
+            rejected.append({**r, "reason": "near_duplicate"})
+        else:
+            seen.add(k)
             kept.append(r)
     return kept, rejected
 
