@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,8 +16,10 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` and show how far we are and how long it will still take."""
+def track(
+    items: Iterable[T], what: str, total: int | None = None, note: Callable[[], str] | None = None
+) -> Iterator[T]:
+    """Yield `items` and show how far we are and how long it will still take; `note` adds what else is to be known."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
     if sys.stderr.isatty():
@@ -33,7 +35,10 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, TextColumn("ETA"), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-            yield from bar.track(items, total=total, description=what)
+            task = bar.add_task(what, total=total)
+            for item in items:
+                yield item
+                bar.update(task, advance=1, description=f"{what} ({note()})" if note else what)
         return
     start = last = time.monotonic()
     for n, item in enumerate(items, 1):
@@ -42,4 +47,4 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
         if now - last >= LOG_EVERY_S:
             last = now
             eta = f", ETA {(now - start) / n * (total - n):.0f} s" if total else ""
-            say(f"{what}: {n}{f'/{total}' if total else ''}, {now - start:.0f} s{eta}")
+            say(f"{what}: {n}{f'/{total}' if total else ''}, {now - start:.0f} s{eta}{f' ({note()})' if note else ''}")

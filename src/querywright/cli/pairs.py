@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -24,7 +24,9 @@ def make(
     calls: Annotated[Path | None, typer.Option(help="kept calls of `logs build` (calls.jsonl)")] = None,
     most: Annotated[int, typer.Option(help="at most so many kept calls, dealt out over their signatures")] = 2000,
     draw: Annotated[int, typer.Option(help="calls drawn from the schema beside the log's")] = 2000,
-    per_call: Annotated[int, typer.Option(help="sentences for each kept call")] = 3,
+    per_call: Annotated[
+        int | None, typer.Option(min=1, help="sentences for each kept call; 3, or 2 with a language model")
+    ] = None,
     records: Annotated[
         str | None, typer.Option(help="where values come from: a JSONL file, or goatools; else the definition's")
     ] = None,
@@ -35,8 +37,22 @@ def make(
         int | None, typer.Option(min=0, help="sentences that no call answers; by default 6 % of the pairs")
     ] = None,
     seed: int = 17,
+    teacher: Annotated[
+        Literal["templates", "llm"], typer.Option(help="llm is a language model, which the options below are for")
+    ] = "templates",
+    model: Annotated[str, typer.Option(help="a GGUF file, a checkpoint, or a server's URL#NAME")] = "",
+    batch: Annotated[int | None, typer.Option(min=1, help="calls of one prompt; 5, or 1 with a local model")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="prompts that a server has at once")] = 4,
+    personas: Annotated[Path | None, typer.Option(help="who asks: JSON lines: name, role, interests, style")] = None,
+    temperature: Annotated[float, typer.Option(min=0.0, max=2.0)] = 0.7,
+    price_in: Annotated[float | None, typer.Option(min=0.0, help="money for a million tokens of prompts")] = None,
+    price_out: Annotated[float | None, typer.Option(min=0.0, help="and of answers")] = None,
+    budget: Annotated[float | None, typer.Option(min=0.0, help="money never exceeded, earlier runs included")] = None,
+    max_tokens_total: Annotated[int | None, typer.Option(min=0, help="the same in tokens, in and out")] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="print what it would cost, as JSON, and stop")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="of a local model")] = None,
 ) -> None:
-    """Write sentences for kept and drawn calls, with templates."""
+    """Write sentences for kept and drawn calls, with templates or a language model."""
     from querywright.api.definition import load
     from querywright.pairs.make import make as run
     from querywright.pairs.values import sample_records
@@ -44,8 +60,18 @@ def make(
     definition = load(api)
     source = records or definition.records
     sample = sample_records(definition, source, 20_000, seed) if source else []
-    options = {"calls": calls, "most": most, "draw": draw, "per_call": per_call, "seed": seed, "style": style}
-    run(definition, out, **options, records=sample, refusals=refusals)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"calls": calls, "most": most, "draw": draw, "seed": seed, "records": sample}
+    if teacher == "llm":
+        from querywright.pairs.llm_make import Options, make_llm
+
+        asking = Options(
+            model, batch, concurrency, price_in, price_out, budget, max_tokens_total, personas, temperature, threads
+        )
+        facts = make_llm(definition, out, asking, **options, per_call=per_call or 2, only_estimate=estimate)
+        if estimate:
+            typer.echo(json.dumps(facts, indent=2))
+        return
+    run(definition, out, **options, per_call=per_call or 3, style=style, refusals=refusals)
 
 
 @app.command()

@@ -45,3 +45,21 @@ def json_object(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def json_parts(text: str, mark: str = "") -> dict[str, Any]:
+    """The JSON object in a text; of one that was cut, the objects in it that are whole, by their keys.
+
+    Args:
+        mark: a regular expression for how such an inner object begins, behind its brace.
+    """
+    whole = json_object(text)
+    if whole is not None:
+        return whole
+    found: dict[str, Any] = {}
+    for match in re.finditer(r'"((?:[^"\\]|\\.){1,200})"\s*:\s*(?=\{' + mark + ")", text):
+        try:
+            found[json.loads(f'"{match[1]}"')], _ = json.JSONDecoder().raw_decode(text[match.end() :])
+        except (ValueError, RecursionError):
+            continue
+    return found

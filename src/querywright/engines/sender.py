@@ -135,6 +135,9 @@ class Sender:
                         stop.set()
                         say(f"{error}: stopping")
                     return None
+                except BaseException:
+                    stop.set()
+                    raise
 
             try:
                 for prompt in prompts:

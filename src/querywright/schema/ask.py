@@ -17,7 +17,7 @@ from typing import Any
 
 from querywright.api.definition import API
 from querywright.engines.base import Grammar, Message
-from querywright.engines.fence import clean, fence, inert, json_object
+from querywright.engines.fence import clean, fence, inert, json_parts
 from querywright.schema.evidence import Evidence, part
 from querywright.schema.words import Item, Words, content
 
@@ -96,24 +96,10 @@ def read(
     Args:
         anchors: for each name, words of which its description has to hold one (see `words.Wording.anchors`).
     """
-    raw = _object(text)
+    raw = json_parts(text, r'\s*"(?:description|synonyms)"')
     found = {i.name: words for i in items if (words := _words(i, raw.get(i.name), anchors.get(i.name))) is not None}
     shared = Counter(w.description for w in found.values())
     return {name: w for name, w in found.items() if shared[w.description] <= 2}
-
-
-def _object(text: str) -> dict[str, Any]:
-    """The JSON object in a text, with or without something around it; of a cut one, the whole parts."""
-    whole = json_object(text)
-    if whole is not None:
-        return whole
-    found: dict[str, Any] = {}
-    for match in re.finditer(r'"((?:[^"\\]|\\.){1,200})"\s*:\s*(?=\{\s*"(?:description|synonyms)")', text):
-        try:
-            found[json.loads(f'"{match[1]}"')], _ = json.JSONDecoder().raw_decode(text[match.end() :])
-        except (ValueError, RecursionError):
-            continue
-    return found
 
 
 def _words(item: Item, value: object, anchors: frozenset[str] | None) -> Words | None:
