@@ -25,8 +25,8 @@ from querywright.api.executors import Executor
 from querywright.api.refusal import refused
 from querywright.errors import QuerywrightError
 from querywright.pairs.reader import confident, reading
-from querywright.pairs.rows import Row
 from querywright.progress import say, track
+from querywright.rows import Row
 
 REASONS = ("differs", "ambiguous", "unread", "answerable", "broken")
 Reader = Callable[[Row], Sequence[Call]]  # the calls that a row's sentence may ask for, the likeliest first
