@@ -87,7 +87,7 @@ def test_make_is_the_same_twice_and_skips_what_is_whole(mygene: API, tmp_path: P
 
 
 def test_no_query_stands_on_two_sides(mygene: API, tmp_path: Path) -> None:
-    make(mygene, tmp_path / "made", calls=None, most=0, draw=400, per_call=1, seed=6, records=RECORDS)
+    make(mygene, tmp_path / "made", calls=None, most=0, draw=400, per_call=1, seed=6, records=RECORDS, refusals=0)
     split(tmp_path / "made" / "pairs.jsonl", tmp_path / "split", valid=0.1, test=0.1, seed=1)
     sides = {part: {r["canonical"] for r in read_jsonl(tmp_path / "split" / f"{part}.jsonl")} for part in PARTS}
     assert sum(len(side) for side in sides.values()) == len(set().union(*sides.values()))

@@ -129,11 +129,11 @@ def test_a_log_decides_what_is_drawn_often(library: API) -> None:
 
 def test_make_is_the_same_twice_and_ends_where_nothing_new_is_left(library: API, tmp_path: Path) -> None:
     for out in ("a", "b"):
-        make(library, tmp_path / out, calls=None, most=0, draw=150, per_call=1, seed=5, records=[])
+        make(library, tmp_path / out, calls=None, most=0, draw=150, per_call=1, seed=5, records=[], refusals=0)
     assert (tmp_path / "a/pairs.jsonl").read_bytes() == (tmp_path / "b/pairs.jsonl").read_bytes()
     assert len(read_jsonl(tmp_path / "a/pairs.jsonl")) == 150
     small = library.model_copy(update={"endpoints": {"languages": library.endpoints["languages"]}})
-    made = make(small, tmp_path / "c", calls=None, most=0, draw=100_000, per_call=1, seed=5, records=[])
+    made = make(small, tmp_path / "c", calls=None, most=0, draw=100_000, per_call=1, seed=5, records=[], refusals=0)
     assert made == 40
 
 

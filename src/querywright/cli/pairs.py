@@ -36,6 +36,9 @@ def make(
     refusals: Annotated[
         int | None, typer.Option(min=0, help="sentences that no call answers; by default 6 % of the pairs")
     ] = None,
+    conversations: Annotated[
+        int, typer.Option(min=0, help="conversations of two to four turns that refine a call, beside the pairs")
+    ] = 0,
     seed: int = 17,
     teacher: Annotated[
         Literal["templates", "llm"], typer.Option(help="llm is a language model, which the options below are for")
@@ -43,7 +46,9 @@ def make(
     model: Annotated[str, typer.Option(help="a GGUF file, a checkpoint, or a server's URL#NAME")] = "",
     batch: Annotated[int | None, typer.Option(min=1, help="calls of one prompt; 5, or 1 with a local model")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="prompts that a server has at once")] = 4,
-    personas: Annotated[Path | None, typer.Option(help="who asks: JSON lines: name, role, interests, style")] = None,
+    personas: Annotated[
+        str | None, typer.Option(help="who asks: JSON lines (name, role, interests, style), a number, or own (shipped)")
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, max=2.0)] = 0.7,
     price_in: Annotated[float | None, typer.Option(min=0.0, help="money for a million tokens of prompts")] = None,
     price_out: Annotated[float | None, typer.Option(min=0.0, help="and of answers")] = None,
@@ -64,14 +69,19 @@ def make(
     if teacher == "llm":
         from querywright.pairs.llm_make import Options, make_llm
 
+        voices = Path(personas) if personas else None
         asking = Options(
-            model, batch, concurrency, price_in, price_out, budget, max_tokens_total, personas, temperature, threads
+            model, batch, concurrency, price_in, price_out, budget, max_tokens_total, voices, temperature, threads
         )
         facts = make_llm(definition, out, asking, **options, per_call=per_call or 2, only_estimate=estimate)
         if estimate:
             typer.echo(json.dumps(facts, indent=2))
         return
-    run(definition, out, **options, per_call=per_call or 3, style=style, refusals=refusals)
+    from querywright.pairs.personas import given
+
+    cast = given(definition, personas, seed) if personas else []
+    made = {"refusals": refusals, "personas": cast, "conversations": conversations}
+    run(definition, out, **options, per_call=per_call or 3, style=style, **made)
 
 
 @app.command()

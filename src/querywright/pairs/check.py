@@ -9,14 +9,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from querywright.api.call import Call, CallError, parse
-from querywright.api.definition import API, Param
+from querywright.api.definition import API
 from querywright.api.lexicon import lexicon
-from querywright.api.query import Exists, Interval, Range, Term, walk
+from querywright.api.query import Interval, Range, Term, walk
 from querywright.api.refusal import REASONS
 from querywright.api.spoken import dates, numbers, signed
 from querywright.api.values import printed
+from querywright.pairs.coverage import coverage, written
 from querywright.pairs.roles import roles
-from querywright.pairs.say import as_tuple
 from querywright.pairs.typed_values import forms
 from querywright.rows import Row
 
@@ -111,47 +111,34 @@ def _said(api: API, name: str, kind: str, value: str, text: str, numbers: set[st
 
 
 def report(api: API, rows: Sequence[Row]) -> dict[str, Any]:
-    """What the pairs cover: calls, signatures, fields (searched, returned), parameters, values of enums, sources."""
-    searched: Counter[str] = Counter()
-    returned: Counter[str] = Counter()
-    params: Counter[str] = Counter()
-    values: set[tuple[str, str]] = set()
-    for r in (r for r in rows if r.get("path")):
-        call = parse(api, r["path"])
-        params.update(name for name, _ in call.params)
-        values |= {(n, one) for n, v in call.params for one in as_tuple(v)}
-        if "fields" in api.params and api.params["fields"].kind == "fields":
-            returned.update(call.get("fields", ()))
-        if call.query is not None:
-            searched.update(n.field for n in walk(call.query) if isinstance(n, Term | Range | Exists) and n.field)
-            searched.update(["(interval)"] * sum(isinstance(n, Interval) for n in walk(call.query)))
-    written = _written(api)
-    enums = {(n, v) for n, p in written.items() for v in p.values if v != p.default}
+    """How many pairs, calls, signatures and sources there are, and what they cover (`coverage`)."""
+    found = coverage(api, rows)
+    none: dict[str, Any] = {"covered": 0, "all": 0, "never": {}, "counts": {}}
+    searched, returned, params, values = (
+        found.get(part, none) for part in ("searched", "returned", "parameters", "values")
+    )
     fields = {
         "fields_all": len(api.fields),
-        "fields_searched": len(set(searched) & set(api.fields)),
-        "fields_returned": len(set(returned) & set(api.fields)),
-        "never_searched": sorted(f for f in api.fields if api.leaves(f) and f not in searched),
-        "never_returned": sorted(set(api.fields) - set(returned)),
+        "fields_searched": searched["covered"],
+        "fields_returned": returned["covered"],
+        "never_searched": sorted(searched["never"]),
+        "never_returned": sorted(returned["never"]),
     }
+    enums = {f"{n}={v}" for n, p in written(api).items() for v in p.values}
+    never = enums & set(values["never"])
     return {
         "pairs": len(rows),
         "calls": len({r["canonical"] for r in rows}),
         "signatures": len({r["signature"] for r in rows}),
         "sources": dict(Counter(r["source"] for r in rows)),
         **(fields if api.query_language == "lucene" else {}),
-        "parameters": dict(params.most_common()),
-        "parameters_all": len(written),
-        "parameters_used": len(set(params) & set(written)),
-        "parameters_never": sorted(set(written) - set(params)),
-        "enum_values_all": len(enums),
-        "enum_values_used": len(enums & values),
-        "enum_values_never": sorted(f"{n}={v}" for n, v in enums - values),
+        "parameters": params["counts"],
+        "parameters_all": params["all"],
+        "parameters_used": params["covered"],
+        "parameters_never": sorted(params["never"]),
+        "enum_values_all": len(enums & {*values["counts"], *values["never"]}),
+        "enum_values_used": len((enums - never) & set(values["counts"])),
+        "enum_values_never": sorted(never),
+        "coverage": {part: {k: v for k, v in one.items() if k != "counts"} for part, one in found.items()},
+        "operators": found.get("operators", none)["counts"],
     }
-
-
-def _written(api: API) -> dict[str, Param]:
-    """Parameters that calls are written with."""
-    left_out = {*api.unwritten, *api.ignored_params, "q" if api.query_language == "lucene" else ""}
-    used = {n for e in api.endpoints.values() for n in e.params}
-    return {n: p for n, p in api.params.items() if n in used and n not in left_out}

@@ -20,7 +20,7 @@ def keep(text: str) -> str:
 def dress(text: str, rng: random.Random, how: Style = PEOPLE) -> str:
     """Capitals, an end mark, and now and then a slip of the pen; literals stay as they are."""
     text = re.sub(r" {2,}", " ", text).strip()
-    if text.endswith("?\x03"):  # a pattern that ends a sentence would be read as a question
+    if re.search("\x02[^\x03 ]*[?]\x03$", text):  # a pattern that ends a sentence would be read as a question
         text += rng.choice([" (wildcard)", " as a pattern", ", please", " - thanks", " with one unknown character"])
     parts = re.split("(\x02[^\x03]*\x03)", text)
     style = rng.random()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,11 +18,14 @@ from querywright.pairs.check import report
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
 from querywright.pairs.narrow import NoChoice
+from querywright.pairs.personas import Persona, who
 from querywright.pairs.refusals import draw_refusals
 from querywright.pairs.say import Speaker
+from querywright.pairs.turns import converse
 from querywright.pairs.typed_draw import TypedDrawer
 from querywright.pairs.typed_say import TypedSpeaker
 from querywright.progress import say, track
+from querywright.protected import allowed
 from querywright.rows import Row, row
 
 _DEFINED_BY = ("api.yaml", "fields.csv", "params.csv", "lexicon.yaml")
@@ -39,12 +44,22 @@ class Teacher(Protocol):
 class TemplateTeacher:
     """The teacher without an LLM: see `say.Speaker`, and `typed_say.TypedSpeaker` for APIs without a query."""
 
-    def __init__(self, api: API, rng: random.Random, style: str = "broad") -> None:
+    def __init__(self, api: API, rng: random.Random, style: str = "broad", personas: Sequence[Persona] = ()) -> None:
+        """`personas`: who asks; without any, people in general."""
+        self.name = "narrow" if style == "narrow" else "templates"
+        self.personas, self.rng, self.voice = personas, rng, ""
         rng = NoChoice() if style == "narrow" else rng
         self.speaker = TypedSpeaker(api, rng) if api.query_language == "none" else Speaker(api, rng)
 
+    def turn_to(self, call: Call) -> None:
+        """Chooses who asks for a call."""
+        if self.personas:
+            persona = who(self.personas, call, self.rng)
+            self.speaker.style, self.voice = persona.style, persona.name
+
     def instructions(self, call: Call, n: int) -> list[str]:
-        """Up to `n` different sentences."""
+        """Up to `n` different sentences, all by one persona where there are some (`voice`)."""
+        self.turn_to(call)
         found: dict[str, None] = {}
         for _ in range(3 * n):
             try:
@@ -81,7 +96,7 @@ def pairs(
         for sentence in teacher.instructions(call, per_call):
             if sentence.lower() not in seen:
                 seen.add(sentence.lower())
-                yield row(call, sentence, "log", weight)
+                yield row(call, sentence, "log", weight, **_by(teacher))
     made = idle = 0
     said: Counter[str] = Counter()
     for call in drawn:
@@ -95,7 +110,27 @@ def pairs(
                 seen.add(sentence.lower())
                 made, idle = made + 1, 0
                 said[call.canonical] += 1
-                yield row(call, sentence, "drawn")
+                yield row(call, sentence, "drawn", **_by(teacher))
+
+
+def _by(teacher: Teacher) -> dict[str, str]:
+    """Who worded a sentence."""
+    return {"teacher": getattr(teacher, "name", ""), "persona": getattr(teacher, "voice", "")}
+
+
+def talks(api: API, teacher: TemplateTeacher, calls: Iterator[Call], rng: random.Random, n: int) -> Iterator[Row]:
+    """Yield `n` conversations whose final calls are drawn (fewer where an API is small)."""
+    seen: set[str] = set()
+    idle = 0
+    while n > 0 and idle < _PATIENCE:
+        call, idle = next(calls), idle + 1
+        teacher.turn_to(call)
+        found = converse(teacher.speaker, call, lambda: next(calls))
+        made = found.row(persona=teacher.voice, teacher=teacher.name) if found else None
+        if made and made["id"] not in seen:
+            seen.add(made["id"])
+            n, idle = n - 1, 0
+            yield made
 
 
 def sound(calls: Iterable[Call]) -> Iterator[Call]:
@@ -121,10 +156,14 @@ def make(
     records: list[dict[str, Any]],
     refusals: int | None = None,
     style: str = "broad",
+    personas: Sequence[Persona] = (),
+    conversations: int = 0,
 ) -> int:
     """Write `pairs.jsonl` into `out`; returns the number of pairs. What a whole manifest covers is not made again.
 
     Args:
+        personas: who asks; the rows name them.
+        conversations: conversations of two to four turns, beside the pairs.
         refusals: sentences that no call answers, beside the pairs; None makes 6 % of the pairs' number.
     """
     config = {
@@ -136,6 +175,8 @@ def make(
         "per_call": per_call,
         "seed": seed,
         "style": style,
+        "personas": [asdict(p) for p in personas],
+        "conversations": conversations,
         "records": len(records),
         "refusals": refusals,
         "definition": definition_id(api),
@@ -147,8 +188,12 @@ def make(
     rng = random.Random(seed)
     kept = kept_calls(api, calls, most, rng) if calls else []
     drawer = TypedDrawer(api, rng, records, kept) if api.query_language == "none" else Drawer(api, rng, records)
-    rows = pairs(api, TemplateTeacher(api, rng, style), kept, sound(iter(drawer.call, None)), draw, per_call)
-    done = list(track(rows, "writing pairs", total=len(kept) * per_call + draw))
+    teacher, drawn = TemplateTeacher(api, rng, style, personas), sound(iter(drawer.call, None))
+    rows = chain(pairs(api, teacher, kept, drawn, draw, per_call), talks(api, teacher, drawn, rng, conversations))
+    written = list(track(rows, "writing pairs", total=len(kept) * per_call + draw + conversations))
+    done = list(allowed(written))
+    if len(done) < len(written):
+        say(f"pairs: {len(written) - len(done)} protected sentences left out")
     done += _refusals(api, done, refusals, rng)
     n = write_jsonl(out / "pairs.jsonl", done)
     facts = report(api, done)
