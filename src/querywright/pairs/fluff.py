@@ -259,7 +259,7 @@ def _tidy(text: str) -> str:
     """Spaces and marks that a deletion left behind are taken away."""
     text = re.sub(r"\s+([,;:.?!])", r"\1", re.sub(r"[ \t]{2,}", " ", text))
     text = re.sub(r"([,;:.?!])(?:\s*[,;:])+", r"\1", text)
-    return re.sub(r"[,;:\s-]+([.?!])\s*$", r"\1", re.sub(r"^[\s,;:.?!]+", "", text)).rstrip(" ,;:-")
+    return re.sub(r"[,;:\s-]+([.?!])\s*$", r"\1", re.sub(r"^(?:[,;:.?!–—-]*\s+)+", "", text)).rstrip(" ,;:-")
 
 
 def _call(r: Row) -> str:

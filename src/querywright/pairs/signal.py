@@ -142,7 +142,7 @@ def judge(rows: Sequence[Row], judges: Sequence[Judge], results: Path | str) -> 
             hint = f"{error.hint}; the same command goes on from here" if error.hint else "run the same command again"
             done = sum(k in known for k in set(keys))
             text = f"{error} ({done} of {len(set(keys))} rows are judged and kept)"
-            raise type(error)(text, hint=hint, retryable=error.retryable) from error
+            raise EngineError(text, hint=hint, retryable=error.retryable) from error
     return [known[k] for k in keys]
 
 
