@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from querywright.api.definition import API, load
 from querywright.errors import QuerywrightError
 from querywright.evaluate.config import Config, check
 from querywright.evaluate.sweep import Answer, Asker, Cell, Source
+from querywright.rows import Message
 
 PAIRS = [
     ("Find the gene CDK2 in humans", "/v3/query?q=symbol:CDK2&species=human"),
@@ -50,7 +51,7 @@ class Recorded:
         self.opened += 1
         yield self.ask
 
-    def ask(self, cell: Cell, instruction: str, seed: int) -> Answer:
+    def ask(self, cell: Cell, instruction: str, seed: int, turns: Sequence[Message] = ()) -> Answer:
         if self.stop_after is not None and len(self.asked) >= self.stop_after:
             raise KeyboardInterrupt
         self.asked.append((cell.name, instruction, seed))

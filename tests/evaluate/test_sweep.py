@@ -134,8 +134,8 @@ def test_examples_that_are_asked_are_refused(api: API, config: Config) -> None:
 
 def test_a_failed_request_is_made_again(api: API, config: Config, recorded: Any) -> None:
     class Failing(recorded):  # type: ignore[misc]
-        def ask(self, cell: Any, instruction: str, seed: int) -> Any:
-            answer = super().ask(cell, instruction, seed)
+        def ask(self, cell: Any, instruction: str, seed: int, turns: Any = ()) -> Any:
+            answer = super().ask(cell, instruction, seed, turns)
             return {**answer, "finish": "error"} if "CDK2" in instruction else answer
 
     failed = run(config, api, Failing())

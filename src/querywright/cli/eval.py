@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from querywright.api.definition import API
     from querywright.evaluate.config import Config
     from querywright.evaluate.sweep import Asker, Source
+    from querywright.rows import Message
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A sweep: responses, scores, report.")
 
@@ -65,6 +66,8 @@ def run(config: Config, *, json_scores: bool = False) -> dict[str, Any]:
         if not console.is_terminal:
             console = Console(width=120)
         console.print(report.table(scores, f"{api.title}: {config.name}", narrow=console.width < 100))
+        if (refusals := report.refusals(scores)) is not None:
+            console.print(refusals)
         console.print(report.problems(scores))
     say(f"written to {config.out}: {', '.join(path.name for path in files)}")
     return scores
@@ -120,12 +123,13 @@ def _opener(config: Config, api: API, path: str) -> Any:
         def prompt(name: str) -> Any:
             return strategy(name, api, examples=config.examples, cache=cache, seed=config.seed)
 
-        def ask(cell: Any, instruction: str, seed: int) -> dict[str, Any]:
+        def ask(cell: Any, instruction: str, seed: int, turns: Sequence[Message] = ()) -> dict[str, Any]:
             grounded = cell.decoding == "grounded"
             try:
                 answers = sample(
                     api, instruction, engine, prompt(cell.strategy), "grammar" if grounded else cell.decoding,
-                    grounded=grounded, max_tokens=cell.max_tokens, seed=seed, n=config.n,
+                    turns=turns, grounded=grounded, refuse=config.refuses(cell.strategy),
+                    max_tokens=cell.max_tokens, seed=seed, n=config.n,
                     temperature=config.temperature if config.n > 1 else 0.0,
                 )  # fmt: skip
             except EngineError as error:  # this sentence has no answer; the next may have one

@@ -49,6 +49,8 @@ class Config(_Strict):
         examples: pairs that the strategies `icl` and `icl_nearest` show; never those that are asked.
         n: answers for each sentence, sampled at `temperature`, of which a vote by meaning takes one; 1 takes the most
             likely answer.
+        refuse: whether grammars let the model refuse (`nil CODE`); by default in the tuned strategy, whose models are
+            taught to.
         records: what the embedded executor searches: a records file, or empty for the definition's own.
         execute: whether calls are run, for the score of equal hits.
         out: folder of everything written, `work/<api>/eval/<name>` unless given.
@@ -67,6 +69,7 @@ class Config(_Strict):
     temperature: float = Field(default=0.7, gt=0, le=2)
     max_tokens: int = Field(default=200, ge=8, le=2048)
     threads: int | None = Field(default=None, ge=1)
+    refuse: bool | None = None
     records: str = ""
     execute: bool = True
     seed: int = 0
@@ -105,6 +108,10 @@ class Config(_Strict):
             data["examples"] = data.get("examples") or f"{work}/pairs/train.jsonl"
             data["out"] = data.get("out") or f"{work}/eval/{data.get('name', 'sweep')}"
         return data
+
+    def refuses(self, strategy: str) -> bool:
+        """Whether the model may refuse under a strategy."""
+        return strategy == "tuned" if self.refuse is None else self.refuse
 
 
 def load(path: Path | str, overrides: Iterable[str] = ()) -> Config:

@@ -11,6 +11,8 @@ from querywright.api.query import Bool, Everything, Exists, Interval, Node, Rang
 
 PROBLEMS = {
     "invalid": "no call, or ran out of tokens",
+    "false_refusal": "refused, though there is a call",
+    "not_refused": "a call, though nothing answers the sentence",
     "endpoint": "another endpoint",
     "id": "another record's id",
     "wrong field": "the value is searched in another field",

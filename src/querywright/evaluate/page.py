@@ -21,6 +21,7 @@ def write(found: dict[str, Any], path: Path, picture: Path) -> None:
         f"<h1>{esc(config['api'])}: {esc(config['name'])}</h1>",
         f"<p class=note>{esc(config['pairs'])}, seed {config['seed']}. Shares in per cent, with 95 % intervals.</p>",
         _scores(found["cells"]),
+        _refusals(found["cells"]),
         svg[svg.index("<svg") :],
         "<h2>Against the best</h2>",
         _paired(found["paired"]),
@@ -46,6 +47,21 @@ def _scores(cells: list[dict[str, Any]]) -> str:
         )
     names = ["model", "strategy", "decoding", "n", "valid", "same", "query", "hits", "Jaccard", "fields F1", "AST"]
     return grid([*names, "p50 ms", "p95 ms", "tokens in", "out"], rows, words=3)
+
+
+def _refusals(cells: list[dict[str, Any]]) -> str:
+    """How well each cell refuses; nothing where there are no refusals."""
+    rows = []
+    for cell in (c for c in cells if "refusals" in c):
+        found = cell["refusals"]
+        shares = [found.get(name) for name in ("recall", "precision", "false_refusals", "reason")]
+        rows.append(
+            [esc(cell[k]) for k in ("model", "strategy", "decoding")]
+            + [str(found["expected"]), str(found["given"])]
+            + [f"{100 * m['mean']:.0f} [{100 * m['low']:.0f}, {100 * m['high']:.0f}]" if m else "–" for m in shares]
+        )
+    names = ["model", "strategy", "decoding", "to refuse", "refused", "recall", "precision", "false refusals", "reason"]
+    return "<h2>Refusals</h2>" + grid(names, rows, words=3) if rows else ""
 
 
 def _number(value: float | None) -> str:

@@ -120,6 +120,33 @@ def caption(scores: dict[str, Any]) -> str:
     return text
 
 
+REFUSALS = {
+    "recall": "refused of those to refuse", "precision": "rightly of those refused",
+    "false_refusals": "refused though answerable", "reason": "with the right reason",
+}  # fmt: skip
+
+
+def refusals(scores: dict[str, Any]) -> Table | None:
+    """How well each cell refuses; None where nothing was to be refused and nothing was."""
+    from rich import box
+    from rich.table import Table
+
+    cells = [cell for cell in scores["cells"] if "refusals" in cell]
+    if not cells:
+        return None
+    grid = Table(
+        title="Refusals (per cent, with 95 % intervals)", title_justify="left", box=box.SIMPLE_HEAD, show_edge=False
+    )
+    grid.add_column("model · strategy · decoding", no_wrap=True)
+    for heading in ("to refuse", "refused", *REFUSALS.values()):
+        grid.add_column(heading, justify="right")
+    for cell in cells:
+        found = cell["refusals"]
+        shares = [share(found.get(name), True) for name in REFUSALS]
+        grid.add_row(cell_name(cell), str(found["expected"]), str(found["given"]), *shares)
+    return grid
+
+
 def problems(scores: dict[str, Any]) -> Table:
     """The kinds of error of the best cell, with one example each."""
     from rich.markup import escape

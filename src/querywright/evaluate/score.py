@@ -10,13 +10,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from querywright.api.call import Call, CallError, fold, parse
 from querywright.api.definition import API
+from querywright.api.refusal import NIL, refused
 from querywright.errors import QuerywrightError
 from querywright.evaluate.diagnose import diagnose
 from querywright.statistics import holm, interval, paired, percentile
 
 METRICS = {
-    "valid": "parses as a call to the API",
-    "same": "means the same as the expected call (equal canonical forms)",
+    "valid": "parses as a call to the API, or is a refusal",
+    "same": "means the same as the expected call (equal canonical forms); or refuses as expected, for whatever reason",
     "ast_match": "path and multiset of parameters equal, as text",
     "query_same": "endpoint, id and query mean the same; parameters aside",
     "fields_f1": "F1 of the returned fields asked for",
@@ -98,13 +99,21 @@ def score_row(
         run: executes a call; None leaves the scores of hits out.
 
     Returns:
-        Every one of METRICS as 0 to 1, or None where it cannot be told: hits where the expected call finds nothing.
+        Every one of METRICS as 0 to 1, or None where it cannot be told: hits where the expected call finds nothing,
+        and all but `valid` and `same` where a refusal is expected. `refusal` and `refused`: the codes of the refusals
+        expected and given, or None.
         `problems`: the kinds of error (see `diagnose`), `confused`: fields taken for others, `reason`.
     """
     text = str(row.get("path") or row.get("response") or "").strip()
+    expected, refusal = refused(row["expected"]), refused(text)
+    cut = row.get("finish") == "length"  # what ran out of tokens is not a call, even if its beginning parses
+    if cut or row.get("finish") == "error":
+        refusal = None
+    codes = {"refusal": expected, "refused": refusal}
+    if expected or refusal:
+        return _score_refusal(api, row, text, run) | codes
     want, _ = read(api, row["expected"])
     given, reason = read(api, text)
-    cut = row.get("finish") == "length"  # what ran out of tokens is not a call, even if its beginning parses
     if cut:
         given, reason = None, "ran out of tokens"
     elif row.get("finish") == "error":
@@ -112,6 +121,7 @@ def score_row(
     scores: dict[str, Any] = {
         "valid": float(given is not None),
         "ast_match": float(not cut and ast_match(row["expected"], text)),
+        **codes,
     }
     if want is None or given is None:
         blank = {"same": 0.0, "query_same": 0.0, "fields_f1": 0.0, **_hits(want, given, run)}
@@ -127,6 +137,24 @@ def score_row(
         "confused": [list(pair) for pair in found.confused],
         "reason": "",
     }
+
+
+def _score_refusal(
+    api: API, row: dict[str, Any], text: str, run: Callable[[Call], tuple[int, frozenset[str]] | None] | None
+) -> dict[str, Any]:
+    """Score a response where a refusal is expected, given, or both."""
+    expected = refused(row["expected"])
+    whole = row.get("finish") not in ("length", "error")
+    given = refused(text) if whole else None
+    if expected:
+        call, reason = read(api, text) if whole and not given else (None, "")
+        right = given is not None
+        problems = [] if right else ["not_refused"] if call else ["invalid"]
+        scores = dict.fromkeys(METRICS) | {"valid": float(right or call is not None), "same": float(right)}
+        return {**scores, "problems": problems, "confused": [], "reason": reason}
+    want, _ = read(api, row["expected"])
+    scores = dict.fromkeys(METRICS, 0.0) | {"valid": 1.0, **_hits(want, None, run)}
+    return {**scores, "problems": ["false_refusal"], "confused": [], "reason": f"refused: {given}"}
 
 
 def _hits(
@@ -187,7 +215,36 @@ def summary(name: tuple[str, str, str], rows: list[dict[str, Any]], seed: int = 
         "confused": [[*pair, n] for pair, n in confused.most_common(20)],
         "signatures": by(rows, "signature"),
         "sources": by(rows, "source"),
+        **refusals(rows, seed),
     }
+
+
+def refusals(rows: list[dict[str, Any]], seed: int = 0) -> dict[str, Any]:
+    """How well a cell refuses, under the key `refusals`; nothing where no row expects or gives a refusal.
+
+    Returns:
+        `expected` and `given`: how many; then shares with intervals: `recall` (of the sentences to be refused, those
+        that were), `precision` (of the refusals given, those expected), `false_refusals` (of the sentences that have a
+        call, those refused), `reason` (of the refusals that were right, those with the expected code).
+    """
+    expected = [row for row in rows if row["refusal"]]
+    given = [row for row in rows if row["refused"]]
+    if not expected and not given:
+        return {}
+    right = [row for row in expected if row["refused"]]
+    told = [row for row in right if row["expected"].strip() != NIL]
+    shares = {
+        "recall": [float(bool(row["refused"])) for row in expected],
+        "precision": [float(bool(row["refusal"])) for row in given],
+        "false_refusals": [float(bool(row["refused"])) for row in rows if not row["refusal"]],
+        "reason": [float(row["refusal"] == row["refused"]) for row in told],
+    }
+    found: dict[str, Any] = {"expected": len(expected), "given": len(given)}
+    for name, values in shares.items():
+        if values:
+            low, high = interval(values, seed)
+            found[name] = {"mean": sum(values) / len(values), "low": low, "high": high, "n": len(values)}
+    return {"refusals": found}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

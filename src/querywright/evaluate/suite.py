@@ -1,17 +1,24 @@
-"""The pairs that a sweep asks: our own held-out ones, or anyone's rows of `api`, `instruction` and `path`."""
+"""The pairs that a sweep asks: our own held-out ones, or anyone's rows of `api`, `instruction` and `path`.
+
+A row may have `turns`, said before its sentence, and `refusal` (a reason's code) in place of a path; a path `nil` or
+`nil CODE` says the same.
+"""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from querywright.api.call import CallError, parse
 from querywright.api.definition import API
+from querywright.api.refusal import NIL, REASONS, refusal, refused
 from querywright.artefacts import content_id, read_jsonl
 from querywright.errors import QuerywrightError
 from querywright.progress import say
+from querywright.rows import Message, turns_of
 
 
 @dataclass(frozen=True)
@@ -19,9 +26,10 @@ class Pair:
     """One sentence with the call that it asks for.
 
     Attributes:
-        expected: the call as a path, as the file has it.
-        signature: of the expected call, or empty where it is none.
+        expected: the call as a path, as the file has it; where the answer is a refusal, `nil CODE` or `nil`.
+        signature: of the expected call, or empty where it is none; of a refusal its text.
         weight: how often people send such a call (for traffic-weighted scores).
+        turns: what was said before the sentence, as chat messages.
     """
 
     id: str
@@ -30,11 +38,12 @@ class Pair:
     signature: str
     source: str = ""
     weight: float = 1.0
+    turns: tuple[Message, ...] = ()
 
     @property
     def key(self) -> str:
-        """What a response depends on: the sentence alone. Pairs with the same sentence share one."""
-        return content_id(self.instruction, 16)
+        """What a response depends on: the sentence, and the turns before it. Pairs with the same ones share one."""
+        return content_id(_said(self.turns) + self.instruction, 16)
 
 
 def load(api: API, path: Path | str, seed: int = 0) -> list[Pair]:
@@ -51,14 +60,15 @@ def load(api: API, path: Path | str, seed: int = 0) -> list[Pair]:
         )
     rows = read_jsonl(path)
     mine = [(number, row) for number, row in enumerate(rows, 1) if row.get("api", api.name) == api.name]
-    broken = [number for number, row in mine if not all(isinstance(row.get(k), str) for k in ("instruction", "path"))]
+    broken = [number for number, row in mine if not _whole(row)]
     if broken:
         which = ", ".join(map(str, broken[:5]))
         raise QuerywrightError(f"{path}: {len(broken)} rows lack a key (rows {which})", hint=f"each needs {_KEYS}")
     if not mine:
         names = sorted({str(row.get("api")) for row in rows})
         raise QuerywrightError(f"{path} has no pairs for {api.name}", hint=f"it has {', '.join(names) or 'no rows'}")
-    pairs = list({pair.id: pair for pair in (_pair(api, row) for _, row in mine)}.values())
+    turns = {number: turns_of(row, f"{path}: row {number}") for number, row in mine}
+    pairs = list({pair.id: pair for pair in (_pair(api, row, turns[number]) for number, row in mine)}.values())
     no_call = sum(not p.signature for p in pairs)
     others, repeats = len(rows) - len(mine), len(mine) - len(pairs)
     notes = [f"{n} {what}" for n, what in ((others, "of other APIs passed over"), (repeats, "repeats left out"),
@@ -84,20 +94,33 @@ def check_examples(examples: Path | str, pairs: list[Pair]) -> None:
         )
 
 
-_KEYS = "api, instruction, path"
+_KEYS = "api, instruction, path (or refusal)"
 
 
-def _pair(api: API, row: dict[str, Any]) -> Pair:
-    instruction, path = row["instruction"].strip(), row["path"].strip()
+def _whole(row: dict[str, Any]) -> bool:
+    if not isinstance(row.get("instruction"), str):
+        return False
+    return row["refusal"] in (*REASONS, NIL) if row.get("refusal") else isinstance(row.get("path"), str)
+
+
+def _said(turns: Iterable[Message]) -> str:
+    return "".join(f"{t['role']}: {t['content']}\n" for t in turns)
+
+
+def _pair(api: API, row: dict[str, Any], turns: list[Message]) -> Pair:
+    instruction = row["instruction"].strip()
+    code = row.get("refusal")
+    path = (NIL if code == NIL else refusal(code)) if code else row["path"].strip()
     try:
-        signature = parse(api, path).signature
+        signature = path if refused(path) else parse(api, path).signature
     except CallError:
         signature = ""
     return Pair(
-        id=content_id(f"{instruction}\n{path}"),
+        id=content_id(f"{_said(turns)}{instruction}\n{path}"),
         instruction=instruction,
         expected=path,
         signature=signature,
         source=str(row.get("source", "")),
         weight=float(row.get("weight") or 1.0),
+        turns=tuple(turns),
     )

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from querywright import __version__
 from querywright.artefacts import sha256, write_jsonl
@@ -22,6 +22,7 @@ from querywright.evaluate import safe_pickle
 from querywright.evaluate.config import Config
 from querywright.evaluate.suite import Pair
 from querywright.progress import say, track
+from querywright.rows import Message
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,14 @@ class Cell:
 
 
 # One answer: `response` (the raw text), `path`, `ok`, `reason`, `prompt`, `tokens_in`, `tokens_out`, `ms`, `finish`,
-# `logprob`. Plain values only.
+# `logprob`, `refused`. Plain values only.
 Answer = dict[str, Any]
-Asker = Callable[[Cell, str, int], Answer]  # cell, sentence, seed
+
+
+class Asker(Protocol):
+    """Asks a model one sentence in the way of a cell; `turns` were said before it."""
+
+    def __call__(self, cell: Cell, instruction: str, seed: int, turns: Sequence[Message] = (), /) -> Answer: ...
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ def _ask(
     with _append(path, header) as file:
         for pair in track(pairs, what):
             # the seed hangs on the sentence, not on its place: the order and a restart change nothing
-            answer = ask(cell, pair.instruction, (seed + int(pair.key[:8], 16)) % 2**31)
+            answer = ask(cell, pair.instruction, (seed + int(pair.key[:8], 16)) % 2**31, pair.turns)
             file.write(json.dumps({"key": pair.key, **answer}, ensure_ascii=False) + "\n")
             file.flush()
             yield pair.key, answer
@@ -129,7 +135,8 @@ def _ask(
 
 def _row(cell: Cell, pair: Pair, answer: Answer) -> dict[str, Any]:
     where = {"model": cell.model, "strategy": cell.strategy, "decoding": cell.decoding}
-    return {**asdict(pair), **where, **{k: v for k, v in answer.items() if k != "key"}}
+    asked = {k: v for k, v in asdict(pair).items() if k != "turns" or v}
+    return {**asked, **where, **{k: v for k, v in answer.items() if k != "key"}}
 
 
 def _header(config: Config, cell: Cell, identity: dict[str, Any]) -> dict[str, Any]:
@@ -137,6 +144,7 @@ def _header(config: Config, cell: Cell, identity: dict[str, Any]) -> dict[str, A
         "version": __version__, "api": config.api, "model": cell.model, "strategy": cell.strategy,
         "decoding": cell.decoding, "n": config.n, "max_tokens": cell.max_tokens, "seed": config.seed,
         **({"temperature": config.temperature} if config.n > 1 else {}), **identity,
+        **({"refuse": True} if config.refuses(cell.strategy) and cell.decoding != "free" else {}),
     }  # fmt: skip
     if "icl" not in cell.strategy:
         header.pop("examples", None)
