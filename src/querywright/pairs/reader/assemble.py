@@ -116,11 +116,16 @@ def conditions(pieces: Sequence[Piece]) -> list[Node]:
     """The query of conditions and what stands between them; two where `or` may bind more or less than `and`."""
     kept: list[tuple[str, Node, bool]] = []  # joint before it, condition, whether it must not hold
     joint, negative, commas = "", False, False
-    plain = True
+    plain, both = True, 0
     for kind, content in pieces:
         if kind == "cond":
             kept.append((joint or "next", content, negative))
-            joint, negative = "", False
+            both, negative = (2 if negative and both == 1 else 0), False
+            joint = ""
+        elif kind == "not_both":
+            negative, both = True, 1
+        elif kind == "and" and both == 2:
+            negative, both = True, 0
         elif kind == "or":
             joint = "or"
             commas = commas or bool(content)

@@ -117,6 +117,17 @@ def _gap(known: Known, found: tuple[Any, ...]) -> Said | None:
     return (("cond", _wild(found[0], f"{found[1].text}*{found[2].text}")),), 0.0
 
 
+def _ends(low: bool, high: bool, field_at: int = 0) -> Callable[..., Said | None]:
+    """A range with both ends, each in it or not."""
+
+    def make(known: Known, found: tuple[Any, ...]) -> Said | None:
+        bounds = [f for i, f in enumerate(found) if i != field_at]
+        field = str(found[field_at])
+        return ((("cond", Range(field, bounds[0], bounds[1], low, high)),), 0.0) if known.api.leaves(field) else None
+
+    return make
+
+
 def _range(low: bool, high: bool, inclusive: bool, field_last: bool = False) -> Callable[..., Said | None]:
     def make(known: Known, found: tuple[Any, ...]) -> Said | None:
         field, *bounds = found if not field_last else (found[-1], *found[:-1])
@@ -197,6 +208,10 @@ _MAKERS: dict[str, Callable[[Known, tuple[Any, ...]], Said | None]] = {
     "free_one_more": _free_one_more,
     "between": _range(True, True, True),
     "between_dash": _range(True, True, True),
+    "open_open": _ends(False, False),
+    "closed_open": _ends(True, False),
+    "open_closed": _ends(False, True),
+    "around": _ends(True, True, 1),
     "more": _range(True, False, False),
     "least": _range(True, False, True),
     "less": _range(False, True, False),
@@ -208,6 +223,7 @@ _MAKERS: dict[str, Callable[[Known, tuple[Any, ...]], Said | None]] = {
     "true": _flagged("true"),
     "false": _flagged("false"),
     "interval": _interval,
+    "interval_after": lambda known, found: _interval(known, found[::-1]),
     "chromosome_first": _chromosome((0, 1, 2)),
     "chromosome_last": _chromosome((2, 0, 1)),
     "position_first": _chromosome((0, 1, 1)),

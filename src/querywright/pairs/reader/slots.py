@@ -16,6 +16,15 @@ _STOP = """a an the of for in on at by with from to and or is are be as that whi
 no but any all their its it them those these this there have has do does i me my we our you your please can could would
 than then also only just per each every over under if so"""
 STOP = frozenset(_STOP.split())
+_SURE = """i i'm i'd i've we we're we'd my our you your would could please kindly let's sorry hi hello hey thanks
+collaborator colleague boss wonder interested hoping appreciate grateful morning thesis grant slides student lab
+experiment beginner paper talk project looking trying wanted possible mind alright quick ok okay wants asked course"""
+_TALK = """am are was were be been is have had has to for in at about of with this that which what something need
+needs want like love know find get see look search searching searches obtain request requested provide providing
+retrieve give tell show list listing me us out it if so as and help more thing one question good figure report review
+checking next meeting tomorrow new preparing writing teach bear bother can may ask after use should do does there where
+how able wish interest hope someone some those these now then up pull fetch return display by"""
+TALK_SURE, TALK = frozenset(_SURE.split()), frozenset(_TALK.split())
 _WITHIN = frozenset({"and", "or", "on", "but", "not", "excluding", "except", "gene", "genes", "hits", "of"})
 _LONGEST = 8  # words of an unquoted value
 _NUMBER = re.compile(r"[-−]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-−]?\d+(?:\.\d+)?(?:e-?\d+)?", re.I)
@@ -100,7 +109,7 @@ class Slots:
         while todo:
             end, names, cost = todo.pop()
             out.append((end, names, cost))
-            nxt = self._after_joint(end, ("and", "&", "plus"))
+            nxt = self._after_joint(end, ("and", "&", "plus", "+"))
             for start, more in ((nxt, 0.0), (end, 0.3)) if nxt != end else ((end, 0.3),):
                 if start >= len(self.tokens):
                     continue
@@ -138,7 +147,8 @@ class Slots:
         token = self.tokens[at]
         if token.quoted:
             return [(at + 1, Value(token.text, True, True), 0.0)]
-        if token.mark or (token.word in STOP and not self._capital(token)):
+        capital = self._capital(token) and token.text not in ("AND", "OR", "NOT", "I", "A")
+        if token.mark or (token.word in STOP and not capital):
             return []
         out: list[Found] = []
         named = 0.0
@@ -225,7 +235,6 @@ class Slots:
     def _glued(self, prefix: str, at: int) -> list[Found]:
         """A value written against a word: `chr7`, `GO:0001234`."""
         out: list[Found] = []
-        token = self.tokens[at]
         if prefix[0] == "-":
             spans = ((end, v, cost) for end, v, cost in self("V", at) if isinstance(v, Value))
             ends = ((end, v.text, cost) for end, v, cost in spans if v.text.lower().endswith(prefix))
@@ -318,6 +327,23 @@ class Slots:
         """A genome assembly."""
         name = self.known.assemblies.get(self.tokens[at].word)
         return [(at + 1, name, 0.0)] if name else []
+
+    # --- talk ---
+    def _talk(self, at: int) -> list[Found]:
+        """A run of words that people say around a request, with at least one that is said for nothing else."""
+        sure = False
+        out: list[Found] = []
+        for end in range(at, len(self.tokens)):
+            token = self.tokens[end]
+            if token.quoted or (token.word not in TALK and token.word not in TALK_SURE and not self._aside(end, at)):
+                break
+            sure = sure or token.word in TALK_SURE
+            if sure:
+                out.append((end + 1, None, 0.01 * (end - at)))
+        return out
+
+    def _aside(self, here: int, at: int) -> bool:
+        return here > at and self.tokens[here].text == "," and here + 1 < len(self.tokens)
 
     # --- species, nouns ---
     def _s(self, at: int) -> list[Found]:

@@ -28,9 +28,9 @@ class Token:
         return not self.quoted and not self.text[:1].isalnum() and self.text in MARKS
 
 
-MARKS = frozenset([*",;:.!?()[]-–—/=><&+•", ">=", "<="])
+MARKS = frozenset([*",;:.!?()[]-–—/=><&+•", ">=", "<=", "->", "=>", "<-"])
 _CHUNK = re.compile(r""""[^"]*"|“[^”]*”|(?<![\w])'[^']+'(?![\w])|\S+""")
-_OPENING, _CLOSING = "([{", ",;:.!)]}"
+_OPENING, _CLOSING = "([{+", ",;:.!)]}"
 _INITIAL = re.compile(r"(?<![\w.])([A-Za-z])\.(?=\s[a-z]{3,})")
 ARTICLES = frozenset({"the", "a", "an"})
 
@@ -79,6 +79,9 @@ def _pieces(text: str, at: int) -> list[tuple[str, int]]:
     after: list[tuple[str, int]] = []
     while len(text) > 1 and text[0] in _OPENING and not _balanced(text):
         before.append((text[0], at))
+        text, at = text[1:], at + 1
+    if re.match(r"-[A-Za-z]", text):  # `-pseudogenes` leaves them out
+        before.append(("not", at))
         text, at = text[1:], at + 1
     while len(text) > 1 and text[-1] in _CLOSING and not (text[-1] in ")]}" and _balanced(text)):
         after.insert(0, (text[-1], at + len(text) - 1))
