@@ -15,11 +15,11 @@ _URL = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]{1,10}://|www\.)\S+")
 _HOST = re.compile(r"(?i)\A[\w.-]+\.[a-z]{2,}(?:[/:?#]\S*)?\Z")
 _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 _HANDLE = re.compile(r"(?<![\w@])@[A-Za-z][\w.-]{1,40}")
-_PHONE = re.compile(r"(?<![\w.])\+?\(?\d(?:[\s()/-]{0,2}\d){7,14}(?!\w)")
 _IDS = tuple(
     re.compile(p)
     for p in (
         r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",  # UUID
+        r"(?<![\w.])(?!\d{4}-\d\d-\d\d)\+?\(?\d(?:[\s()/-]{0,2}\d){7,14}(?!\w)",  # telephone numbers, not dates
         r"\b[UWCDGTB](?=[A-Z0-9]*\d)[A-Z0-9]{8,11}\b",  # Slack's own
         r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}\b",  # hashes
         r"\b[A-Z][A-Z0-9]{1,9}-\d{1,7}\b",  # tickets
@@ -50,7 +50,7 @@ def clean(text: str) -> str:
     text = _ENTITY.sub(lambda m: f" {_said(m[1])} ", text)
     # what Slack escaped are signs that people typed; a control token that was escaped is one again now
     text = _CONTROL.sub(" ", html.unescape(text)).replace("<|", " ").replace("|>", " ")
-    for pattern in (_URL, _MAIL, _HANDLE, *_IDS, _PHONE, _EMOJI):
+    for pattern in (_URL, _MAIL, _HANDLE, *_IDS, _EMOJI):
         text = pattern.sub(" ", text)
     text = _QUOTE.sub("", text)
     text = _EMPHASIS.sub(r"\2", text)
