@@ -72,6 +72,41 @@ def train(arm: str, source: Path, out: Path, steps: int) -> Path:
     return workspace / "model" / "model-q8_0.gguf"
 
 
+def held_out_refusals(out: Path) -> Path:
+    """Refusals of another seed that the last arm was not trained on."""
+    folder = out / "made" / "held_out_refusals"
+    path = folder / "unseen.jsonl"
+    if not path.is_file():
+        run(
+            "pairs",
+            "make",
+            "--api",
+            "mygene",
+            "--most",
+            0,
+            "--draw",
+            0,
+            "--refusals",
+            150,
+            "--seed",
+            99,
+            "--out",
+            folder,
+        )
+        known = {json.loads(line)["instruction"].lower() for line in (out / "made/refusals/pairs.jsonl").open()}
+        rows = [
+            line for line in (folder / "pairs.jsonl").open() if json.loads(line)["instruction"].lower() not in known
+        ]
+        path.write_text("".join(rows))
+    return path
+
+
+def refused(cell: dict[str, Any], what: str) -> str:
+    """A share of the refusals' scores, with its interval; none were expected or given: 0."""
+    found = cell.get("refusals", {}).get(what)
+    return f"{100 * found['mean']:.0f} [{100 * found['low']:.0f}, {100 * found['high']:.0f}]" if found else "0"
+
+
 def scores(arm: str, model: Path, pairs: Path, out: Path, what: str, limit: int) -> dict[str, Any]:
     """How the arm's model does on a file of sentences."""
     folder = out / arm / "eval" / what
@@ -103,13 +138,17 @@ def main() -> None:
     for arm in args.arms.split(","):
         model = train(arm, make(arm, args.out, args.calls, args.rows), args.out, args.steps)
         people = scores(arm, model, args.people, args.out, "people", 1000)
-        lines.append(f"| {ARMS[arm]} | {percent(people)} | {percent(people, 'valid')} |")
+        wrongly = refused(people, "false_refusals")
+        lines.append(f"| {ARMS[arm]} | {percent(people)} | {percent(people, 'valid')} | {wrongly} |")
         print(lines[-1], flush=True)
+        if arm == "refusals":
+            unseen = scores(arm, model, held_out_refusals(args.out), args.out, "refusals", 150)
+            print("  held-out refusals refused:", refused(unseen, "recall"), flush=True)
         if own.is_file():
             print(
                 "  held-out broad templates:", percent(scores(arm, model, own, args.out, "templates", 100)), flush=True
             )
-    print("\n| pairs | same, people | valid |\n| --- | --- | --- |", *lines, sep="\n")
+    print("\n| pairs | same, people | valid | false refusals |\n| --- | --- | --- | --- |", *lines, sep="\n")
 
 
 if __name__ == "__main__":
