@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 from querywright.api.refusal import NIL
 from querywright.artefacts import content_id, data_dir, is_done, sha256, write_json, write_jsonl, write_manifest
+from querywright.engines.tokens import Encode, encoder
 from querywright.errors import QuerywrightError
 from querywright.events.clean import words
 from querywright.events.conversations import GAP, conversations
 from querywright.events.examples import Example, Settings, examples
-from querywright.events.labels import MOST, Encode, People, Style, assign, encoder, free_labels, nil_tokens
+from querywright.events.labels import MOST, People, Style, assign, free_labels, nil_tokens
 from querywright.events.message import Log, iso
 from querywright.events.read import read
 from querywright.events.split import PARTS, split
@@ -52,7 +53,7 @@ def build(source: Path, out: Path, tokenizer: str, options: Options) -> dict[str
 
     Args:
         source: JSON lines, or a Slack export's folder.
-        tokenizer: see `labels.encoder`.
+        tokenizer: see `engines.tokens.encoder`.
 
     Raises:
         QuerywrightError: nothing to read, too few conversations, or a tokenizer without labels.

@@ -163,7 +163,7 @@ def _repeated(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """See `near.drop_same`; prompts are compared as sentences are."""
     if not any("prompt" in r for r in rows):
         return drop_same(rows)
-    as_ours = [{"instruction": r["prompt"], "answer": r["completion"].strip(), "row": r} for r in rows]
+    as_ours = [{"instruction": r["prompt"], "path": r["completion"].strip() or "-", "row": r} for r in rows]
     once, repeated = drop_same(as_ours)
     return [r["row"] for r in once], [{**r["row"], "reason": r["reason"]} for r in repeated]
 

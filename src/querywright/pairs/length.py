@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-from querywright.errors import QuerywrightError, did_you_mean, need
+from querywright.engines.tokens import encoder
+from querywright.errors import QuerywrightError, did_you_mean
 from querywright.rows import Row, chat
 
 Counter = Callable[[str], int]
@@ -41,31 +40,9 @@ def limit_of(model: str) -> int:
 
 
 def counter(tokenizer: str) -> Counter:
-    """Count tokens with a `tokenizer.json` (or a folder that holds one), or with tiktoken (`tiktoken:o200k_base`).
-
-    Raises:
-        QuerywrightError: it is not there or can't be read.
-    """
-    if tokenizer.startswith("tiktoken:"):
-        name = tokenizer.removeprefix("tiktoken:")
-        try:
-            encoding: Any = need("tiktoken", extra="llm").get_encoding(name)
-        except Exception as error:  # it fetches its ranks with whatever client it has
-            raise QuerywrightError(
-                f"tiktoken could not load {name}: {error}", hint="it fetches them once; or --tokenizer tokenizer.json"
-            ) from error
-        return lambda text: len(encoding.encode(text, disallowed_special=()))
-    path = Path(tokenizer)
-    path = path / "tokenizer.json" if path.is_dir() else path
-    if not path.is_file():
-        raise QuerywrightError(f"no tokenizer at {path}", hint="a tokenizer.json, or tiktoken:o200k_base")
-    try:
-        read: Any = need("tokenizers", extra="train").Tokenizer.from_file(str(path))
-    except QuerywrightError:
-        raise
-    except Exception as error:  # the library raises bare exceptions
-        raise QuerywrightError(f"{path} is no tokenizer: {error}", hint="the tokenizer.json of a checkpoint") from error
-    return lambda text: len(read.encode(text, add_special_tokens=False).ids)
+    """Count the tokens of a text; `tokenizer` as `engines.tokens.encoder` takes it."""
+    encode = encoder(tokenizer)
+    return lambda text: len(encode(text))
 
 
 def texts(r: Row) -> list[str]:

@@ -28,30 +28,32 @@ def plain(r: Row) -> str:
 
 
 def meant(r: Row) -> str:
-    """What a row's answer means: its canonical form, or the answer itself."""
-    return answer(r) if r.get("refusal") else str(r.get("canonical") or answer(r))
+    """What a row's answer means: a call's canonical form, or the answer itself."""
+    return str(r.get("canonical") or r["path"]) if r.get("path") else answer(r)
 
 
 def drop_same(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Of rows that say the same keep one.
 
     Rejected are `duplicate` (same words, same meaning) and `ambiguous` (same words, another meaning than most rows
-    with these words; all of them where no meaning has most).
+    with these words; all of them where no meaning has most). In conversations the same words may well have two answers.
     """
     votes: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for r in rows:
         votes[_said(r)][meant(r)] += 1
     kept, rejected = [], []
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, str]] = set()
     for r in rows:
         counts = votes[_said(r)].most_common(2)
+        if not (r.get("path") or r.get("refusal")):
+            counts = [(meant(r), 1)]
         tied = len(counts) > 1 and counts[0][1] == counts[1][1]
         if tied or meant(r) != counts[0][0]:
             rejected.append({**r, "reason": "ambiguous"})
-        elif _said(r) in seen:
+        elif (*_said(r), meant(r)) in seen:
             rejected.append({**r, "reason": "duplicate"})
         else:
-            seen.add(_said(r))
+            seen.add((*_said(r), meant(r)))
             kept.append(r)
     return kept, rejected
 
