@@ -257,9 +257,24 @@ def protect(
 
 
 @app.command()
-def report(source: Path, api: Api) -> None:
-    """Print what pairs cover, as JSON."""
+def report(
+    source: Annotated[Path, typer.Argument(help="a file of pairs, or a folder of pairs make or pairs split")],
+    api: Api,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for report.html, report.json and README.md; else JSON is printed")
+    ] = None,
+    rejects: Annotated[list[Path] | None, typer.Option(help="rejected rows, with their reasons; any number")] = None,
+    tokenizer: Annotated[str, typer.Option(help="tokenizer.json to count tokens with")] = "",
+    licence: Annotated[str, typer.Option(help="of the rows, for the dataset card, such as apache-2.0")] = "unknown",
+) -> None:
+    """Report what pairs are and cover: a page, and a dataset card."""
     from querywright.api.definition import load
-    from querywright.pairs.check import report as run
+    from querywright.pairs.overview import overview
+    from querywright.pairs.report import write
 
-    typer.echo(json.dumps(run(load(api), read_jsonl(source)), indent=2))
+    found = overview(source, load(api), rejects=rejects or (), tokenizer=tokenizer)
+    if out:
+        write(found, out, source, licence)
+    else:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from querywright.engines.fence import clean
 from querywright.engines.server import KEY
 from querywright.errors import QuerywrightError, need
 from querywright.progress import say
@@ -111,9 +112,9 @@ class Host:
             raise
 
 
-def clean(text: object, most: int = 400) -> str:
+def line(text: object) -> str:
     """A server's words as one plain line: no control characters that a terminal would obey."""
-    return "".join(c if c.isprintable() else " " for c in str(text))[:most].strip()
+    return clean(str(text))[:400]
 
 
 def _again(error: Any) -> bool:
@@ -136,7 +137,7 @@ def _asked_for(error: Any) -> float:
 def _said(error: Any) -> str:
     body = error.body if isinstance(error.body, dict) else {}
     message = body.get("message") or error.message
-    return f"HTTP {error.status_code}: {clean(message)}"
+    return f"HTTP {error.status_code}: {line(message)}"
 
 
 def _hint(error: Any) -> str:

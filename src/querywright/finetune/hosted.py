@@ -21,7 +21,7 @@ from querywright.artefacts import content_id, write_json
 from querywright.engines.budget import tokens_of
 from querywright.errors import QuerywrightError
 from querywright.finetune.chat_rows import read_rows
-from querywright.finetune.host import OPENAI, Host, HostError, clean
+from querywright.finetune.host import OPENAI, Host, HostError, line
 from querywright.progress import LOG_EVERY_S, say
 
 DONE, STATE = "hosted.json", "hosted_state.json"
@@ -182,7 +182,7 @@ def _uploaded(host: Host, notes: _Notes, upload: Upload) -> str:
         there = host.optional("list of files", lambda: _listed(host.client.files.list(purpose="fine-tune")), [])
         for file in there:
             if getattr(file, "filename", "") == upload.name and _usable(file):
-                say(f"hosted: {upload.path} is there already: {clean(file.id)}")
+                say(f"hosted: {upload.path} is there already: {line(file.id)}")
                 return str(file.id)
         made = host.client.files.create(file=(upload.name, upload.data, "application/jsonl"), purpose="fine-tune")
         if not getattr(made, "id", ""):
@@ -208,9 +208,9 @@ def _job(host: Host, notes: _Notes, order: Order, files: dict[str, str], key: st
     if known:
         job = host.optional(f"look at {known}", lambda: host.client.fine_tuning.jobs.retrieve(known), None)
         if job is not None and job.status not in _BAD:
-            say(f"hosted: going on with {known} ({clean(job.status)})")
+            say(f"hosted: going on with {known} ({line(job.status)})")
             return job
-        say(f"hosted: {known} is {clean(job.status) if job is not None else 'gone'}; beginning anew")
+        say(f"hosted: {known} is {line(job.status) if job is not None else 'gone'}; beginning anew")
         notes.put(job="", status="", events=[])
     settings: dict[str, Any] = {"model": order.base_model, "training_file": files["train"]}
     settings |= {"validation_file": files["valid"]} if "valid" in files else {}
@@ -224,7 +224,7 @@ def _job(host: Host, notes: _Notes, order: Order, files: dict[str, str], key: st
         jobs = host.client.fine_tuning.jobs
         for job in host.optional("list of jobs", lambda: _listed(jobs.list()), []):
             if (getattr(job, "metadata", None) or {}).get("querywright") == key and job.status not in _BAD:
-                say(f"hosted: the server has this job already: {clean(job.id)}")
+                say(f"hosted: the server has this job already: {line(job.id)}")
                 return job
         made = jobs.create(**settings, metadata={"querywright": key})
         if not getattr(made, "id", ""):
@@ -233,7 +233,7 @@ def _job(host: Host, notes: _Notes, order: Order, files: dict[str, str], key: st
 
     made = host.ask("fine-tuning job", create)
     notes.put(job=str(made.id), status=str(made.status), events=[])
-    say(f"hosted: job {clean(made.id)} on {order.base_model}, {clean(made.status)}")
+    say(f"hosted: job {line(made.id)} on {order.base_model}, {line(made.status)}")
     return made
 
 
@@ -242,7 +242,7 @@ def _finished(host: Host, notes: _Notes, job: Any, poll_s: float, wait: Callable
     jobs, last = host.client.fine_tuning.jobs, (0.0, "")
     name = str(job.id)
     while True:
-        line = _events(host, notes, name)
+        progress = _events(host, notes, name)
         if job.status != notes.now["status"]:
             notes.put(status=str(job.status))
         if job.status == "succeeded":
@@ -251,7 +251,7 @@ def _finished(host: Host, notes: _Notes, job: Any, poll_s: float, wait: Callable
             return job
         if job.status in _BAD:
             raise _failure(job)
-        text = f"hosted: {clean(job.status)}{line}{_eta(job)}"
+        text = f"hosted: {line(job.status)}{progress}{_eta(job)}"
         if text != last[1] or time.monotonic() - last[0] >= LOG_EVERY_S * 4:
             say(text)
             last = (time.monotonic(), text)
@@ -275,8 +275,8 @@ def _events(host: Host, notes: _Notes, name: str) -> str:
     new = host.optional("list of events", lambda: _listed_new(host, name, seen), [])
     step = notes.now.get("step", "")
     for event in reversed(new):
-        level = "" if event.level == "info" else f"{clean(event.level)}: "
-        say(f"hosted:   {level}{clean(event.message)}")
+        level = "" if event.level == "info" else f"{line(event.level)}: "
+        say(f"hosted:   {level}{line(event.message)}")
         data = event.data if isinstance(getattr(event, "data", None), dict) else {}
         if isinstance(data.get("step"), int):
             total = f"/{data['total_steps']}" if isinstance(data.get("total_steps"), int) else ""
@@ -305,10 +305,10 @@ def _eta(job: Any) -> str:
 
 def _failure(job: Any) -> QuerywrightError:
     error = getattr(job, "error", None)
-    words = [clean(getattr(error, key, "") or "") for key in ("message", "code", "param")] if error else []
+    words = [line(getattr(error, key, "") or "") for key in ("message", "code", "param")] if error else []
     why = f": {words[0]}" + "".join(f" ({w})" for w in words[1:] if w) if words and words[0] else ""
     hint = "correct the rows or settings it names; the same command then starts a new job"
-    return QuerywrightError(f"the job {clean(job.id)} {clean(job.status)}{why}", hint=hint)
+    return QuerywrightError(f"the job {line(job.id)} {line(job.status)}{why}", hint=hint)
 
 
 def _cancel(host: Host, notes: _Notes) -> dict[str, Any]:
@@ -317,5 +317,5 @@ def _cancel(host: Host, notes: _Notes) -> dict[str, Any]:
         raise QuerywrightError(f"no job of this order in {notes.path}", hint="the options it was started with")
     job = host.ask(f"end of {name}", lambda: host.client.fine_tuning.jobs.cancel(name))
     notes.put(status=str(job.status))
-    say(f"hosted: the job {name} is {clean(job.status)}")
+    say(f"hosted: the job {name} is {line(job.status)}")
     return {"job": name, "status": job.status}
