@@ -43,7 +43,11 @@ class Drawer:
             (n for n, e in api.endpoints.items() if "{id}" in e.path and "fields" in e.params), None
         )
         self.by_id = [n for n, e in api.endpoints.items() if "{id}" in e.path and n != self.item_endpoint]
-        self.sweep = Sweep(api, rng, self.searched, [p for n in api.endpoints for p in self.chances(n, False)])
+        self.sweep = Sweep(api, rng, self.searched, [p for n in self._asked() for p in self.chances(n, False)])
+
+    def _asked(self) -> list[str]:
+        """The endpoints that calls with parameters of their own are drawn for."""
+        return [self.query_endpoint, *([self.item_endpoint] if self.item_endpoint else [])]
 
     def _listed(self, what: str) -> list[str]:
         """Field names that the lexicon gives for a purpose."""
@@ -336,6 +340,17 @@ class Drawer:
         self.sweep.saw(call)
         return call
 
+    def other_record(self, endpoint: str) -> Call:
+        """A record of another kind, such as a species: its id is a number of a vocabulary where it is called so."""
+        numbers = self.api.vocabularies.get(endpoint, {})
+        ids = [*map(str, numbers.values()), *map(str, self.values.words.get("other_values", {}).get(endpoint, ()))]
+        values = {}
+        for name in self.api.endpoints[endpoint].params:
+            if self.api.params[name].kind == "boolean" and name not in self.api.unwritten and self.rng.random() < 0.3:
+                values[name] = True
+        record = self.rng.choice(ids) if ids else self.values.item_id([])
+        return normalise(Call(self.api, endpoint, record, None, tuple(values.items())))
+
     def swept_call(self) -> Call | None:
         """A call around what has been drawn least; None where it came to nothing."""
         rng, what, name = self.rng, *self.sweep.next()
@@ -351,8 +366,6 @@ class Drawer:
             values = {**(self.params(self.query_endpoint, None) if rng.random() < 0.3 else {}), "fields": tuple(asked)}
         elif what in ("sort", "facets"):
             values = {what: (name,)} if what == "facets" else {what: (rng.choice(["", "-"]) + name,)}
-        elif what == "record":
-            return normalise(Call(self.api, name, self.values.item_id(self._listed("ids"))))
         else:
             values = self.params(self.query_endpoint, None) if rng.random() < 0.3 else {}
             values |= {what: self.swept_value(what, name)}
@@ -399,6 +412,8 @@ class Drawer:
         roll = rng.random()
         if roll < 0.015 and self.facts:
             return normalise(Call(api, rng.choice(self.facts)))
+        if roll < 0.03 and self.by_id:
+            return self.other_record(rng.choice(self.by_id))
         if roll < 0.13 and self.item_endpoint:
             identifier = self.values.item_id(self._listed("ids"))
             values = self.params(self.item_endpoint, None)

@@ -39,7 +39,7 @@ class Speaker(Asks):
         values: dict[str, Any] = dict(call.params)
         own = self.words.get("endpoints", {}).get(call.endpoint) or self.metadata(call)
         if own:
-            main = str(self.pick(own)).format(V=keep(call.id or ""))
+            main = str(self.pick(own)).format(V=self.value(call.id) if call.id else "")
         elif call.query is None:
             main = self.record(call, values, done)
         else:

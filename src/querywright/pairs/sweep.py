@@ -23,6 +23,7 @@ class Sweep:
         self.api, self.rng = api, rng
         self.seen: Counter[Target] = Counter()
         self.rounds = 1
+        self.waiting: list[Target] = []  # what was passed over because something else was looked for
         self.targets: dict[str, list[Target]] = {"search": [], "return": [], "other": []}
         for name in searched:
             self.targets["search"].append((_kind(api, name), name))
@@ -71,7 +72,7 @@ class Sweep:
     def next(self) -> Target:
         """What the next call should bring."""
         kinds = [what for what in ("search", "search", "return", "other") if what in self.turns]
-        return next(self.turns[self.rng.choice(kinds)])
+        return self.waiting.pop() if self.waiting else next(self.turns[self.rng.choice(kinds)])
 
     def another(self, what: str) -> str:
         """The name of another field that is to be searched or returned."""
@@ -79,6 +80,7 @@ class Sweep:
             kind, name = next(self.turns[what])
             if kind == what:
                 return name
+            self.waiting.append((kind, name))
 
     def saw(self, call: Call) -> None:
         """Counts what a call brings."""
