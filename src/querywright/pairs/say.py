@@ -17,7 +17,7 @@ from querywright.pairs import discourse_english as dis
 from querywright.pairs import english as en
 from querywright.pairs.asks import Asks, as_tuple
 from querywright.pairs.clauses import Unsayable
-from querywright.pairs.dress import dress, keep, sentence
+from querywright.pairs.dress import dress, sentence
 from querywright.pairs.nouns import NO_SCOPE, Scope
 
 __all__ = ["Speaker", "Unsayable", "as_tuple"]
@@ -173,7 +173,7 @@ class Speaker(Asks):
         """A question, keywords, a wish or a command around the noun phrase."""
         rng, size = self.rng, values.get("size")
         roll = rng.random()
-        if roll < 0.16 and "{" not in noun:
+        if roll < 0.16 and not re.match(r"(any|every)thing|info|hits|entries|results|matches", noun):
             if size is not None:
                 return self.pick(["which {N}?", "what are {N}?", "can i see {N}?"]).format(N=the + noun)
             if one:

@@ -129,7 +129,7 @@ class Values:
         top = max(10, int(example.lstrip("-")) * 2)
         first, last = sorted(rng.randint(1, top) for _ in range(2))
         if rng.random() < 0.55 and last > 10_000:
-            first, last = (max(1, round(v, -len(str(v)) + rng.choice([1, 2]))) for v in (first, last))
+            first, last = sorted(max(1, round(v, -len(str(v)) + rng.choice([1, 2]))) for v in (first, last))
         last += first == last
         return str(first), str(last)
 
