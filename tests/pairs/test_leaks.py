@@ -161,3 +161,13 @@ def test_nearest_is_exact_over_blocks() -> None:
     whole = these @ those.T
     assert (at == whole.argmax(axis=1)).all()
     assert np.allclose(cosine, whole.max(axis=1))
+
+
+def test_in_conversations_the_same_words_may_have_two_answers() -> None:
+    rows = [
+        {"id": str(i), "system": "s", "instruction": "thanks", "answer": a, "path": "", "canonical": "talk 7"}
+        for i, a in enumerate("122")
+    ]
+    kept, rejected = drop_same(rows)
+    assert [r["answer"] for r in kept] == ["1", "2"]
+    assert [r["reason"] for r in rejected] == ["duplicate"]
