@@ -43,6 +43,9 @@ def calls(known: Known, pieces: Sequence[Piece]) -> list[Call]:
         if kind == "flag":
             name, _, told = content[0].partition("=")
             _put(values, name, told == "true")
+        elif kind == "param":
+            name, _, told = content[0].partition("=")
+            _put(values, name, (told,) if api.params[name].kind == "vocabulary" else told)
         elif kind in ("fields", "facets", "sort"):
             if kind in values and kind == "fields" and values[kind] != content:
                 content = tuple(dict.fromkeys((*values[kind], *content)))

@@ -319,7 +319,7 @@ FILLER = [
     Pattern("(which are|which is|what are|what is|what's|are there|is there|which|what|do you have|do you know|do we know|where can i find|where is|who are|there|"
             "do we have|are|is|does|do|have|know|that are|which one|any|all|every|some|every known|is it|any of|all of|all known|was|were|known|it|they|them|that|"
             "about|you have|you know|database have|there in database|exist|what do we know about|what do you have on|each)", "filler", 0.12),
-    Pattern("(how many|number of|what is number of|count of|how much|total number of|count)", "how_many", 0.05),
+    Pattern("(how many|number of|what is number of|count of|how much|total number of|count)", "how_many", -0.1),
     Pattern("how do", "filler", 0.0),
     Pattern("how", "filler", 0.4),
     Pattern("split [by]", "filler", 1.0),

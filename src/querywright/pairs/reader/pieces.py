@@ -57,7 +57,7 @@ def say(known: Known, action: str, found: tuple[Any, ...]) -> Said | None:
     if kind == "noun_of":  # `pseudogenes`
         field, _, value = given.partition("=")
         return (("cond", Term(field, value)), ("noun", None)), 0.0
-    if kind in ("flag", "endpoint"):
+    if kind in ("flag", "endpoint", "param"):
         return ((kind, (given, *found)),), 0.0
     make = _MAKERS.get(kind)
     return make(known, found) if make else (((kind, found[0] if found else None),), 0.0)

@@ -20,6 +20,8 @@ from querywright.pairs.reader.patterns import Pattern, State, compile_patterns, 
 from querywright.pairs.reader.pieces import Piece, say
 from querywright.pairs.reader.slots import Slots
 from querywright.pairs.reader.tokens import tokenise
+from querywright.pairs.reader.typed import typed_calls, typed_say, typed_start
+from querywright.pairs.reader.typed_slots import Typed, TypedSlots
 
 _PATHS = 12  # kept at every place
 _EACH = 0.15  # of every piece: few long ones are likelier than many short ones
@@ -50,12 +52,17 @@ class Grammar:
     start: State
     literal: frozenset[str]
     words: frozenset[str]
+    typed: Typed | None = None
 
 
 @lru_cache(maxsize=16)
 def grammar(api: API) -> Grammar:
     """The patterns of an API, compiled once: those of every search, and what its lexicon says."""
     index = known(api)
+    if api.query_language == "none":
+        plain, start = typed_start(api)
+        literal = _literals(start)
+        return Grammar(index, start, literal, literal | index.vocabulary | _literals_of(plain), plain)
     start = compile_patterns([*patterns(), *own_patterns(index)], NAMED)
     literal = _literals(start)
     return Grammar(index, start, literal, literal | index.vocabulary)
@@ -79,9 +86,33 @@ def own_patterns(index: Known) -> list[Pattern]:
         for value in ("true", "false"):
             for phrase in told.get(value, []) if isinstance(told, dict) else ():
                 out.append(Pattern(phrase_source(str(phrase)), f"flag:{name}={value}", -0.2))
+    for phrase in words.get("item", []):
+        out.append(Pattern(phrase_source(str(phrase)).replace("{V}", "{ID}"), "item", 0.0))
+    out += _narrowing(index)
     for name, told in words.get("endpoints", {}).items():
         for phrase in told if isinstance(told, list) else ():
             out.append(Pattern(phrase_source(str(phrase)), f"endpoint:{name}", 0.0))
+    return out
+
+
+def _narrowing(index: Known) -> list[Pattern]:
+    """Values of enums and of vocabularies beside the one that `scope` reads, such as a genome assembly."""
+    api, out = index.api, []
+    for name, param in api.params.items():
+        if param.kind not in ("enum", "vocabulary") or name == index.scope_param or name.endswith("_facet_filter"):
+            continue
+        key = param.vocabulary or name
+        spoken = index.words.get("vocabularies", {}).get(key, {})
+        frames = {str(f) for ways in index.words.get("vocabulary_phrases", {}).get(key, {}).values() for f in ways}
+        general = {"in {S}", "on {S}", "using {S}", "for {S}", "{S} only", f"{name} {{S}}", f"{name}: {{S}}"}
+        for value in api.vocabularies.get(param.vocabulary, {}) or param.values:
+            forms = spoken.get(value, {})
+            said = {str(value), *(str(w) for ws in forms.values() for w in ws)} if isinstance(forms, dict) else {value}
+            for word in sorted(said):
+                out.append(Pattern(phrase_source(word), f"param:{name}={value}", 0.2))
+                for frame in sorted(frames | general):
+                    source = phrase_source(frame.replace("{P}", name).replace("{S}", word))
+                    out.append(Pattern(source, f"param:{name}={value}", -0.05))
     return out
 
 
@@ -96,6 +127,17 @@ def _literals(start: State) -> frozenset[str]:
         seen.add(id(state))
         found.update(state.words)
         todo += [*state.words.values(), *state.slots.values()]
+    return frozenset(found)
+
+
+def _literals_of(index: Typed) -> frozenset[str]:
+    found: set[str] = set()
+    todo = [index.quantities, index.params, index.values]
+    while todo:
+        for word, below in todo.pop().items():
+            if word:
+                found.update((word, word + "s"))
+                todo.append(below)
     return frozenset(found)
 
 
@@ -120,7 +162,8 @@ def reading(api: API, sentence: str, turns: Sequence[dict[str, str]] = ()) -> Re
         if first is not None and cost > best + _NEAR:
             break
         try:
-            made = calls(g.known, pieces)
+            counting = any(kind == "how_many" for kind, _ in pieces)
+            made = typed_calls(g.typed, pieces, counting) if g.typed else calls(g.known, pieces)
         except Unread as error:
             why = why or str(error)
             continue
@@ -148,7 +191,8 @@ def confident(api: API, sentence: str, turns: Sequence[dict[str, str]] = ()) -> 
 
 def cover(g: Grammar, sentence: str, tokens: Sequence[Any]) -> list[tuple[float, tuple[Piece, ...], tuple[str, ...]]]:
     """The cheapest covers of a sentence: (cost, pieces that say something, words left over)."""
-    slots = Slots(g.known, sentence, tokens, g.literal)
+    slots = TypedSlots(g.typed, sentence, tokens, g.literal) if g.typed else Slots(g.known, sentence, tokens, g.literal)
+    silent = ("filler",) if g.typed else ("filler", "how_many")
     n = len(tokens)
     numbers: dict[tuple[Piece, ...], int] = {}  # pieces by number, so that paths compare quickly
     back: list[tuple[Piece, ...]] = []
@@ -163,10 +207,10 @@ def cover(g: Grammar, sentence: str, tokens: Sequence[Any]) -> list[tuple[float,
         options: dict[tuple[int, int], float] = {}
         least: dict[int, float] = {}
         for end, action, content, cost in matches(g.start, tokens, i, slots):
-            said = say(g.known, action, content)
+            said = typed_say(g.typed, action, content) if g.typed else say(g.known, action, content)
             if said is None:
                 continue
-            pieces = tuple(p for p in said[0] if p[0] not in ("filler", "how_many"))
+            pieces = tuple(p for p in said[0] if p[0] not in silent)
             number = numbers.get(pieces)
             if number is None:
                 number = numbers[pieces] = len(back)

@@ -353,7 +353,7 @@ class Slots:
         if name and self.known.api.params[name].numeric:
             text = self.tokens[at].text.rstrip("?")
             if re.fullmatch(r"[1-9]\d{1,8}", text) and not self.tokens[at].quoted:
-                out.append((at + 1, self.known.api.word_for(self.known.api.params[name], text), 0.3))
+                out.append((at + 1, self.known.api.word_for(self.known.api.params[name], text), 0.5))
         return out
 
     def _sl(self, at: int) -> list[Found]:
