@@ -138,7 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = _handle
 
     def _answer(self, request: Request, fault: Fault) -> None:
-        time.sleep(fault.slow)
+        if fault.slow:
+            time.sleep(fault.slow)
         if fault.drop == "before":
             return self._hang_up()
         if fault.status:

@@ -69,9 +69,8 @@ def make(
     if teacher == "llm":
         from querywright.pairs.llm_make import Options, make_llm
 
-        voices = Path(personas) if personas else None
         asking = Options(
-            model, batch, concurrency, price_in, price_out, budget, max_tokens_total, voices, temperature, threads
+            model, batch, concurrency, price_in, price_out, budget, max_tokens_total, personas, temperature, threads
         )
         facts = make_llm(definition, out, asking, **options, per_call=per_call or 2, only_estimate=estimate)
         if estimate:

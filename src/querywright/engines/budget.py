@@ -42,7 +42,7 @@ class Budget:
     tokens_in: int = 0
     tokens_out: int = 0
     _held: list[tuple[int, int]] = field(default_factory=list)
-    _guard: threading.Lock = field(default_factory=threading.Lock)
+    _guard: threading.Condition = field(default_factory=threading.Condition)
 
     def cost(self, tokens_in: int, tokens_out: int) -> float:
         """The price of so many tokens."""
@@ -54,21 +54,30 @@ class Budget:
         return self.cost(self.tokens_in, self.tokens_out)
 
     def hold(self, messages: Sequence[Message], max_tokens: int) -> tuple[int, int]:
-        """Set aside the most that a prompt can cost, all that is under way included; give it back to `settle`.
+        """Set aside the most that a prompt can cost; give it back to `settle`.
+
+        Where only what is under way stands against it, this waits: it will cost less than what was set aside for it.
 
         Raises:
-            BudgetReached: that would be more than the limits allow.
+            BudgetReached: it might cost more than what is left.
         """
         most = (tokens_of(messages, _FEWEST_BYTES), max_tokens)
         with self._guard:
-            ins = self.tokens_in + sum(i for i, _ in self._held) + most[0]
-            outs = self.tokens_out + sum(o for _, o in self._held) + most[1]
-            if self.money is not None and self.cost(ins, outs) > self.money:
-                raise BudgetReached(f"the budget of {self.money:g} does not allow another prompt", hint="--budget")
-            if self.tokens is not None and ins + outs > self.tokens:
-                raise BudgetReached(f"{self.tokens:,} tokens do not allow another prompt", hint="--max-tokens-total")
+            while reached := self._reached(most):
+                if not self._held:
+                    raise reached
+                self._guard.wait()
             self._held.append(most)
         return most
+
+    def _reached(self, most: tuple[int, int]) -> BudgetReached | None:
+        ins = self.tokens_in + sum(i for i, _ in self._held) + most[0]
+        outs = self.tokens_out + sum(o for _, o in self._held) + most[1]
+        if self.money is not None and self.cost(ins, outs) > self.money:
+            return BudgetReached(f"the budget of {self.money:g} does not allow another prompt", hint="--budget")
+        if self.tokens is not None and ins + outs > self.tokens:
+            return BudgetReached(f"{self.tokens:,} tokens do not allow another prompt", hint="--max-tokens-total")
+        return None
 
     def settle(self, held: tuple[int, int], tokens_in: int, tokens_out: int) -> None:
         """What a prompt cost in the end."""
@@ -76,6 +85,7 @@ class Budget:
             self._held.remove(held)
             self.tokens_in += tokens_in
             self.tokens_out += tokens_out
+            self._guard.notify_all()
 
     def __str__(self) -> str:
         text = f"{self.tokens_in:,} tokens in, {self.tokens_out:,} out"

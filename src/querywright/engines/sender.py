@@ -205,7 +205,7 @@ class Sender:
 
     def _pause(self, error: EngineError, tried: int, state: str) -> None:
         """Wait before the next try; all connections keep quiet as long as a server asks for."""
-        patient = self.asked or "HTTP " in str(error)  # somebody is there, and busy
+        patient = self.asked or error.charged or "HTTP " in str(error)  # somebody is there, and busy
         if tried >= (len(_WAITS) if patient else 2) or (error.retry_after or 0) > _LONGEST_WAIT:
             raise QuerywrightError(
                 f"{error}; {state or self.state()}", hint="run the same command again to go on"

@@ -18,7 +18,7 @@ import yaml
 from querywright.api.call import Call
 from querywright.api.definition import API
 from querywright.api.identity import definition_id
-from querywright.artefacts import data_dir, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
+from querywright.artefacts import data_dir, is_done, sha256, write_json, write_jsonl, write_manifest
 from querywright.engines.budget import Budget
 from querywright.engines.ledger import Ledger
 from querywright.engines.sender import Sender, open_many
@@ -46,7 +46,7 @@ class Options:
         concurrency: prompts that a server has at once.
         price_in, price_out: money for a million tokens; None looks the model up in `prices.yaml`.
         budget: money, and `max_tokens` tokens in and out, that nothing is sent beyond; earlier runs are counted.
-        personas: JSON lines with `name` and what else describes somebody who asks.
+        personas: who asks: a file, a number, or `own`; see `personas.given`.
     """
 
     model: str
@@ -56,7 +56,7 @@ class Options:
     price_out: float | None = None
     budget: float | None = None
     max_tokens: int | None = None
-    personas: Path | None = None
+    personas: Path | str | None = None
     temperature: float = 0.7
     threads: int | None = None
 
@@ -81,6 +81,7 @@ def make_llm(
     """
     if not options.model:
         raise QuerywrightError("the teacher llm needs a model", hint="--model FILE.gguf, or --model URL#NAME")
+    personas = cast(api, str(options.personas), seed) if options.personas else []
     config = {
         "stage": "pairs make, llm",
         "api": api.name,
@@ -91,7 +92,7 @@ def make_llm(
         "seed": seed,
         "records": len(records),
         "definition": definition_id(api),
-        "personas": sha256(options.personas) if options.personas else None,
+        "personas": personas,
         **{k: v for k, v in asdict(options).items() if k not in ("personas", "threads", "concurrency")},
     }
     if not only_estimate and is_done(out, config):
@@ -107,7 +108,6 @@ def make_llm(
     budget = Budget(price_in, price_out, options.budget, options.max_tokens)
     sender = Sender(open_many(options.model, options.concurrency, threads=options.threads), _ledger(out), budget)
     try:
-        personas = read_jsonl(options.personas) if options.personas else []
         teacher = LLMTeacher(sender, batch=options.batch, personas=personas, temperature=options.temperature)
         expected = estimate(teacher, everything, per_call)
         say(told(expected, bool(price_in or price_out)))
@@ -183,6 +183,23 @@ def _rows(
             seen.add(sentence.lower())
             made = row(worded.call, sentence, source, weight, persona=worded.persona, teacher=model)
             yield {**made, "form": form, **({"description": worded.description} if worded.description else {})}
+
+
+def cast(api: API, asked: str, seed: int) -> list[dict[str, str]]:
+    """Personas in words: name, role, interests, and the style's name where it has one."""
+    from querywright.pairs.personas import STYLES, given
+    from querywright.pairs.style import style_of
+
+    known = [(name, style_of({**shares}, name)) for name, shares in STYLES.items()]
+    return [
+        {
+            "name": p.name,
+            "role": p.role,
+            "interests": ", ".join(p.interests),
+            "style": next((name for name, style in known if style == p.style), ""),
+        }
+        for p in given(api, asked, seed)
+    ]
 
 
 def fresh(calls: Iterable[Call], known: set[str], n: int) -> list[Call]:

@@ -58,7 +58,8 @@ def messages(tasks: Sequence[Task], persona: Mapping[str, str] | None = None) ->
     about = f"{api.title}: {api.about}" if api.about else api.title
     lines = [f"API: {_quoted(about)}", f"one record is called: {_quoted(api.noun)}"]
     if persona:
-        lines += ["the person who asks:", *(f"  {inert(k)}: {_quoted(v)}" for k, v in persona.items() if v)]
+        told = (f"  {inert(k)}: {_quoted(v)}" for k, v in persona.items() if v and k != "name")
+        lines += ["the person who asks:", *told]
     for number, task in enumerate(tasks, 1):
         lines += [f"call {number}", *(f"  {line}" for line in _facts(task))]
     voice = "Write as that person would." if persona else _voice(tasks)
