@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from querywright.api.call import Call, CallError, parse
@@ -18,7 +19,7 @@ from server.settings import Limits
 
 
 class Answer(Protocol):
-    """What `generate.answer` gives: a path, whether it is a call, why not, and what it cost."""
+    """What `generate.answer` gives: a path, whether it is a call, why not, what it cost, and the code of a refusal."""
 
     @property
     def path(self) -> str: ...
@@ -28,6 +29,8 @@ class Answer(Protocol):
     def reason(self) -> str | None: ...
     @property
     def ms(self) -> float: ...
+    @property
+    def refused(self) -> str | None: ...
 
 
 class Found(Protocol):
@@ -89,7 +92,10 @@ class Hits:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A path, read: whether it is a call, why not, what it means clause by clause, and where it runs for real."""
+    """A path, read: whether it is a call, why not, what it means clause by clause, and where it runs for real.
+
+    `refused`: the reason's code where the model said that no call answers the sentence; `path` is what it wrote then.
+    """
 
     path: str
     ok: bool
@@ -97,6 +103,7 @@ class Verdict:
     words: tuple[str, ...] = ()
     link: str = ""
     call: Call | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,13 @@ def clean(text: object, limit: int, what: str = "instruction") -> str:
     return folded
 
 
+def examples(api: API) -> list[str]:
+    """The example sentences of an API (`examples.txt` beside its definition); none where there is no such file."""
+    path = Path(api.folder) / "examples.txt"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [line.strip() for line in lines if line.strip()]
+
+
 def ask(assistant: Assistant, instruction: object, *, run: bool = True) -> Reply:
     """Answer one sentence.
 
@@ -139,6 +153,9 @@ def ask(assistant: Assistant, instruction: object, *, run: bool = True) -> Reply
     with assistant.gate.enter():
         waited = time.perf_counter() - asked
         answer = assistant.write(question)
+    if answer.refused:
+        verdict = Verdict(answer.path, False, answer.reason or "no call answers this", refused=answer.refused)
+        return Reply(question, verdict, answer.ms, waited * 1000, Hits(reason="no call to run"))
     verdict = check(assistant.api, answer.path)
     if not answer.ok:  # an answer that ran out of tokens may look like a call: the engine knows better
         verdict = Verdict(answer.path, False, answer.reason or verdict.reason or "the model gave no call")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from querywright.errors import QuerywrightError
 from server import show
-from server.assistant import Assistant, Verdict, ask, check, find
+from server.assistant import Assistant, Verdict, ask, check, examples, find
 from server.store import Store
 
 
@@ -32,6 +32,8 @@ def on_ask(assistant: Assistant, store: Store, sentence: object) -> Shown:
         )  # fmt: skip
     except QuerywrightError as error:
         return Shown(show.note("bad", _say(error)))
+    if verdict.refused:
+        return Shown(show.refusal(reply, api, next(iter(examples(api)), f"ten {api.noun}s")), answer)
     facts = show.status(reply, api.noun) + show.meaning(verdict, api.base_url.split("//")[-1])
     return Shown(facts + show.rows(reply.hits, assistant.limits), answer, verdict.path, verdict.ok)
 

@@ -6,20 +6,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from querywright.api.definition import API
 from querywright.errors import need
 from server import handlers
-from server.assistant import Assistant
+from server.assistant import Assistant, examples
 from server.store import Store
 
 CSS = Path(__file__).with_name("page.css")
-
-
-def examples(api: API) -> list[str]:
-    """The example sentences of an API (`examples.txt` beside its definition); none where there is no such file."""
-    path = Path(api.folder) / "examples.txt"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [line.strip() for line in lines if line.strip()]
 
 
 def theme() -> Any:

@@ -37,7 +37,8 @@ class CallHits(BaseModel):
 
 
 class CallReply(BaseModel):
-    """The call. Where `ok` is false, `path` is what the model wrote and `reason` says why that is no call."""
+    """The call. Where `ok` is false, `path` is what the model wrote and `reason` says why that is no call.
+    Where the model refused, `refused` is the reason's code: chat, topic, missing or unsupported."""
 
     path: str
     ok: bool
@@ -48,6 +49,7 @@ class CallReply(BaseModel):
     model: str
     hits: CallHits | None = Field(description="Null where the call was not run; `hits_reason` says why.")
     hits_reason: str
+    refused: str | None = Field(default=None, description="Why no call answers this; null where there is no refusal.")
 
 
 class Problem(BaseModel):
@@ -73,6 +75,7 @@ def _reply(reply: Reply, model: str) -> CallReply:
         path=verdict.call.path if verdict.call else verdict.path, ok=verdict.ok, reason=verdict.reason,
         ms=round(reply.ms, 2),
         explanation=list(verdict.words), url=verdict.link, model=model, hits=found, hits_reason=hits.reason,
+        refused=verdict.refused or None,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import json
 from html import escape
 from typing import Any
 
+from querywright.api.definition import API
 from server.assistant import Hits, Reply, Verdict
 from server.settings import Limits
 
@@ -83,6 +84,25 @@ def status(reply: Reply, noun: str) -> str:
     if hits.total is not None:
         parts.append(_badge("plain", seconds(hits.ms) + " to run"))
     return f'<div class="qw-status" role="status">{"".join(parts)}</div>' + reason(verdict)
+
+
+_INSTEAD = {
+    "chat": "I write calls to {title}: {about}. Ask for records in a sentence, for example “{example}”.",
+    "topic": "{title} holds {about}; nothing else can be asked here. For example “{example}”.",
+    "missing": "Name the {noun}, or the value to search for, in one whole sentence. For example “{example}”.",
+    "unsupported": "I can find {noun}s and show their fields; nothing can be changed, drawn, sent or computed here. "
+    "For example “{example}”.",
+}
+
+
+def refusal(reply: Reply, api: API, example: str) -> str:
+    """A refusal, kindly: that there is no call, and what can be asked instead."""
+    verdict = reply.verdict
+    words = {"title": api.title, "about": api.about or f"{api.noun}s", "noun": api.noun, "example": example}
+    told = _INSTEAD[verdict.refused].format(**words) if verdict.refused in _INSTEAD else ""
+    badges = _badge("warn", "no call for this") + _badge("plain", seconds(reply.ms) + " to decide")
+    box = f'<div class="qw-box qw-plain">{escape(sentence(verdict.reason))} {escape(told)}</div>'
+    return f'<div class="qw-status" role="status">{badges}</div>{box}'
 
 
 def seconds(ms: float) -> str:

@@ -12,8 +12,7 @@ from querywright.api.definition import API, load
 from querywright.errors import QuerywrightError, need
 from querywright.progress import say
 from server import app
-from server.assistant import Assistant, Runs, ask
-from server.page import examples
+from server.assistant import Assistant, Runs, ask, examples
 from server.settings import Limits
 from server.store import FILE, Store
 

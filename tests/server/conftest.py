@@ -31,6 +31,7 @@ class FakeAnswer:
     ok: bool = True
     reason: str | None = None
     ms: float = 12.5
+    refused: str | None = None
 
 
 @dataclass
@@ -57,6 +58,8 @@ def write(sentence: str) -> FakeAnswer:
         return FakeAnswer("/v3/query?q=symbool:<script>", False, "unknown field 'symbool'")
     if "forever" in sentence:  # looks whole, but the tokens ran out
         return FakeAnswer(GOOD, False, "the model ran out of tokens after 200")
+    if "weather" in sentence:
+        return FakeAnswer("nil topic", False, "the API knows nothing about this", refused="topic")
     if "crash" in sentence:
         raise RuntimeError("secret detail")
     if "broken" in sentence:

@@ -113,6 +113,17 @@ def test_long_and_nested_cells_are_cut() -> None:
     assert show.rows(Hits(0), Limits()) == ""
 
 
+def test_a_refusal_says_what_to_ask_instead(assistant: Assistant, store: Store) -> None:
+    shown = handlers.on_ask(assistant, store, "how is the weather?")
+    assert shown.call == ""
+    assert not shown.ok
+    assert shown.answer is not None  # it can be rated and corrected like any answer
+    assert "no call for this" in shown.facts
+    assert "MyGene.info holds annotation of genes of all species" in shown.facts
+    assert "uniprot id of the gene" in shown.facts  # an example
+    assert "qw-bad" not in shown.facts
+
+
 def test_shipped_examples_are_sentences() -> None:
     assert all(len(examples(load(name))) >= 4 for name in shipped())
     assert examples(load("mygene").model_copy(update={"folder": "nowhere"})) == []

@@ -48,6 +48,15 @@ def test_what_is_no_call_says_why_and_is_not_run(client: TestClient, assistant: 
     assert assistant.executor.ran == []  # type: ignore[union-attr]
 
 
+def test_a_refusal_has_its_code(client: TestClient, assistant: Assistant) -> None:
+    body = ask(client, "how is the weather?").json()
+    assert (body["ok"], body["refused"], body["path"]) == (False, "topic", "nil topic")
+    assert body["reason"] == "the API knows nothing about this"
+    assert body["hits"] is None
+    assert assistant.executor.ran == []  # type: ignore[union-attr]
+    assert ask(client, "uniprot of CDK2").json()["refused"] is None
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
