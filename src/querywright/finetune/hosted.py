@@ -54,7 +54,7 @@ class Upload:
     name: str
     sha256: str
     rows: int
-    bytes: int
+    size: int
     tokens: int
     data: bytes
 
@@ -165,7 +165,7 @@ def _done(out: Path, config: dict[str, Any]) -> dict[str, Any] | None:
 
 def _announce(uploads: list[Upload], order: Order) -> None:
     for u in uploads:
-        say(f"hosted: {u.path}: {u.rows:,} rows, {u.bytes / 1e6:.2f} MB, about {u.tokens:,} tokens")
+        say(f"hosted: {u.path}: {u.rows:,} rows, {u.size / 1e6:.2f} MB, about {u.tokens:,} tokens")
     if order.n_epochs:
         say(f"hosted: {order.n_epochs} epochs: about {order.n_epochs * uploads[0].tokens:,} trained tokens")
     if uploads[0].rows < _FEWEST:
@@ -174,17 +174,18 @@ def _announce(uploads: list[Upload], order: Order) -> None:
 
 def _uploaded(host: Host, notes: _Notes, upload: Upload) -> str:
     """The server's id of a file; sent only if it is not there."""
+    files = host.client.files
     known = notes.now["files"].get(upload.part, "")
-    if known and host.optional(f"look at {known}", lambda: _usable(host.client.files.retrieve(known)), False):
+    if known and host.optional(f"look at {known}", lambda: _usable(files.retrieve(known)), False):
         return str(known)
 
     def send() -> str:
-        there = host.optional("list of files", lambda: _listed(host.client.files.list(purpose="fine-tune")), [])
+        there: list[Any] = host.optional("list of files", lambda: _listed(files.list(purpose="fine-tune")), [])
         for file in there:
             if getattr(file, "filename", "") == upload.name and _usable(file):
                 say(f"hosted: {upload.path} is there already: {line(file.id)}")
                 return str(file.id)
-        made = host.client.files.create(file=(upload.name, upload.data, "application/jsonl"), purpose="fine-tune")
+        made = files.create(file=(upload.name, upload.data, "application/jsonl"), purpose="fine-tune")
         if not getattr(made, "id", ""):
             raise ValueError("an answer without a file's id")
         return str(made.id)
@@ -222,7 +223,8 @@ def _job(host: Host, notes: _Notes, order: Order, files: dict[str, str], key: st
 
     def create() -> Any:
         jobs = host.client.fine_tuning.jobs
-        for job in host.optional("list of jobs", lambda: _listed(jobs.list()), []):
+        there: list[Any] = host.optional("list of jobs", lambda: _listed(jobs.list()), [])
+        for job in there:
             if (getattr(job, "metadata", None) or {}).get("querywright") == key and job.status not in _BAD:
                 say(f"hosted: the server has this job already: {line(job.id)}")
                 return job
@@ -272,7 +274,7 @@ def _finished(host: Host, notes: _Notes, job: Any, poll_s: float, wait: Callable
 def _events(host: Host, notes: _Notes, name: str) -> str:
     """Say the new events; returns the last step and loss among them, for the progress line."""
     seen = set(notes.now["events"])
-    new = host.optional("list of events", lambda: _listed_new(host, name, seen), [])
+    new: list[Any] = host.optional("list of events", lambda: _listed_new(host, name, seen), [])
     step = notes.now.get("step", "")
     for event in reversed(new):
         level = "" if event.level == "info" else f"{line(event.level)}: "

@@ -21,7 +21,7 @@ from querywright.rows import Row, answer, chat
 
 _WORD = re.compile(r"\w+(?:['’.-]\w+)*")
 _LONGEST = 5  # words of a phrase
-_PHRASES, _SHAPES, _EXAMPLES, _CALLS_SHOWN = 40, 60, 3, 400
+_PHRASES, _SHAPES, _EXAMPLES = 40, 60, 3
 _BINS = 24
 
 
@@ -64,7 +64,8 @@ def overview(source: Path, api: API, *, rejects: Sequence[Path] = (), tokenizer:
     found["tokens"] = None
     if tokenizer:
         count = counter(tokenizer)
-        found["tokens"] = {"tokenizer": Path(tokenizer).name, **lengths([_tokens(r, count) for r in rows])}
+        name = Path(tokenizer).parent.name or tokenizer
+        found["tokens"] = {"tokenizer": name, **lengths([_tokens(r, count) for r in rows])}
     found["phrases"] = phrases([r["instruction"] for r in rows])
     found["openings"] = openings([r["instruction"] for r in rows])
     found["shapes"] = shapes(rows)

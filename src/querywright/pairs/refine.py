@@ -30,6 +30,7 @@ from querywright.errors import QuerywrightError, did_you_mean
 from querywright.pairs import classic, fluff, length, near, signal
 from querywright.pairs.mask import mask
 from querywright.progress import say
+from querywright.protected import refuse
 from querywright.rows import Row
 
 USUAL = ("round_trip", "classic", "near")
@@ -95,6 +96,7 @@ def refine(
     """
     wanted = _checked(steps, options)
     rows = read_jsonl(source)
+    refuse(rows, source)
     bad = next((n for n, r in enumerate(rows, 1) if not isinstance(r.get("instruction"), str)), 0)
     if bad or not rows:
         what = f"{source}: row {bad} has no `instruction`" if bad else f"{source} holds no rows"

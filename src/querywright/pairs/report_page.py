@@ -83,12 +83,17 @@ def _coverage(found: dict[str, Any]) -> str:
         share = 100 * one["covered"] / one["all"]
         rows.append([esc(_PARTS.get(part, part)), f"{one['covered']:,}", f"{one['all']:,}", f"{share:.0f}"])
         used = [[esc(name), f"{n:,}"] for name, n in one["counts"].items()]
-        never = [[esc(name), esc(why)] for name, why in one["never"].items()]
         title = esc(_PARTS.get(part, part))
         lists.append(unfold(f"{title}: how often", grid(["", "rows"], used[:400], words=1)))
-        if never:
-            lists.append(unfold(f"{title}: {len(never)} that never occur", grid(["", "why"], never[:400], words=2)))
+        if one["never"]:
+            lists.append(unfold(f"{title}: {len(one['never'])} that never occur", _never(one["never"])))
     return grid(["", "covered", "all", "per cent"], rows, words=1) + "".join(lists)
+
+
+def _never(found: dict[str, str]) -> str:
+    reasons = sorted(set(found.values()))
+    lines = ((why, ", ".join(_code(name) for name in found if found[name] == why)) for why in reasons)
+    return "".join(f"<p>{esc(why)}{': ' if why else ''}{names}</p>" for why, names in lines)
 
 
 def _lengths(unit: str, found: dict[str, Any]) -> str:
