@@ -144,3 +144,12 @@ def test_refusals_vote_together(api: API) -> None:
     samples = [sample(CALL), sample("nil chat", "chat"), sample("nil topic", "topic")]
     assert vote(api, samples)["refused"]
     assert vote(api, [*samples, sample(CALL), sample(CALL)])["path"] == CALL
+
+
+def test_sentences_that_people_wrote_are_read(api: API) -> None:
+    """Refusals and tricky requests written by hand: what a model is measured on beside templates."""
+    pairs = suite.load(api, Path(__file__).with_name("refusals_mygene.jsonl"))
+    to_refuse = [p for p in pairs if p.expected.startswith("nil ")]
+    assert (len(pairs), len(to_refuse)) == (64, 42)
+    assert {p.expected for p in to_refuse} == {"nil chat", "nil topic", "nil missing", "nil unsupported"}
+    assert all(p.signature for p in pairs)
