@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from querywright.engines.tokens import encoder
-from querywright.engines.tokens import encoder
 from querywright.errors import QuerywrightError
 from querywright.events.labels import assign, free_labels, nil_tokens, one_token
 

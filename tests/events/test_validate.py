@@ -13,7 +13,6 @@ import pytest
 
 from querywright.artefacts import read_jsonl, write_json, write_jsonl
 from querywright.engines.tokens import encoder
-from querywright.engines.tokens import encoder
 from querywright.errors import QuerywrightError
 from querywright.events.labels import free_labels, nil_tokens
 from querywright.events.measure import baselines, measure
