@@ -65,7 +65,7 @@ def read(path: Path) -> list[Persona]:
         if unknown or not r.get("name"):
             problem = f"unknown key {', '.join(unknown)}" if unknown else "a persona needs a name"
             raise QuerywrightError(f"{where}: {problem}", hint=f"keys are {', '.join(KEYS)}; see data/personas.jsonl")
-        interests, style = r.get("interests", ()), r.get("style", {})
+        interests, style = r.get("interests", []), r.get("style", {})
         if isinstance(style, str):
             style = named(style, where)
         if not isinstance(interests, list) or not isinstance(style, dict):
