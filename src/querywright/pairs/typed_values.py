@@ -25,7 +25,7 @@ _OPEN = re.compile(
 )
 _ENDS = {"lowest", "highest", "smallest", "largest", "least", "most", "of"}
 _NEWEST = ["newest first", "latest first", "most recent first", "with the newest first", "from new to old"]
-_TIME_ORDERS = ["newest", "latest", "recent", "oldest", "earliest", "chronological"]
+_TIME_ORDERS = ["old to new", "new to old", "newest", "latest", "recent", "oldest", "earliest", "chronological"]
 _OLDEST = ["oldest first", "earliest first", "with the oldest first", "in chronological order", "from old to new"]
 
 
