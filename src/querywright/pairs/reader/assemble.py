@@ -201,4 +201,4 @@ def _sides(wanted: list[tuple[str, Node]]) -> list[list[str]]:
 def loose_words(call: Call) -> int:
     """How many words without a field a call searches for: what a sentence that asks for something else is read as."""
     nodes = walk(call.query) if call.query is not None else ()
-    return sum(isinstance(n, Term) and n.field is None and n.value.isalpha() and n.value.islower() for n in nodes)
+    return sum(isinstance(n, Term) and n.field is None and n.value.isalpha() and not n.value.isupper() for n in nodes)

@@ -148,6 +148,8 @@ def read(api: API, sentence: str, turns: Sequence[dict[str, str]] = ()) -> list[
 
 def reading(api: API, sentence: str, turns: Sequence[dict[str, str]] = ()) -> Reading:
     """The same with the reason why there is none."""
+    if turns:
+        return Reading(why="a conversation: only sentences on their own are read")
     g = grammar(api)
     tokens = tokenise(sentence, g.words)
     if not tokens:
