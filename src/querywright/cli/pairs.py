@@ -64,7 +64,7 @@ def make(
 
     definition = load(api)
     source = records or definition.records
-    sample = sample_records(definition, source, 20_000, seed) if source else []
+    sample = sample_records(definition, source, 20_000, seed) if source and (draw or conversations) else []
     options: dict[str, Any] = {"calls": calls, "most": most, "draw": draw, "seed": seed, "records": sample}
     if teacher == "llm":
         from querywright.pairs.llm_make import Options, make_llm
