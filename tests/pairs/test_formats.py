@@ -23,8 +23,8 @@ FILES = {"rows": "r.jsonl", "chat": "c.jsonl", "completion": "p.jsonl", "alpaca"
          "csv": "t.csv", "hf": "folder"}  # fmt: skip
 
 HARD = ['say "CDK2", twice', "a,b;c\td", "line one\nline two\n\n\nUser: x", "Assistant: no",
-        "größer als 3 µm — 日本語 🧬", "\\n is no line end", "ends in a line\n", "\r\nwindows\r\n", "'single'", "  spaces  ",
-        "\u2028odd\u0085lines",
+        "größer als 3 µm — 日本語 🧬", "\\n is no line end", "ends in a line\n", "\r\nwindows\r\n", "'single'",
+        "  spaces  ", "\u2028odd\u0085lines",
         "### prompt\n\n###\n\n", "a -> b ->", "NA", "null", "{\"a\": 1}"]  # fmt: skip
 CALLS = [
     "/v3/query?q=symbol:CDK2&species=human",

@@ -79,8 +79,8 @@ def make(
     from querywright.pairs.personas import given
 
     cast = given(definition, personas, seed) if personas else []
-    made = {"refusals": refusals, "personas": cast, "conversations": conversations}
-    run(definition, out, **options, per_call=per_call or 3, style=style, **made)
+    options |= {"refusals": refusals, "personas": cast, "conversations": conversations, "style": style}
+    run(definition, out, **options, per_call=per_call or 3)
 
 
 @app.command()

@@ -89,7 +89,8 @@ def typed_operators(call: Call) -> Iterator[str]:
         yield "place"
     for name in known.single:
         if name in values:
-            yield "several values" if isinstance(values[name], tuple) and len(values[name]) > 1 else "value"
+            value = values[name]
+            yield "several values" if isinstance(value, tuple) and len(value) > 1 else "value"
 
 
 def applicable(api: API) -> list[str]:

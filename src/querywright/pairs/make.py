@@ -96,7 +96,7 @@ def pairs(
         for sentence in teacher.instructions(call, per_call):
             if sentence.lower() not in seen:
                 seen.add(sentence.lower())
-                yield row(call, sentence, "log", weight, **_by(teacher))
+                yield row(call, sentence, "log", weight, teacher=_name(teacher), persona=_voice(teacher))
     made = idle = 0
     said: Counter[str] = Counter()
     for call in drawn:
@@ -110,12 +110,17 @@ def pairs(
                 seen.add(sentence.lower())
                 made, idle = made + 1, 0
                 said[call.canonical] += 1
-                yield row(call, sentence, "drawn", **_by(teacher))
+                yield row(call, sentence, "drawn", teacher=_name(teacher), persona=_voice(teacher))
 
 
-def _by(teacher: Teacher) -> dict[str, str]:
+def _name(teacher: Teacher) -> str:
     """Who worded a sentence."""
-    return {"teacher": getattr(teacher, "name", ""), "persona": getattr(teacher, "voice", "")}
+    return str(getattr(teacher, "name", ""))
+
+
+def _voice(teacher: Teacher) -> str:
+    """As whom a teacher worded it."""
+    return str(getattr(teacher, "voice", ""))
 
 
 def talks(api: API, teacher: TemplateTeacher, calls: Iterator[Call], rng: random.Random, n: int) -> Iterator[Row]:

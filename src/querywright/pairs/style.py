@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 from querywright.errors import QuerywrightError, did_you_mean
@@ -29,7 +30,7 @@ PEOPLE = Style()
 KEYS = tuple(f.name for f in fields(Style))
 
 
-def style_of(shares: dict[str, object], where: str) -> Style:
+def style_of(shares: Mapping[str, object], where: str) -> Style:
     """A style from a table of shares; what is not given is as people in general do.
 
     Raises:

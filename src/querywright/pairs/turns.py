@@ -67,7 +67,8 @@ def converse(speaker: Speaker | TypedSpeaker, call: Call, draw: Callable[[], Cal
         draw: gives other calls, to start over from and to take other values from.
     """
     rng = speaker.rng
-    calls, edits = [call], []
+    calls: list[Call] = [call]
+    edits: list[Edit] = []
     for _ in range(rng.choices([1, 2, 3], [0.55, 0.32, 0.13])[0]):
         step = _before(speaker, calls[0], draw)
         if step is None:
@@ -135,8 +136,9 @@ def _with(call: Call, name: str, value: Any) -> Call:
 
 
 def _param_steps(speaker: Speaker, call: Call) -> Iterator[Step]:
-    api, rng, values = call.api, speaker.rng, dict(call.params)
-    for name, value in call.params:
+    api, rng = call.api, speaker.rng
+    values: dict[str, Any] = dict(call.params)
+    for name, value in values.items():
         kind = api.params[name].kind
         if name == "fields" and value != (api.params[name].all,):
             yield from _field_steps(speaker, call, value)
