@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -156,10 +158,71 @@ def test_an_engine_reads_in_the_same_place(mygene: API) -> None:
     call = parse(mygene, "/v3/query?q=symbol:CDK2")
     rows: list[Row] = [row(call, "cdk two", "drawn"), row(call, "nothing", "drawn")]
     ask = {"cdk two": "/v3/query?q=symbol:cdk2", "nothing": "nil topic"}
-    kept, rejected = round_trip.check(mygene, rows, reader=round_trip.engine_reader(mygene, ask.__getitem__))
+    kept, rejected = round_trip.check(
+        mygene, rows, reader=round_trip.engine_reader(mygene, lambda r: ask[r["instruction"]])
+    )
     assert [r["instruction"] for r in kept] == ["cdk two"]
     assert [r["reason"] for r in rejected] == ["unread"]
     assert len(round_trip.check(mygene, rows, reader=lambda r: [], keep_unread=True)[0]) == 2
+
+
+def _conversation(mygene: API, *said: tuple[str, str]) -> Row:
+    """A row of sentences and answers in turn."""
+    turns = [{"role": role, "content": text} for pair in said for role, text in zip(ROLES, pair, strict=True)]
+    return row(parse(mygene, said[-1][1]), said[-1][0], "drawn", turns=turns[:-2])
+
+
+ROLES = ("user", "assistant")
+CDK2, CDK4, IN_MICE = "/v3/query?q=symbol:CDK2", "/v3/query?q=symbol:CDK4", "/v3/query?q=symbol:CDK2&species=mouse"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ([("genes with symbol CDK2", CDK2), ("only in mice", IN_MICE)], ""),
+        ([("genes with symbol CDK4", CDK2), ("only in mice", IN_MICE)], "differs"),
+        ([("how are you?", "nil chat"), ("genes with symbol CDK2", CDK2), ("only in mice", IN_MICE)], ""),
+        ([("how are you?", "nil chat"), ("genes with symbol CDK4", CDK2), ("only in mice", IN_MICE)], "differs"),
+        ([("how are you?", "nil chat"), ("genes with symbol CDK2", CDK2)], ""),
+        ([("how are you?", "nil chat"), ("genes with symbol CDK4", CDK2)], "differs"),
+        ([("genes with symbol CDK2", "/v3/nothing"), ("only in mice", IN_MICE)], "broken"),
+    ],
+)
+def test_of_a_conversation_the_first_request_is_read_back(
+    mygene: API, said: list[tuple[str, str]], reason: str
+) -> None:
+    assert round_trip.verdict(mygene, _conversation(mygene, *said))[0] == reason
+
+
+def test_a_conversation_that_ends_in_no_call_is_broken(mygene: API) -> None:
+    r = _conversation(mygene, ("genes with symbol CDK2", CDK2), ("only in mice", IN_MICE))
+    assert round_trip.verdict(mygene, {**r, "path": "/v3/nothing"})[0] == "broken"
+
+
+def test_a_model_reads_the_last_sentence_of_a_conversation(mygene: API) -> None:
+    r = _conversation(mygene, ("genes with symbol CDK2", CDK2), ("only in mice", IN_MICE))
+    heard: list[Row] = []
+    for answer, reason in ((IN_MICE, ""), (CDK2, "differs")):
+        reader = round_trip.engine_reader(mygene, lambda row, answer=answer: (heard.append(row), answer)[1])  # type: ignore[misc]
+        assert round_trip.verdict(mygene, r, reader)[0] == reason
+    assert [turn["content"] for turn in heard[0]["turns"]] == ["genes with symbol CDK2", CDK2]
+
+
+def test_the_same_hits_are_those_of_what_was_read(mygene: API) -> None:
+    """Of a conversation the first call's hits are compared with its reading's, not the last call's."""
+
+    class Same:
+        def __init__(self) -> None:
+            self.ran: list[str] = []
+
+        def run(self, call: Call) -> Any:
+            self.ran.append(call.text)
+            return SimpleNamespace(total=1, ids=["1"])
+
+    r, executor = _conversation(mygene, ("genes with symbol CDK4", CDK2), ("only in mice", IN_MICE)), Same()
+    kept, _ = round_trip.check(mygene, [r], executor=executor)  # type: ignore[arg-type]
+    assert kept == [r]
+    assert executor.ran == [CDK2, CDK4]
 
 
 def test_talk_is_no_request(mygene: API) -> None:

@@ -222,13 +222,12 @@ def _round_trip(rows: list[Row], options: Options, folder: Path) -> Outcome:
 def _model_reader(api: API, model: str) -> Any:
     from querywright.engines.open import open_engine
     from querywright.pairs.round_trip import engine_reader
-    from querywright.rows import system_line
+    from querywright.rows import chat
 
     engine = open_engine(model)
 
-    def ask(sentence: str) -> str:
-        asked = [{"role": "system", "content": system_line(api.name)}, {"role": "user", "content": sentence}]
-        return engine.generate(asked)[0].text
+    def ask(r: Row) -> str:
+        return engine.generate(chat(r)["messages"][:-1])[0].text
 
     return engine_reader(api, ask)
 

@@ -8,6 +8,10 @@ meaning, or finds the same records. What leaves keeps the reason and what was re
     unread      no call can be read in it
     answerable  a refusal whose sentence is wholly read as a call
     broken      the row's call can't be parsed
+
+Of a conversation the reader without a model reads the first sentence, as asking for the first call: what follows names
+a change to a call (`pairs.turns` has replayed its own; of others' conversations `pairs verify` looks at the values). A
+model reads the last sentence, with all that was said before it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from multiprocessing import get_context
 from typing import Any
 
@@ -53,7 +58,12 @@ def check(
     kept, out = [], rejected
     for r in rows_in_order(rows, rejected):
         reason, told = verdicts.get(id(r), ("", ""))
-        if reason in ("differs", "ambiguous") and executor is not None and same_hits(api, executor, r["path"], told):
+        wanted = r if reader else opening(r)
+        if (
+            reason in ("differs", "ambiguous")
+            and executor is not None
+            and same_hits(api, executor, wanted["path"], told)
+        ):
             reason = ""
         if not reason or (reason == "unread" and keep_unread):
             kept.append(r)
@@ -101,11 +111,15 @@ def verdict(api: API, r: Row, reader: Reader | None = None) -> tuple[str, str]:
     if r.get("refusal"):
         calls = reader(r) if reader else confident(api, r["instruction"], r.get("turns", ()))
         return ("answerable", calls[0].text) if calls else ("", "")
+    first = opening(r)
     try:
-        wanted = parse(api, r["path"]).canonical
+        wanted, begun = parse(api, r["path"]).canonical, parse(api, first["path"]).canonical
     except CallError:
         return "broken", ""
-    found = reader(r) if reader else reading(api, r["instruction"], r.get("turns", ())).calls
+    if reader:
+        found = reader(r)
+    else:
+        found, wanted = reading(api, first["instruction"]).calls, begun
     if not found:
         return "unread", ""
     if found[0].canonical == wanted:
@@ -113,11 +127,20 @@ def verdict(api: API, r: Row, reader: Reader | None = None) -> tuple[str, str]:
     return ("ambiguous" if any(c.canonical == wanted for c in found[1:]) else "differs"), found[0].text
 
 
-def engine_reader(api: API, ask: Callable[[str], str]) -> Reader:
-    """A reader that asks a model: `ask` writes a call for a sentence, such as an engine with a prompt of examples."""
+def opening(r: Row) -> Row:
+    """The first sentence of a conversation that a call answers, and that call; a row without turns is its own."""
+    turns = r.get("turns") or ()
+    for said, told in pairwise(turns):
+        if (said["role"], told["role"]) == ("user", "assistant") and refused(told["content"]) is None:
+            return {"instruction": said["content"], "path": told["content"]}
+    return r
+
+
+def engine_reader(api: API, ask: Callable[[Row], str]) -> Reader:
+    """A reader that asks a model: `ask` writes a call for a row's sentence, such as a tuned model in its chat."""
 
     def calls(r: Row) -> list[Call]:
-        text = ask(r["instruction"])
+        text = ask(r)
         if refused(text) is not None:
             return []
         try:
