@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,10 @@ def test_noise_under_the_mask_is_a_call(mygene: API, engine: TransformersEngine)
 
 
 def test_the_whole_grammar(mygene: API, engine: TransformersEngine) -> None:
-    for got in sample(mygene, "human CDK2 genes", engine, temperature=1.0, n=4, max_tokens=48, seed=3):
+    settings: dict[str, Any] = {"temperature": 1.0, "n": 4, "max_tokens": 48, "seed": 3}
+    for got in sample(mygene, "human CDK2 genes", engine, **settings):
+        assert got.ok or got.refused or got.finish == "length", got
+    for got in sample(mygene, "human CDK2 genes", engine, refuse=False, **settings):
         assert got.ok or got.finish == "length", got
 
 

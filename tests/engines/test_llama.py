@@ -15,6 +15,7 @@ import pytest
 from querywright.api.call import parse
 from querywright.api.definition import API
 from querywright.api.grammar import mask_source
+from querywright.api.refusal import refusal
 from querywright.engines.base import EngineError, Grammar, MaskError
 from querywright.engines.llama import LlamaEngine
 from querywright.generate.answer import answer, sample
@@ -39,16 +40,25 @@ def engine(gguf: Path) -> Iterator[LlamaEngine]:
     opened.close()
 
 
-@pytest.mark.parametrize(("grounded", "temperature", "least"), [(False, 0.0, 3), (False, 1.0, 0), (True, 1.0, 4)])
+@pytest.mark.parametrize(
+    ("grounded", "temperature", "refuse", "least"),
+    [(False, 0.0, False, 3), (False, 1.0, False, 0), (True, 1.0, False, 4), (True, 1.0, True, 4)],
+)
 def test_every_finished_text_is_a_call(
-    mygene: API, engine: LlamaEngine, grounded: bool, temperature: float, least: int
+    mygene: API, engine: LlamaEngine, grounded: bool, temperature: float, refuse: bool, least: int
 ) -> None:
+    """Or a refusal, where that is allowed: it stands beside the calls in the grammar."""
     finished = 0
     for number, sentence in enumerate(SENTENCES):
         for got in sample(
-            mygene, sentence, engine, grounded=grounded, max_tokens=60, seed=number, temperature=temperature, n=2
-        ):
-            if got.finish == "stop":
+            mygene, sentence, engine, grounded=grounded, refuse=refuse, max_tokens=60, seed=number,
+            temperature=temperature, n=2,
+        ):  # fmt: skip
+            if got.refused:
+                assert refuse
+                assert got.text == refusal(got.refused)
+                finished += 1
+            elif got.finish == "stop":
                 finished += 1
                 assert got.ok, got
                 parse(mygene, got.text)
@@ -64,7 +74,9 @@ def test_free_text_is_no_call(mygene: API, engine: LlamaEngine) -> None:
 
 def test_gbnf_gives_calls_too(mygene: API, engine: LlamaEngine) -> None:
     got = answer(mygene, SENTENCES[0], engine, "tuned", "gbnf", max_tokens=24)
-    assert got.ok or got.finish == "length", got
+    assert got.ok or got.refused or got.finish == "length", got
+    called = answer(mygene, SENTENCES[0], engine, "tuned", "gbnf", refuse=False, max_tokens=24)
+    assert called.ok or called.finish == "length", called
 
 
 def test_out_of_tokens_is_reported(mygene: API, engine: LlamaEngine) -> None:

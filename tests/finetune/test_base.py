@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from torchtune.data import Message
 
 from querywright.errors import QuerywrightError
 from querywright.finetune.base import ensure_base, packaged_gguf
-from querywright.finetune.data import ChatRows, read_rows
+from querywright.finetune.chat_rows import read_rows
+from querywright.finetune.data import ChatRows
 from querywright.finetune.tokenizer import ChatMLTokenizer
 
 TEXTS = (
@@ -103,6 +105,24 @@ def test_a_bad_row_is_named(tmp_path: Path, line: str) -> None:
     path.write_text('{"messages": [{"role": "assistant", "content": "x"}]}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(QuerywrightError, match=r"rows\.jsonl:2: not a chat row"):
         read_rows(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"instruction": "SECRET", "path": "SECRET", "SECRET words": 1}', "an object of instruction, path, ?"),
+        ('{"messages": [{"role": "user", "content": "SECRET"}]}', "an object of messages"),
+        ('["SECRET"]', "a JSON list"),
+        ("SECRET", "it is no JSON"),
+    ],
+)
+def test_a_bad_rows_text_is_not_shown(tmp_path: Path, line: str, told: str) -> None:
+    """It may be a protected sentence, or somebody's message."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(QuerywrightError, match=re.escape(f"not a chat row: {told}")) as error:
+        read_rows(path)
+    assert "SECRET" not in f"{error.value} {error.value.__cause__}"
 
 
 def test_no_rows_at_all(tmp_path: Path) -> None:

@@ -105,6 +105,9 @@ _DAYS = [
     re.compile(rf"\b(?P<m>{_MONTH})\s+(?:the\s+)?(?P<d>{_DAY})\b(?!\d)"),
 ]
 _MAY = re.compile(rf"\bmay,?\s+(?:of\s+)?{_YEAR}|\bmay{_TO}(?:{_MONTH})|(?:{_MONTH}){_TO}may\b")
+# not the offset of "08:15+02:00", and in "t08:15:30" or "8:15 pm" not the end of a time alone
+_TIME = re.compile(r"(?:(?<=\dt)|(?<![\w:+])t?)(\d{1,2}):(\d{2})(?::(\d{2}))?(?!:?\d)\s*(?:([ap])\.?m\b)?")
+_HOUR = re.compile(r"(?<![\w:.])(\d{1,2})\s?([ap])\.?m\b")
 _AGO = re.compile(r"\b(?:(?:last|past|previous)\s+)?(\d+|[a-z]+)\s+(day|week|month|year)s?(?:\s+ago)?\b")
 
 
@@ -193,12 +196,10 @@ def _day(year: str, month: str, day: str) -> list[date]:
 def _times(text: str) -> list[str]:
     """Times of day as `12:30:00`."""
     found = []
-    for hour, minute, second, half in re.findall(r"\b(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([ap]m)?\b", text):
-        h = int(hour) % 12 + 12 * (half == "pm") if half else int(hour)
+    for hour, minute, second, half in _TIME.findall(text):
+        h = int(hour) % 12 + 12 * (half == "p") if half else int(hour)
         found.append((h, int(minute), int(second or 0)))
-    for hour, minute, second in re.findall(r"t(\d{2}):(\d{2})(?::(\d{2}))?", text):
-        found.append((int(hour), int(minute), int(second or 0)))
-    found += [(int(h) % 12 + 12 * (half == "p"), 0, 0) for h, half in re.findall(r"\b(\d{1,2})\s?([ap])\.?m\b", text)]
+    found += [(int(h) % 12 + 12 * (half == "p"), 0, 0) for h, half in _HOUR.findall(text)]
     found += [(12, 0, 0)] * bool(re.search(r"\bnoon\b", text))
     return [f"{h:02}:{m:02}:{s:02}" for h, m, s in dict.fromkeys(found) if h < 24 and m < 60 and s < 60]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Serve an API over local records.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Serve an API over local records.", no_args_is_help=True)
 
 
 @app.callback()

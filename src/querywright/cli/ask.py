@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Write the call that a sentence asks for.")
+app = typer.Typer(add_completion=False, help="Write the call that a sentence asks for.")
 
 
 def _tuned(name: str, workspace: Path) -> str:

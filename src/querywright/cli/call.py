@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Read calls to an API and compare them by meaning.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Read calls to an API and compare them by meaning.", no_args_is_help=True)
 Api = Annotated[str, typer.Option("--api", help="a shipped API's name or a definition file")]
 
 

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Who answers next: examples from a workspace's conversations.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, help="Who answers next: examples from a workspace's conversations.", no_args_is_help=True
+)
 
 
 class Task(StrEnum):

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Adapter, merged checkpoint, GGUF, Modelfile and model card of a finished training run.")
+app = typer.Typer(
+    add_completion=False, help="Adapter, merged checkpoint, GGUF, Modelfile and model card of a finished training run."
+)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Corrections that people made.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Corrections that people made.")
 
 
 @app.callback()

@@ -25,6 +25,7 @@ app = typer.Typer(
     help="Check a training config's keys, then train: finetune CONFIG [KEY=VALUE]... Run again, it goes on or has "
     "nothing to do.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 
@@ -60,8 +61,10 @@ def hosted(
     poll_s: Annotated[float, typer.Option(min=0.05, help="seconds between two looks at the job")] = 20.0,
     cancel: Annotated[bool, typer.Option("--cancel", help="stop the job that was started with these options")] = False,
 ) -> None:
-    """Fine-tune at a server: upload, create, wait; run again, it goes on. Keys: OPENAI_API_KEY (at OpenAI), else
-    QUERYWRIGHT_SERVER_KEY."""
+    """Fine-tune at a server: upload, create, wait; run again, it goes on.
+
+    The key: OPENAI_API_KEY (at OpenAI), else QUERYWRIGHT_SERVER_KEY.
+    """
     from querywright.finetune.hosted import Order, run
 
     order = Order(train, base_model, out, valid, base_url, n_epochs, suffix, seed)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Compile the grammar of an API's calls.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Compile the grammar of an API's calls.", no_args_is_help=True)
 
 
 @app.callback()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Access logs to kept calls.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Access logs to kept calls.")
 
 
 @app.callback()

@@ -10,7 +10,7 @@ import typer
 
 from querywright.artefacts import read_jsonl, write_jsonl
 
-app = typer.Typer(help="Instruction/query pairs, each step on files.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Instruction/query pairs, each step on files.", no_args_is_help=True)
 
 Api = Annotated[str, typer.Option("--api", help="a shipped API's name, or a definition file")]
 

@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="An API's schema: import it, describe its fields, compare two of them.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    help="An API's schema: import it, describe its fields, compare two of them.",
+    no_args_is_help=True,
+)
 
 
 @app.callback()
@@ -96,15 +100,11 @@ def annotate_(
     model: Annotated[
         str, typer.Option("--model", help="who writes: a GGUF file, a checkpoint folder, or with --url a model's name")
     ] = "",
-    url: Annotated[
-        str, typer.Option("--url", help="an OpenAI-compatible server, as http://127.0.0.1:8080/v1")
-    ] = "",
+    url: Annotated[str, typer.Option("--url", help="an OpenAI-compatible server, as http://127.0.0.1:8080/v1")] = "",
     engine: Annotated[
         str, typer.Option("--engine", help="words (no model), llama, hf or server; follows from --model and --url")
     ] = "",
-    docs: Annotated[
-        list[Path], typer.Option("--docs", help="documentation: text, Markdown, RST or HTML files")
-    ] = [],  # noqa: B006
+    docs: Annotated[list[Path], typer.Option("--docs", help="documentation: text, Markdown, RST or HTML files")] = [],  # noqa: B006
     calls: Annotated[
         Path | None, typer.Option("--calls", help="kept calls of a log, as work/API/calls/calls.jsonl")
     ] = None,

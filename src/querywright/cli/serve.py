@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -72,8 +72,10 @@ class MaskError(EngineError):
     """The grammar could not be enforced, so there is no answer. `completions`: what a server wrote without keeping to
     it, for readers that check what they read."""
 
-    def __init__(self, message: str, *, hint: str = "", completions: Sequence[Completion] = ()) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self, message: str, *, hint: str = "", retryable: bool = False, completions: Sequence[Completion] = ()
+    ) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
         self.completions = list(completions)
 
 

@@ -26,19 +26,35 @@ def read_rows(path: Path) -> list[list[dict[str, str]]]:
             if not line.strip():
                 continue
             try:
-                messages = json.loads(line)["messages"]
+                row = json.loads(line)
+            except ValueError:
+                raise _bad(path, number, "it is no JSON") from None
+            try:
+                messages = row["messages"]
                 whole = messages[-1]["role"] == "assistant" and all(
                     m["role"] in ROLES and isinstance(m["content"], str) for m in messages
                 )
-            except (ValueError, KeyError, TypeError, IndexError):
+            except (KeyError, TypeError, IndexError):
                 whole = False
             if not whole:
-                raise QuerywrightError(
-                    f"{path}:{number}: not a chat row: {line.strip()[:80]}",
-                    hint='each line is {"messages": [{"role": ..., "content": ...}, ...]}, the answer last',
-                )
+                raise _bad(path, number, _shape(row))
             rows.append(messages)
     if not rows:
         raise QuerywrightError(f"{path} holds no rows", hint="querywright pairs export")
     refuse(({"messages": messages} for messages in rows), path)
     return rows
+
+
+def _bad(path: Path, number: int, what: str) -> QuerywrightError:
+    return QuerywrightError(
+        f"{path}:{number}: not a chat row: {what}",
+        hint='each line is {"messages": [{"role": ..., "content": ...}, ...]}, the answer last',
+    )
+
+
+def _shape(row: object) -> str:
+    """What a line is, without its text: that may be a protected sentence, or somebody's message."""
+    if not isinstance(row, dict):
+        return f"a JSON {type(row).__name__}, no object"
+    keys = ", ".join(key if key.isidentifier() and len(key) < 30 else "?" for key in list(row)[:8])
+    return f"an object of {keys}" if keys else "an empty object"
