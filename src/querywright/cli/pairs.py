@@ -1,4 +1,4 @@
-"""`querywright pairs`: make, verify, split, export, report."""
+"""`querywright pairs`: make, verify, refine, check, leaks, split, export, import, protect, report."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ app = typer.Typer(add_completion=False, help="Instruction/query pairs, each step
 Api = Annotated[str, typer.Option("--api", help="a shipped API's name, or a definition file")]
 
 Out = Annotated[Path, typer.Option("--out", help="where the result goes")]
+Pairs = Annotated[Path, typer.Argument(help="pairs, as `pairs make` writes them (pairs.jsonl)")]
+Seed = Annotated[int, typer.Option(help="the same seed gives the same result")]
+
+_TEMPLATES, _LLM = "With --teacher templates", "With --teacher llm"
 
 
 @app.command()
@@ -30,38 +34,77 @@ def make(
     records: Annotated[
         str | None, typer.Option(help="where values come from: a JSONL file, or goatools; else the definition's")
     ] = None,
-    style: Annotated[
-        str, typer.Option(help="broad: many ways to say a thing; narrow: one (to measure what variety is worth)")
-    ] = "broad",
-    refusals: Annotated[
-        int | None, typer.Option(min=0, help="sentences that no call answers; by default 6 % of the pairs")
-    ] = None,
-    conversations: Annotated[
-        int, typer.Option(min=0, help="conversations of two to four turns that refine a call, beside the pairs")
-    ] = 0,
-    seed: int = 17,
-    teacher: Annotated[
-        Literal["templates", "llm"], typer.Option(help="llm is a language model, which the options below are for")
-    ] = "templates",
-    model: Annotated[str, typer.Option(help="a GGUF file, a checkpoint, or a server's URL#NAME")] = "",
-    batch: Annotated[int | None, typer.Option(min=1, help="calls of one prompt; 5, or 1 with a local model")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=256, help="prompts that a server has at once")] = 4,
     personas: Annotated[
         str | None, typer.Option(help="who asks: JSON lines (name, role, interests, style), a number, or own (shipped)")
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0.0, max=2.0)] = 0.7,
-    price_in: Annotated[float | None, typer.Option(min=0.0, help="money for a million tokens of prompts")] = None,
-    price_out: Annotated[float | None, typer.Option(min=0.0, help="and of answers")] = None,
-    budget: Annotated[float | None, typer.Option(min=0.0, help="money never exceeded, earlier runs included")] = None,
-    max_tokens_total: Annotated[int | None, typer.Option(min=0, help="the same in tokens, in and out")] = None,
-    estimate: Annotated[bool, typer.Option("--estimate", help="print what it would cost, as JSON, and stop")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="of a local model")] = None,
+    seed: Seed = 17,
+    teacher: Annotated[
+        Literal["templates", "llm"], typer.Option(help="what words the calls; llm is a language model (--model)")
+    ] = "templates",
+    style: Annotated[
+        Literal["broad", "narrow"],
+        typer.Option(
+            help="broad: many ways to say a thing; narrow: one (to measure what variety is worth)",
+            rich_help_panel=_TEMPLATES,
+        ),
+    ] = "broad",
+    refusals: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="sentences that no call answers; by default 6 % of the pairs", rich_help_panel=_TEMPLATES
+        ),
+    ] = None,
+    conversations: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="conversations of two to four turns that refine a call, beside the pairs",
+            rich_help_panel=_TEMPLATES,
+        ),
+    ] = 0,
+    model: Annotated[
+        str, typer.Option(help="a GGUF file, a checkpoint, or a server's URL#NAME", rich_help_panel=_LLM)
+    ] = "",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="calls of one prompt; 5, or 1 with a local model", rich_help_panel=_LLM)
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=256, help="prompts that a server has at once", rich_help_panel=_LLM)
+    ] = 4,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, max=2.0, help="how freely the model words", rich_help_panel=_LLM)
+    ] = 0.7,
+    price_in: Annotated[
+        float | None, typer.Option(min=0.0, help="money for a million tokens of prompts", rich_help_panel=_LLM)
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option(min=0.0, help="money for a million tokens of answers", rich_help_panel=_LLM)
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="money never exceeded, earlier runs into --out included", rich_help_panel=_LLM),
+    ] = None,
+    max_tokens_total: Annotated[
+        int | None, typer.Option(min=0, help="the same in tokens, in and out", rich_help_panel=_LLM)
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="print what it would cost, as JSON, and stop", rich_help_panel=_LLM)
+    ] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="threads of a local model", rich_help_panel=_LLM)] = None,
 ) -> None:
     """Write sentences for kept and drawn calls, with templates or a language model."""
     from querywright.api.definition import load
+    from querywright.errors import QuerywrightError
     from querywright.pairs.make import make as run
     from querywright.pairs.values import sample_records
 
+    if teacher == "llm" and (conversations or refusals or style != "broad"):
+        raise QuerywrightError(
+            "a language model words calls; --conversations, --refusals and --style are the templates'",
+            hint="make those with --teacher templates into a folder of their own",
+        )
+    if teacher != "llm" and (model or estimate or budget is not None or max_tokens_total is not None):
+        raise QuerywrightError("--model, --estimate and limits are a language model's", hint="add --teacher llm")
     definition = load(api)
     source = records or definition.records
     sample = sample_records(definition, source, 20_000, seed) if source and (draw or conversations) else []
@@ -84,8 +127,13 @@ def make(
 
 
 @app.command()
-def verify(source: Path, api: Api, out: Out, rejects: Path | None = None) -> None:
-    """Keep the pairs whose call parses and whose literals stand in the sentence."""
+def verify(
+    source: Pairs,
+    api: Api,
+    out: Out,
+    rejects: Annotated[Path | None, typer.Option(help="where rows go that leave, with the reason")] = None,
+) -> None:
+    """Keep the pairs whose call parses and whose values stand in the sentence."""
     from querywright.api.definition import load
     from querywright.pairs.check import problem
     from querywright.pairs.split import verify as run
@@ -101,13 +149,13 @@ def verify(source: Path, api: Api, out: Out, rejects: Path | None = None) -> Non
 
 @app.command()
 def refine(
-    source: Path,
+    source: Pairs,
     out: Out,
     api: Annotated[str | None, typer.Option("--api", help="needed where rows hold calls that are read back")] = None,
     rejects: Annotated[Path | None, typer.Option(help="where rows go that leave, with step and reason")] = None,
     report: Annotated[Path | None, typer.Option(help="counts and findings: .html, or .json")] = None,
     steps: Annotated[
-        str, typer.Option(help="of round_trip, fluff, classic, near, signal; they run in the order given")
+        str, typer.Option(help="some of round_trip, fluff, classic, near, signal, in the order they run")
     ] = "round_trip,classic,near",
     hits: Annotated[bool, typer.Option("--hits", help="round_trip: a reading with the same hits will do")] = False,
     reader: Annotated[str, typer.Option(help="round_trip: a tuned model (path or URL) that reads sentences back")] = "",
@@ -125,9 +173,9 @@ def refine(
         float, typer.Option(min=0, max=1, help="near: cosine from which two sentences of one call are one; 0: none")
     ] = 0.0,
     workers: Annotated[int, typer.Option(min=1, help="processes that read back; connections to a judging server")] = 1,
-    seed: int = 17,
+    seed: Seed = 17,
 ) -> None:
-    """Make pairs true and clean, step by step; what was done is not done again."""
+    """Make pairs true and clean, step by step; a step whose input and options are as before is not run again."""
     from querywright.api.definition import load
     from querywright.pairs.length import limit_of
     from querywright.pairs.refine import Options
@@ -173,7 +221,7 @@ def leaks(
     folder: Annotated[Path, typer.Argument(help="a split: train.jsonl, valid.jsonl, test.jsonl, ...")],
     out: Annotated[Path | None, typer.Option(help="the report, as JSON with examples")] = None,
     api: Annotated[str | None, typer.Option("--api", help="masks this API's words in templates as well")] = None,
-    meaning: Annotated[bool, typer.Option(help="compare by embeddings too, some 20 ms a row")] = True,
+    meaning: Annotated[bool, typer.Option(help="compare by embeddings too (a few ms a row)")] = True,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="cosine from which two sentences are near")] = 0.95,
     most: Annotated[int, typer.Option(min=1, help="embed at most so many rows of a part")] = 20_000,
 ) -> None:
@@ -194,16 +242,26 @@ def leaks(
 
 @app.command()
 def split(
-    source: Path,
+    source: Pairs,
     out: Out,
-    valid: Annotated[float, typer.Option(help="share of the queries that are for validation")] = 0.03,
-    test: Annotated[float, typer.Option(help="share of the queries that are for the test")] = 0.03,
-    unseen: Annotated[float, typer.Option(help="share of the signatures that stand in test_unseen only")] = 0.03,
-    by: Annotated[str, typer.Option(help="what stays together: canonical (a query), or signature")] = "canonical",
+    valid: Annotated[float, typer.Option(min=0, max=1, help="share of the queries that are for validation")] = 0.03,
+    test: Annotated[float, typer.Option(min=0, max=1, help="share of the queries that are for the test")] = 0.03,
+    unseen: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="share of the signatures (shapes of calls) that stand in test_unseen only; 0: none"
+        ),
+    ] = 0.03,
+    by: Annotated[
+        Literal["canonical", "signature"], typer.Option(help="what stays together: canonical (a query), or signature")
+    ] = "canonical",
     api: Annotated[str | None, typer.Option("--api", help="for conversations of an API that is not shipped")] = None,
-    seed: int = 17,
+    seed: Seed = 17,
 ) -> None:
-    """Split by canonical query into train, valid, test and test_unseen; also as chat messages for training."""
+    """Split by canonical query into train, valid, test and test_unseen; also as chat messages for training.
+
+    A conversation whose earlier call is held out further than its last one goes to left_out.jsonl.
+    """
     from querywright.api.definition import load
     from querywright.pairs.split import split as run
 
@@ -212,7 +270,7 @@ def split(
 
 @app.command()
 def export(
-    source: Path,
+    source: Pairs,
     out: Out,
     form: Annotated[
         str, typer.Option("--format", help="chat, completion, alpaca, sharegpt, csv (torchtune's), hf (datasets), rows")
@@ -223,8 +281,9 @@ def export(
 ) -> None:
     """Write pairs as trainers read them."""
     from querywright.pairs.formats import export as run
+    from querywright.pairs.read import read_pairs
 
-    run(read_jsonl(source), out, form, refusals, source)
+    run(read_pairs(source), out, form, refusals, source)
 
 
 @app.command("import")
@@ -276,4 +335,3 @@ def report(
         write(found, out, source, licence)
     else:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
-
