@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 _MILLISECONDS = 1e11
 """Numbers above this are milliseconds since 1970: as seconds they would lie after the year 5000."""
+
+MAX_TEXT = 20_000
+"""Characters of one message's text; what is longer is a pasted file."""
+
+Edits = dict[str, list[tuple[float, str]]]
+"""Later versions of messages, by id: (time, text)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,23 @@ class Log:
         self.dropped[reason] += n
         if where and len(self.shown) < 10:
             self.shown.append(f"{where}: {reason}")
+
+
+def finish(
+    found: dict[str, Message], reactions: dict[str, list[Reaction]], edits: Edits, deleted: set[str], log: Log
+) -> list[Message]:
+    """Messages with what happened to them, without those that were deleted, in order of time."""
+    messages = []
+    for message in found.values():
+        if message.id in deleted:
+            log.drop("deleted message")
+            continue
+        given = {(r.user, r.name): r for r in reversed(reactions.get(message.id, ()))}
+        at = sorted(given.values(), key=lambda r: (r.time is None, r.time or 0.0, r.user, r.name))
+        later = sorted([*message.edits, *edits.get(message.id, ())])
+        thread = "" if message.thread == message.id else message.thread
+        messages.append(replace(message, thread=thread, edits=tuple(later), reactions=tuple(at)))
+    return sorted(messages, key=lambda m: m.order)
 
 
 def seconds(value: Any) -> float | None:

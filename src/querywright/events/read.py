@@ -19,17 +19,12 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from querywright.errors import QuerywrightError
-from querywright.events.message import Log, Message, Reaction, seconds
-
-MAX_TEXT = 20_000
-"""Characters of one message's text; what is longer is a pasted file."""
-
-Edits = dict[str, list[tuple[float, str]]]
+from querywright.events.message import MAX_TEXT, Edits, Log, Message, Reaction, finish, seconds
+from querywright.events.slack import read_slack
 
 
 def read(source: Path) -> Log:
@@ -38,8 +33,6 @@ def read(source: Path) -> Log:
     Raises:
         QuerywrightError: there is no such file or folder, or nothing in it is a message.
     """
-    from querywright.events.slack import read_slack
-
     if not source.exists():
         raise QuerywrightError(f"no log at {source}", hint="give a JSON lines file, or an unpacked Slack export")
     log = read_slack(source) if source.is_dir() else read_lines(source)
@@ -96,23 +89,6 @@ def read_lines(path: Path) -> Log:
             log.drop("reaction, edit or deletion of a message that is not there", n=n)
     log.messages = finish(found, reactions, edits, deleted, log)
     return log
-
-
-def finish(
-    found: dict[str, Message], reactions: dict[str, list[Reaction]], edits: Edits, deleted: set[str], log: Log
-) -> list[Message]:
-    """Messages with what happened to them, without those that were deleted, in order of time."""
-    messages = []
-    for message in found.values():
-        if message.id in deleted:
-            log.drop("deleted message")
-            continue
-        given = {(r.user, r.name): r for r in reversed(reactions.get(message.id, ()))}
-        at = sorted(given.values(), key=lambda r: (r.time is None, r.time or 0.0, r.user, r.name))
-        later = sorted([*message.edits, *edits.get(message.id, ())])
-        thread = "" if message.thread == message.id else message.thread
-        messages.append(replace(message, thread=thread, edits=tuple(later), reactions=tuple(at)))
-    return sorted(messages, key=lambda m: m.order)
 
 
 def _objects(path: Path, log: Log) -> Iterator[tuple[int, dict[str, Any]]]:

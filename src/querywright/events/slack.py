@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from querywright.errors import QuerywrightError
-from querywright.events.message import Log, Message, Reaction, seconds
-from querywright.events.read import MAX_TEXT, Edits, finish
+from querywright.events.message import MAX_TEXT, Edits, Log, Message, Reaction, finish, seconds
 
 SPOKEN = {None, "", "me_message", "thread_broadcast", "file_share", "reply_broadcast"}
 """Subtypes that are somebody speaking. All others are joins, topics, pins, calls, and the like."""
