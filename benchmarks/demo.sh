@@ -9,9 +9,10 @@ FULL=${FULL:-}
 export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
 if [ -n "$FULL" ]; then
-  most=5000 draw=11000 valid=0.01 test=0.02 train=ft_configs/smollm2_135m_lora_cpu_full.yaml sweep=eval_configs/mygene_full.yaml
+  most=5000 draw=11000 extra='--conversations 900' valid=0.01 test=0.02 train=ft_configs/smollm2_135m_lora_cpu_full.yaml sweep=eval_configs/mygene_full.yaml
 else
-  most=500 draw=2200 valid=0.02 test=0.05 train=ft_configs/smollm2_135m_lora_cpu.yaml sweep=eval_configs/mygene_quick.yaml
+  # no refusals: in so few steps they cost more than they teach (docs/experiments.md)
+  most=500 draw=2200 extra='--refusals 0' valid=0.02 test=0.05 train=ft_configs/smollm2_135m_lora_cpu.yaml sweep=eval_configs/mygene_quick.yaml
 fi
 
 model=$WORK/model/model-q8_0.gguf
@@ -66,7 +67,7 @@ stage "logs to calls" querywright logs build --api mygene data/samples/mygene_ac
 cleanup
 server=
 stage "calls to pairs" querywright pairs make --api mygene --calls "$WORK/calls/calls.jsonl" \
-  --most $most --draw $draw --per-call 1 --out "$WORK/made"
+  --most $most --draw $draw --per-call 1 $extra --out "$WORK/made"
 stage "verify" querywright pairs verify "$WORK/made/pairs.jsonl" --api mygene \
   --out "$WORK/made/verified.jsonl" --rejects "$WORK/made/rejects.jsonl"
 stage "split" querywright pairs split "$WORK/made/verified.jsonl" --valid $valid --test $test --out "$WORK/pairs"

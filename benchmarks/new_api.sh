@@ -19,6 +19,7 @@ MINUTES=${MINUTES:-10}
 VALIDATE=${VALIDATE:---no-validate}
 MOST=${MOST:-1200}
 DRAW=${DRAW:-2000}
+REFUSALS=${REFUSALS:-0} # with little training they cost more than they teach (docs/experiments.md)
 ASK=${ASK:-"earthquakes stronger than magnitude 6 in March 2021, largest first
 how many quarry blasts were there since 2023-01-01?
 ten earthquakes within 200 km of 35.7, 139.7 deeper than 50 km"}
@@ -63,7 +64,7 @@ stage "words for fields and parameters" querywright schema annotate --api "$api"
   --work "$WORK/annotate"
 stage "definition to a language" querywright grammar build --api "$api" --out "$WORK/grammar"
 stage "calls to pairs" querywright pairs make --api "$api" --calls "$WORK/calls/calls.jsonl" \
-  --most "$MOST" --draw "$DRAW" --per-call 1 --out "$WORK/made"
+  --most "$MOST" --draw "$DRAW" --per-call 1 --refusals "$REFUSALS" --out "$WORK/made"
 stage "verify" querywright pairs verify "$WORK/made/pairs.jsonl" --api "$api" \
   --out "$WORK/made/verified.jsonl" --rejects "$WORK/made/rejects.jsonl"
 stage "split" querywright pairs split "$WORK/made/verified.jsonl" --valid 0.02 --test 0.03 --out "$WORK/pairs"
