@@ -54,6 +54,14 @@ def test_no_query_stands_on_two_sides_and_no_unseen_shape_elsewhere(mygene: API,
     assert sum(map(len, found.values())) == 860
 
 
+def test_a_split_without_unseen_shapes_leaves_none_of_an_earlier_one(mygene: API, tmp_path: Path) -> None:
+    assert UNSEEN in cut(rows_of(mygene, 200), tmp_path)
+    found = cut(rows_of(mygene, 200), tmp_path, unseen=0.0)
+    assert UNSEEN not in found
+    assert not list((tmp_path / "split").glob(f"{UNSEEN}*"))
+    assert sum(map(len, found.values())) == 400
+
+
 def test_by_signature_keeps_shapes_together(mygene: API, tmp_path: Path) -> None:
     found = cut(rows_of(mygene, 400), tmp_path, by="signature", unseen=0.0)
     assert UNSEEN not in found

@@ -23,6 +23,7 @@ from typing import Any
 
 from querywright.api.call import CallError, parse
 from querywright.api.definition import API, load, shipped
+from querywright.api.identity import definition_id
 from querywright.api.refusal import refused
 from querywright.artefacts import is_done, read_jsonl, sha256, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
@@ -64,7 +65,8 @@ def split(
     Args:
         valid: share of the queries (of the shapes, by signature); `test` likewise.
         by: `canonical` or `signature`.
-        unseen: share of the shapes that go to `test_unseen`; none is written for 0.
+        unseen: share of the shapes that go to `test_unseen`; none is written for 0, as here by default (the command
+            `pairs split` takes 0.03).
         api: reads the calls of earlier turns; by default the shipped API that a row names.
 
     Returns:
@@ -82,7 +84,7 @@ def split(
     rows = read_jsonl(source)
     refuse(rows, source)
     config = {"stage": "pairs split", "pairs": sha256(source), "valid": valid, "test": test, "seed": seed}
-    config |= {"by": by, "unseen": unseen}
+    config |= {"by": by, "unseen": unseen, **({"definition": definition_id(api)} if api else {})}
     sides = SIDES if unseen else PARTS
     if is_done(out, config):
         say(f"split: {out} is whole, nothing to do")
@@ -111,7 +113,11 @@ def split(
         raise QuerywrightError(
             f"{len(rows)} pairs leave {' and '.join(empty)} empty", hint="make more pairs, or larger shares"
         )
-    for part in sides:
+    for part in SIDES:
+        if part not in sides:  # of an earlier split into the same folder
+            (out / f"{part}.jsonl").unlink(missing_ok=True)
+            (out / f"{part}.chat.jsonl").unlink(missing_ok=True)
+            continue
         write_jsonl(out / f"{part}.jsonl", parts[part])
         write_jsonl(out / f"{part}.chat.jsonl", map(chat, parts[part]))
     write_jsonl(out / LEFT_OUT, left_out)
