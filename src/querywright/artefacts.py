@@ -33,6 +33,24 @@ def repo_dir() -> Path:
     return data_dir().parent if data_dir().name == "data" else data_dir()
 
 
+def apart(source: Path | str, **outs: Path | str | None) -> None:
+    """Refuse a command that would write over what it reads, or two of its files into one.
+
+    Args:
+        outs: files by the option that names them; None for one that is not written.
+
+    Raises:
+        QuerywrightError: two of the paths are the same file.
+    """
+    seen = {Path(source).resolve(): "the source"}
+    for option, path in outs.items():
+        place = None if path is None else Path(path).resolve()
+        if place in seen:
+            raise QuerywrightError(f"--{option} {path} is {seen[place]}", hint=f"another file for --{option}")
+        if place is not None:
+            seen[place] = f"--{option} too"
+
+
 @contextmanager
 def replacing(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; it takes the name of `path` only if the block ends well."""
@@ -70,9 +88,19 @@ def write_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> int:
     n = 0
     with replacing(path) as out:
         for row in rows:
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            out.write(_line(row))
             n += 1
     return n
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A row as a line; one with half a surrogate pair, which JSON can escape and UTF-8 can't hold, stays escaped."""
+    line = json.dumps(row, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        line = json.dumps(row)
+    return line + "\n"
 
 
 def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
@@ -83,15 +111,16 @@ def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     """
     rows = []
     try:
-        with open(path, encoding="utf-8") as lines:
+        with open(path, encoding="utf-8-sig") as lines:  # editors put a byte order mark first
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
                 try:
                     row = json.loads(line)
-                except json.JSONDecodeError as error:
+                except (ValueError, RecursionError) as error:  # a number of 5,000 digits, lists in lists in lists
+                    reason = getattr(error, "msg", None) or str(error).partition(";")[0]
                     raise QuerywrightError(
-                        f"{path}:{number}: not a JSON line ({error.msg})", hint="one JSON object a line"
+                        f"{path}:{number}: not a JSON line ({reason})", hint="one JSON object a line"
                     ) from error
                 if not isinstance(row, dict):
                     raise QuerywrightError(f"{path}:{number}: not a JSON object", hint="one JSON object a line")

@@ -78,7 +78,8 @@ def sentences(row: dict[str, Any]) -> Iterator[str]:
     """What people say in a row, whatever its shape: `instruction`, and the users' messages of a conversation."""
     if isinstance(row.get("instruction"), str):
         yield row["instruction"]
-    for message in [*(row.get("turns") or ()), *(row.get("messages") or ())]:
+    lists = (row.get(key) for key in ("turns", "messages"))
+    for message in (m for found in lists if isinstance(found, list) for m in found):
         if isinstance(message, dict) and message.get("role") == "user" and isinstance(message.get("content"), str):
             yield message["content"]
 

@@ -110,9 +110,10 @@ def test_rows_of_conversations_leak_by_their_words(tmp_path: Path) -> None:
 def test_what_is_no_split_is_said(tmp_path: Path) -> None:
     with pytest.raises(QuerywrightError, match="no split"):
         read_parts(tmp_path)
-    write_jsonl(tmp_path / "train.jsonl", [{"instruction": "x"}])
-    write_jsonl(tmp_path / "test.jsonl", [{"instruction": "x"}, {"prompt": "y"}])
-    with pytest.raises(QuerywrightError, match=r"test\.jsonl:2"):
+    whole = {"api": "mygene", "instruction": "x", "answer": "y"}
+    write_jsonl(tmp_path / "train.jsonl", [whole])
+    write_jsonl(tmp_path / "test.jsonl", [whole, {"prompt": "y"}])
+    with pytest.raises(QuerywrightError, match=r"test\.jsonl: row 2"):
         read_parts(tmp_path)
 
 
@@ -163,11 +164,12 @@ def test_nearest_is_exact_over_blocks() -> None:
     assert np.allclose(cosine, whole.max(axis=1))
 
 
-def test_in_conversations_the_same_words_may_have_two_answers() -> None:
+def test_what_people_did_is_never_one_row() -> None:
+    """How often each person answered the same words is what there is to learn."""
     rows = [
         {"id": str(i), "system": "s", "instruction": "thanks", "answer": a, "path": "", "canonical": "talk 7"}
-        for i, a in enumerate("122")
+        for i, a in enumerate("1222")
     ]
-    kept, rejected = drop_same(rows)
-    assert [r["answer"] for r in kept] == ["1", "2"]
-    assert [r["reason"] for r in rejected] == ["duplicate"]
+    assert drop_same(rows) == (rows, [])
+    assert drop_template(rows) == (rows, [])
+    assert drop_near(rows, 0.95) == (rows, [])

@@ -76,8 +76,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOENT, errno.EISDIR):
-            raise
+        disk = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT)
+        if error.filename is None and error.errno not in disk:
+            raise  # not about a path that somebody gave
         _fail(f"{error.strerror}: {error.filename or ''}".rstrip(": "), "check the path, its rights and the free space")
     except BaseException as error:  # typer carries click under a name of its own: known by what they are called
         kind = type(error).__name__

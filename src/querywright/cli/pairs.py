@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from querywright.artefacts import read_jsonl, write_jsonl
+from querywright.artefacts import apart, read_jsonl, write_jsonl
 
 app = typer.Typer(add_completion=False, help="Instruction/query pairs, each step on files.", no_args_is_help=True)
 
@@ -139,6 +139,7 @@ def verify(
     from querywright.pairs.split import verify as run
     from querywright.progress import say
 
+    apart(source, out=out, rejects=rejects)
     definition = load(api)
     good, bad = run(lambda r: problem(definition, r), read_jsonl(source))
     write_jsonl(out, good)
@@ -205,6 +206,7 @@ def check(
 
     if fix and out is None:
         raise QuerywrightError("--fix needs a file to write to", hint="--out FILE")
+    apart(source, out=out)
     count = counter(tokenizer) if tokenizer else None
     most = limit or (limit_of(model) if model else 0)
     kept, rejected, found = run(read_jsonl(source), count=count, limit=most, fix=fix)
@@ -283,6 +285,7 @@ def export(
     from querywright.pairs.formats import export as run
     from querywright.pairs.read import read_pairs
 
+    apart(source, out=out)
     run(read_pairs(source), out, form, refusals, source)
 
 

@@ -16,6 +16,7 @@ from querywright.api.refusal import REASONS
 from querywright.api.spoken import dates, numbers, signed
 from querywright.api.values import printed
 from querywright.pairs.coverage import coverage, written
+from querywright.pairs.read import misshapen
 from querywright.pairs.roles import roles
 from querywright.pairs.typed_values import forms
 from querywright.rows import Row
@@ -32,8 +33,10 @@ def problem(api: API, r: Row) -> str:
     call that answered it. A refusal has a known reason, a sentence and no call. Rows with an `answer` of other
     machinery have no call to check.
     """
-    if not str(r.get("instruction") or "").strip():
+    if r.get("instruction") is None or not str(r["instruction"]).strip():
         return "no_sentence"
+    if misshapen(r):
+        return "malformed"
     if r.get("refusal"):
         return "" if r["refusal"] in REASONS and not r.get("path") else "bad_refusal"
     if r.get("answer") and not r.get("path"):

@@ -16,6 +16,7 @@ from querywright.pairs.formats import SEPARATOR, STOP
 from querywright.pairs.length import Counter, tokens
 from querywright.pairs.near import drop_same
 from querywright.pairs.noise import cleaned, spoilt
+from querywright.pairs.read import fault
 from querywright.rows import Row, answer, reworded
 
 EXAMPLES = 5
@@ -130,10 +131,9 @@ def _one(r: Row, found: dict[str, Finding], count: Counter | None, limit: int, f
 
 
 def _columns(r: Row) -> str:
-    needed = ("prompt", "completion") if "prompt" in r or "completion" in r else ("instruction",)
-    missing = [k for k in needed if not isinstance(r.get(k), str)]
-    if not missing and "prompt" not in r and not any(r.get(k) for k in ("path", "answer", "refusal")):
-        missing = ["path"]
+    if "prompt" not in r and "completion" not in r:
+        return fault(r)
+    missing = [k for k in ("prompt", "completion") if not isinstance(r.get(k), str)]
     return f"no {', '.join(missing)}" if missing else ""
 
 

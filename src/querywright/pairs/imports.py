@@ -17,7 +17,7 @@ from typing import Any
 from querywright.api.call import CallError, parse
 from querywright.api.definition import API
 from querywright.api.refusal import refused
-from querywright.artefacts import write_jsonl
+from querywright.artefacts import apart, write_jsonl
 from querywright.errors import QuerywrightError, need
 from querywright.pairs.folded import NEXT, unfold
 from querywright.pairs.formats import CHAT_ROLES, FORMS, SEPARATOR
@@ -93,6 +93,7 @@ def imports(source: Path, api: API, form: str = "auto") -> tuple[list[Row], list
 
 def take_in(source: Path, api: API, out: Path, form: str = "auto", rejects: Path | None = None) -> int:
     """`imports` into files; returns how many pairs."""
+    apart(source, out=out, rejects=rejects)
     rows, bad = imports(source, api, form)
     write_jsonl(out, rows)
     if rejects:

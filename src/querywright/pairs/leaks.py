@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from querywright.api.definition import API
-from querywright.artefacts import read_jsonl
 from querywright.errors import QuerywrightError
 from querywright.pairs.mask import mask
 from querywright.pairs.near import THRESHOLD, embedded, key, nearest, plain
+from querywright.pairs.read import read_pairs
 from querywright.progress import say
 from querywright.rows import Row, answer, said
 
@@ -31,18 +31,12 @@ def read_parts(folder: Path) -> dict[str, list[Row]]:
         QuerywrightError: there is no train.jsonl, or nothing beside it; a row has no sentence.
     """
     found = [p for p in folder.glob("*.jsonl") if "." not in p.stem and p.stem.startswith(_ORDER)]
-    parts = {p.stem: read_jsonl(p) for p in sorted(found, key=lambda p: (_ORDER.index(_kind(p.stem)), p.stem))}
+    parts = {p.stem: read_pairs(p) for p in sorted(found, key=lambda p: (_ORDER.index(_kind(p.stem)), p.stem))}
     if "train" not in parts or len(parts) < 2:
         raise QuerywrightError(
             f"{folder} holds no split: {', '.join(parts) or 'none of its parts'} found",
             hint="querywright pairs split PAIRS --out DIR makes train.jsonl, valid.jsonl and test.jsonl",
         )
-    for name, rows in parts.items():
-        bad = next((n for n, r in enumerate(rows, 1) if not isinstance(r.get("instruction"), str)), 0)
-        if bad:
-            raise QuerywrightError(
-                f"{folder / name}.jsonl:{bad}: no `instruction`", hint="rows as `pairs split` writes"
-            )
     return parts
 
 

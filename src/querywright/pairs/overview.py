@@ -16,6 +16,7 @@ from querywright.artefacts import MANIFEST, read_jsonl, sha256
 from querywright.errors import QuerywrightError
 from querywright.pairs.coverage import coverage
 from querywright.pairs.length import counter
+from querywright.pairs.read import read_pairs
 from querywright.pairs.split import SIDES
 from querywright.rows import Row, answer, chat
 
@@ -36,7 +37,7 @@ def read_sides(source: Path) -> dict[str, list[Row]]:
         files = sides or {"": source / "pairs.jsonl"}
     else:
         files = {"": source}
-    found = {side: read_jsonl(path) for side, path in files.items()}
+    found = {side: read_pairs(path) for side, path in files.items()}
     if not any(found.values()):
         raise QuerywrightError(
             f"{source} holds no pairs", hint="a JSONL file, or a folder of pairs make or pairs split"

@@ -18,6 +18,7 @@ from querywright import __version__
 from querywright.api.definition import API
 from querywright.artefacts import (
     MANIFEST,
+    apart,
     content_id,
     is_done,
     read_jsonl,
@@ -29,6 +30,7 @@ from querywright.artefacts import (
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.pairs import classic, fluff, length, near, signal
 from querywright.pairs.mask import mask
+from querywright.pairs.read import read_pairs
 from querywright.progress import say
 from querywright.protected import refuse
 from querywright.rows import Row
@@ -95,12 +97,11 @@ def refine(
         QuerywrightError: an unknown step, a step that lacks what it needs, rows that are no pairs.
     """
     wanted = _checked(steps, options)
-    rows = read_jsonl(source)
+    apart(source, out=out, rejects=rejects, report=report)
+    rows = read_pairs(source)
     refuse(rows, source)
-    bad = next((n for n, r in enumerate(rows, 1) if not isinstance(r.get("instruction"), str)), 0)
-    if bad or not rows:
-        what = f"{source}: row {bad} has no `instruction`" if bad else f"{source} holds no rows"
-        raise QuerywrightError(what, hint="pairs as `querywright pairs make` writes them")
+    if not rows:
+        raise QuerywrightError(f"{source} holds no rows", hint="pairs as `querywright pairs make` writes them")
     given = source
     told, rejected = [], []
     for number, name in enumerate(wanted, 1):
@@ -154,7 +155,7 @@ def _run(name: str, given: Path, folder: Path, options: Options) -> bool:
     if is_done(folder, config):
         return True
     (folder / MANIFEST).unlink(missing_ok=True)
-    rows = read_jsonl(given)
+    rows = read_pairs(given)
     done = STEPS[name](rows, options, folder)
     write_jsonl(folder / "kept.jsonl", done.kept)
     write_jsonl(folder / "rejected.jsonl", done.rejected)

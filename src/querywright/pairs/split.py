@@ -27,6 +27,7 @@ from querywright.api.identity import definition_id
 from querywright.api.refusal import refused
 from querywright.artefacts import is_done, read_jsonl, sha256, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
+from querywright.pairs.read import read_pairs
 from querywright.progress import say
 from querywright.protected import refuse
 from querywright.rows import Row, answer, chat
@@ -81,7 +82,7 @@ def split(
         raise QuerywrightError(
             f"shares of {valid} valid, {test} test and {unseen} unseen leave nothing to train on", hint="e.g. 0.03 each"
         )
-    rows = read_jsonl(source)
+    rows = read_pairs(source)
     refuse(rows, source)
     config = {"stage": "pairs split", "pairs": sha256(source), "valid": valid, "test": test, "seed": seed}
     config |= {"by": by, "unseen": unseen, **({"definition": definition_id(api)} if api else {})}
