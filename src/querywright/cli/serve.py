@@ -21,6 +21,10 @@ def serve(
     workspace: Annotated[Path | None, Option("--workspace", help="Model, index, feedback; default: work/API.")] = None,
     strategy: Annotated[str, Option("--strategy", help="How the prompt is built: tuned, zero_shot, rag.")] = "tuned",
     decoding: Annotated[str, Option("--decoding", help="grammar (valid calls only), gbnf or free.")] = "grammar",
+    refuse: Annotated[
+        bool | None,
+        Option("--refuse/--always-call", help="Whether the model may refuse what no call answers (tuned: yes)."),
+    ] = None,
 ) -> None:
     """Serve the query assistant: a page at /, POST /v1/call, GET /health. Ctrl-C stops it."""
     from querywright.progress import say
@@ -28,7 +32,7 @@ def serve(
     from server.start import serve as run
 
     try:
-        run(Options(api, host, port, model or None, records or None, workspace, strategy, decoding))
+        run(Options(api, host, port, model or None, records or None, workspace, strategy, decoding, refuse))
     except KeyboardInterrupt:
         say("stopped")
         raise typer.Exit(130) from None
