@@ -96,6 +96,12 @@ def answer(r: Row) -> str:
     return str(r.get("answer") or r["path"])
 
 
+def observed(r: Row) -> bool:
+    """Whether a row's answer is what somebody did, not what its words mean: the same words may well have other answers,
+    and how often each follows is what there is to learn."""
+    return not (r.get("path") or r.get("refusal"))
+
+
 def turns_of(r: Row, where: str) -> list[Message]:
     """What was said before a row's sentence, none where it has no `turns`.
 

@@ -117,3 +117,36 @@ def test_without_a_reader_a_phrase_that_tells_the_answer_is_kept() -> None:
     kept, changed = remove(rows, fluff)
     assert changed == 120
     assert {r["instruction"] for r in kept} == {"the invoice is wrong", "the server is down", "who orders lunch"}
+
+
+def test_a_phrase_too_rare_to_tell_nothing_for_certain_is_kept() -> None:
+    """Eight rows with one object of a topic, and every answer among them: no dependence is found, none is ruled out."""
+    rows = [
+        {"id": str(i), "system": "s", "instruction": f"{text}, who knows", "answer": str(i % 4)}
+        for i, text in enumerate(
+            ["the access token"] * 8 + ["the invoice", "the server", "the lunch", "the train"] * 60
+        )
+    ]
+    found = {p.text: p.same for p in find(rows)}
+    assert found["the access token"] < SAME
+    assert found["the invoice"] < 0.5
+
+
+def test_without_a_reader_whole_clauses_go_and_messages_stay_apart() -> None:
+    rows = []
+    for i in range(400):
+        tail = ", for a customer" if i % 2 else ""
+        text = f"hello\n\nno hurry, {('the invoice', 'the server')[i // 2 % 2]} is old{tail}"
+        text = text if i // 4 % 2 else text.replace("hello\n\nno hurry, ", "it is so that ")
+        rows.append({"id": str(i), "system": "s", "instruction": text, "answer": str(i // 2 % 2)})
+    phrases = [p for p in find(rows) if p.same >= SAME]
+    assert {p.text for p in phrases} == {"hello", "no hurry", "for a customer"}
+    kept, changed = remove(rows, phrases)
+    assert changed == 300
+    assert {r["instruction"] for r in kept if "invoice" in r["instruction"]} == {
+        "the invoice is old",
+        "it is so that the invoice is old",
+    }
+    assert without("ok then\n\nhello, bye, see you\n\nyes", ["bye"], whole=True) == "ok then\n\nhello, see you\n\nyes"
+    assert without("see you\n\nhello\n\nyes", ["hello"], whole=True) == "see you\n\nyes"
+    assert without("one more thing, see you", ["you"], whole=True) == "one more thing, see you"

@@ -3,10 +3,15 @@
 Candidates are the one to six words that clauses of many sentences begin or end with: what stands in the middle of one
 is not taken out of it, or what is left would be no English. Literals and quotes belong to no phrase. Each candidate is
 deleted from a sample of the sentences that have it, and these are read again; its fluff score is the share of sentences
-that have it times the share of readings that stay what they are. Where nothing reads sentences (rows of
-conversations), a phrase is fluff if the answers do not depend on it: a G test.
+that have it times the share of readings that stay what they are.
 
-Source of the test: Woolf 1957; Wilson and Hilferty 1931 for its distribution.
+Where nothing reads sentences (rows of conversations), what a phrase tells is its mutual information with the answer. A
+phrase of few rows tells little for certain, and "no dependence was found" is not "there is none": it is fluff only
+where even the upper bound of what it may tell is next to nothing, which takes a hundred rows or so. And it is a whole
+clause, since nothing says whether what is left of one would be English.
+
+Source: Woolf 1957 for G, which is twice the mutual information times the rows, and noncentral chi-square distributed
+with that information as the noncentrality; Patnaik 1949 for its mean and variance.
 """
 
 from __future__ import annotations
@@ -33,10 +38,10 @@ _CANDIDATES = 400
 _READINGS = 24
 _FIRST = 6  # after so many readings, most of them changed, a phrase is given up
 SAME = 0.95  # share of readings that stay
-_INDEPENDENT_Z = 1.64  # a phrase whose G lies above says something about the answer
+_Z = 1.645  # of the upper bound of what a phrase tells: one side, 95 %
 _SUBSUMED = 0.95
 _LITERAL = "\0"
-_BREAK = re.compile(r"[,;:.?!()]|(?<!\S)[-–—](?!\S)")
+_BREAK = re.compile(r"[,;:.?!()\n]|(?<!\S)[-–—](?!\S)")
 # alone these are no phrase: what they belong to would be left without them
 _SMALL = frozenset(
     (
@@ -55,7 +60,8 @@ class Phrase:
 
     Attributes:
         rows: how many have it; share: of all rows.
-        same: share of readings that are the same without it (of the answers' distribution: 1 or 0).
+        same: share of readings that are the same without it; without a reader the share of the answers' entropy that
+            it leaves, at least.
         tried: how many were read.
         score: `share` times `same`.
     """
@@ -78,10 +84,10 @@ def find(
     """Phrases by their fluff score, the highest first; those with `same` of at least `SAME` are fluff.
 
     Args:
-        reader: reads a sentence; None weighs by independence from the answer.
+        reader: reads a sentence; None weighs by what a phrase tells of the answer.
         fewest: share of rows that have to have a phrase.
     """
-    having = _having(rows, longest, max(_LEAST, math.ceil(fewest * len(rows))))
+    having = _having(rows, longest, max(_LEAST, math.ceil(fewest * len(rows))), reader is None)
     chosen = _longest_alone(having)[:_CANDIDATES]
     found = []
     read = _remembered(reader) if reader else None
@@ -92,7 +98,8 @@ def find(
         if read is not None:
             same, tried = _unchanged(words, [rows[i] for i in rng.sample(at, min(len(at), _READINGS))], read)
         else:
-            same, tried = float(_independent(Counter(answer(rows[i]) for i in at), answers)), len(at)
+            talks = {rows[i].get("canonical") or rows[i].get("id") or i for i in at}
+            same, tried = 1 - told(Counter(answer(rows[i]) for i in at), answers, len(talks)), len(at)
         share = len(at) / len(rows)
         if tried:
             found.append(Phrase(" ".join(words), len(at), share, same, tried, share * same))
@@ -103,6 +110,7 @@ def remove(rows: Sequence[Row], phrases: Iterable[Phrase | str], reader: Reader 
     """Rows without the phrases, never out of literals or quotes; and how many rows changed.
 
     With a `reader`, a row keeps each phrase whose loss changes its reading: two that can each be missed may not both.
+    Without one, whole clauses go.
     """
     known = {tuple((p.text if isinstance(p, Phrase) else p).split()) for p in phrases}
     longest = max(map(len, known), default=0)
@@ -110,7 +118,7 @@ def remove(rows: Sequence[Row], phrases: Iterable[Phrase | str], reader: Reader 
     new, changed = [], 0
     for r in track(rows, "fluff: rows"):
         text = r["instruction"]
-        there = sorted(known & _edges(text, values(r), longest), key=lambda p: (-len(p), p))
+        there = sorted(known & _edges(text, values(r), longest, read is None), key=lambda p: (-len(p), p))
         if there:
             text = _cut(text, there, values(r), _call(r), read)
         changed += text != r["instruction"]
@@ -118,12 +126,14 @@ def remove(rows: Sequence[Row], phrases: Iterable[Phrase | str], reader: Reader 
     return new, changed
 
 
-def without(sentence: str, phrase: Sequence[str], held: frozenset[str] = frozenset()) -> str:
-    """A sentence without a phrase at the beginnings and ends of its clauses; tidied. Where nothing would be left, or
-    the phrase is not there, the sentence itself."""
+def without(sentence: str, phrase: Sequence[str], held: frozenset[str] = frozenset(), whole: bool = False) -> str:
+    """A sentence without a phrase at the beginnings and ends of its clauses, or only where it is a `whole` clause;
+    tidied. Where nothing would be left, or the phrase is not there, the sentence itself."""
     words, n = list(phrase), len(phrase)
     spans = []
     for clause in _clauses(sentence, held):
+        if whole and len(clause) > n:
+            continue
         if [w for w, _, _ in clause[:n]] == words:
             spans.append((clause[0][1], clause[n - 1][2]))
         elif [w for w, _, _ in clause[-n:]] == words:
@@ -160,21 +170,23 @@ def report(before: Sequence[Row], after: Sequence[Row], phrases: Sequence[Phrase
     }
 
 
-def _having(rows: Sequence[Row], longest: int, fewest: int) -> dict[tuple[str, ...], list[int]]:
+def _having(rows: Sequence[Row], longest: int, fewest: int, whole: bool) -> dict[tuple[str, ...], list[int]]:
     """Rows that have each frequent phrase."""
     counted: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for i, r in enumerate(rows):
-        for phrase in _edges(r["instruction"], values(r), longest):
+        for phrase in _edges(r["instruction"], values(r), longest, whole):
             counted[phrase].append(i)
     return {phrase: at for phrase, at in counted.items() if len(at) >= fewest and not set(phrase) <= _SMALL}
 
 
-def _edges(text: str, held: frozenset[str], longest: int) -> set[tuple[str, ...]]:
-    """The phrases that clauses of a sentence begin and end with."""
+def _edges(text: str, held: frozenset[str], longest: int, whole: bool) -> set[tuple[str, ...]]:
+    """The phrases that clauses of a sentence begin and end with; or the clauses that are phrases as a `whole`."""
     found = set()
     for clause in _clauses(text, held):
         words = [w for w, _, _ in clause]
-        for n in range(1, min(longest, len(words)) + 1):
+        if whole and len(words) > longest:
+            continue
+        for n in range(len(words) if whole else 1, min(longest, len(words)) + 1):
             found |= {tuple(part) for part in (words[:n], words[-n:]) if _LITERAL not in part}
     return found
 
@@ -225,25 +237,39 @@ def _unchanged(words: Sequence[str], rows: Sequence[Row], read: Reader) -> tuple
     return (same / tried if tried else 0.0), tried
 
 
-def _independent(here: Counter[str], everywhere: Counter[str]) -> bool:
-    """Whether answers with a phrase are spread as answers without it are."""
-    n, rest = sum(here.values()), everywhere - here
-    m = sum(rest.values())
-    if not n or not m or len(everywhere) < 2:
-        return True
+def told(here: Counter[str], everywhere: Counter[str], independent: int) -> float:
+    """What a phrase may tell of the answer: the upper 95 % bound of their mutual information, on the rows that have it,
+    as a share of the answers' entropy; from 0 to 1.
+
+    Args:
+        here, everywhere: answers of the rows that have it, and of all rows.
+        independent: how many of the rows that have it are independent of each other: a message is seen by several
+            rows of its conversation.
+    """
+    n, size = sum(here.values()), sum(everywhere.values())
+    without_it, m = everywhere - here, size - n
+    entropy = -sum(c / size * math.log(c / size) for c in everywhere.values() if c)
+    if entropy <= 0:
+        return 0.0
+    if not n or not m:  # all rows have it: that it stands there tells nothing
+        return 0.0 if n else 1.0
     g = 0.0
-    for told, total in everywhere.items():
-        for count, size in ((here[told], n), (rest[told], m)):
-            g += 2 * count * math.log(count * (n + m) / (total * size)) if count else 0.0
-    k = len(everywhere) - 1
-    z = ((g / k) ** (1 / 3) - (1 - 2 / (9 * k))) / math.sqrt(2 / (9 * k))
-    return z < _INDEPENDENT_Z
+    for said, total in everywhere.items():
+        for count, part in ((here[said], n), (without_it[said], m)):
+            g += 2 * count * math.log(count * size / (total * part)) if count else 0.0
+    g *= independent / n
+    k = sum(1 for c in everywhere.values() if c) - 1
+    # the noncentrality L with g = k + L - z sqrt(2 (k + 2 L)); a g below its mean tells no less than its mean
+    d, z2 = k - max(g, k), 2 * _Z * _Z
+    half = d - z2
+    bound = -half + math.sqrt(half * half - (d * d - z2 * k))
+    return min(1.0, bound / (2 * independent * entropy))
 
 
 def _cut(text: str, phrases: Sequence[Sequence[str]], held: frozenset[str], call: str, read: Reader | None) -> str:
     bare = text
     for phrase in phrases:
-        bare = without(bare, phrase, held)
+        bare = without(bare, phrase, held, read is None)
     if read is None:
         return bare
     meant = call or read(text)
@@ -256,7 +282,9 @@ def _cut(text: str, phrases: Sequence[Sequence[str]], held: frozenset[str], call
 
 
 def _tidy(text: str) -> str:
-    """Spaces and marks that a deletion left behind are taken away."""
+    """Spaces, marks and empty messages that a deletion left behind are taken away."""
+    if "\n" in text:
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(map(_tidy, text.split("\n")))).strip()
     text = re.sub(r"\s+([,;:.?!])", r"\1", re.sub(r"[ \t]{2,}", " ", text))
     text = re.sub(r"([,;:.?!])(?:\s*[,;:])+", r"\1", text)
     return re.sub(r"[,;:\s-]+([.?!])\s*$", r"\1", re.sub(r"^(?:[,;:.?!–—-]*\s+)+", "", text)).rstrip(" ,;:-")

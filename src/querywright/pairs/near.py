@@ -1,4 +1,7 @@
-"""Rows that are one row: the same words, nearly the same words, the same meaning by embeddings."""
+"""Rows that are one row: the same words, nearly the same words, the same meaning by embeddings.
+
+Rows of conversations are never one: each is a thing that happened, and a model learns from how often it did.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from querywright.pairs.mask import mask
 from querywright.progress import track
-from querywright.rows import Row, answer, said
+from querywright.rows import Row, answer, observed, said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +39,7 @@ def drop_same(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Of rows that say the same keep one.
 
     Rejected are `duplicate` (same words, same meaning) and `ambiguous` (same words, another meaning than most rows
-    with these words; all of them where no meaning has most). In conversations the same words may well have two answers.
+    with these words; all of them where no meaning has most). What was observed passes: see `rows.observed`.
     """
     votes: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for r in rows:
@@ -44,9 +47,10 @@ def drop_same(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     kept, rejected = [], []
     seen: set[tuple[str, str, str]] = set()
     for r in rows:
+        if observed(r):
+            kept.append(r)
+            continue
         counts = votes[_said(r)].most_common(2)
-        if not (r.get("path") or r.get("refusal")):
-            counts = [(meant(r), 1)]
         tied = len(counts) > 1 and counts[0][1] == counts[1][1]
         if tied or meant(r) != counts[0][0]:
             rejected.append({**r, "reason": "ambiguous"})
@@ -65,7 +69,7 @@ def drop_template(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     seen: set[tuple[str, str]] = set()
     for r in rows:
         k = (meant(r), mask(r)) if r.get("path") else (meant(r), plain(r))
-        if k in seen:
+        if k in seen and not observed(r):
             rejected.append({**r, "reason": "near_duplicate"})
         else:
             seen.add(k)
@@ -78,7 +82,8 @@ def drop_near(rows: Sequence[Row], threshold: float) -> tuple[list[Row], list[Ro
     the reason `near_duplicate`. Exact, within the rows of each meaning."""
     groups: dict[str, list[int]] = defaultdict(list)
     for i, r in enumerate(rows):
-        groups[meant(r)].append(i)
+        if not observed(r):
+            groups[meant(r)].append(i)
     several = [group for group in groups.values() if len(group) > 1]
     flat = [i for group in several for i in group]
     at = {i: n for n, i in enumerate(flat)}
