@@ -84,3 +84,16 @@ def assistant() -> Assistant:
 @pytest.fixture
 def service(assistant: Assistant, store: Store) -> Any:
     return app.build({"mygene": assistant}, store)
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    opened = Store(tmp_path_factory.mktemp("shared") / "feedback.sqlite")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def shared_service(shared_store: Store) -> Any:
+    """For tests that leave nothing behind: a page takes a second to build."""
+    return app.build({"mygene": Assistant(load("mygene"), write, "fake-model", FakeRecords())}, shared_store)

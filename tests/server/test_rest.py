@@ -21,6 +21,13 @@ def client(service: Any) -> Iterator[TestClient]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def shared(shared_service: Any) -> Iterator[TestClient]:
+    """A client that keeps nothing from one test to the next: what is asked of it is refused, or only looked at."""
+    with TestClient(shared_service, base_url="http://127.0.0.1", raise_server_exceptions=False) as opened:
+        yield opened
+
+
 def ask(client: TestClient, instruction: Any, api: Any = "mygene") -> Any:
     return client.post("/v1/call", json={"api": api, "instruction": instruction})
 
@@ -72,39 +79,39 @@ def test_a_refusal_has_its_code(client: TestClient, assistant: Assistant) -> Non
         ([], 422, "bad_request"),
     ],
 )
-def test_mistakes_are_named(client: TestClient, store: Store, body: Any, status: int, code: str) -> None:
-    response = client.post("/v1/call", json=body)
+def test_mistakes_are_named(shared: TestClient, shared_store: Store, body: Any, status: int, code: str) -> None:
+    response = shared.post("/v1/call", json=body)
     assert response.status_code == status
     assert response.json()["error"]["code"] == code
     assert response.json()["error"]["message"]
-    assert store.counts("mygene")["answers"] == 0
+    assert shared_store.counts("mygene")["answers"] == 0
 
 
-def test_an_unknown_api_names_the_near_one(client: TestClient) -> None:
-    assert "did you mean 'mygene'" in ask(client, "x", "mygen").json()["error"]["message"]
+def test_an_unknown_api_names_the_near_one(shared: TestClient) -> None:
+    assert "did you mean 'mygene'" in ask(shared, "x", "mygen").json()["error"]["message"]
 
 
-def test_broken_json_and_lone_surrogates_are_4xx(client: TestClient) -> None:
+def test_broken_json_and_lone_surrogates_are_4xx(shared: TestClient) -> None:
     headers = {"content-type": "application/json"}
     for content in (b"{", b"\xff\xfe", b'{"api": "mygene", "instruction": "\\ud800"}'):
-        response = client.post("/v1/call", content=content, headers=headers)
+        response = shared.post("/v1/call", content=content, headers=headers)
         assert response.status_code == 422, content
         assert "error" in response.json()
 
 
-def test_other_methods_and_addresses_are_refused_as_json(client: TestClient) -> None:
-    wrong = client.get("/v1/call")
+def test_other_methods_and_addresses_are_refused_as_json(shared: TestClient) -> None:
+    wrong = shared.get("/v1/call")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
-    assert client.post("/v1/nothing", json={}).json()["error"]["code"] == "not_found"
-    assert client.get("/nothing").status_code == 404
+    assert shared.post("/v1/nothing", json={}).json()["error"]["code"] == "not_found"
+    assert shared.get("/nothing").status_code == 404
 
 
-def test_a_body_without_a_length_is_bounded_too(client: TestClient) -> None:
+def test_a_body_without_a_length_is_bounded_too(shared: TestClient) -> None:
     def endless() -> Iterator[bytes]:
         for _ in range(20):
             yield b"x" * 10_000
 
-    assert client.post("/v1/call", content=endless()).status_code == 413
+    assert shared.post("/v1/call", content=endless()).status_code == 413
 
 
 def test_an_engine_that_fails_fails_the_request_only(client: TestClient) -> None:
@@ -145,21 +152,21 @@ def test_one_too_many_is_refused_at_once(client: TestClient, assistant: Assistan
     assert ask(client, "x").status_code == 200
 
 
-def test_health_and_docs(client: TestClient) -> None:
-    assert client.get("/health").json()["apis"]["mygene"]["model"] == "fake-model"
-    docs = client.get("/docs")
+def test_health_and_docs(shared: TestClient) -> None:
+    assert shared.get("/health").json()["apis"]["mygene"]["model"] == "fake-model"
+    docs = shared.get("/docs")
     assert "/v1/call" in docs.text
     assert "http://" not in docs.text.replace("http://127.0.0.1", "")
     assert "https://" not in docs.text
-    assert "/v1/call" in client.get("/openapi.json").json()["paths"]
+    assert "/v1/call" in shared.get("/openapi.json").json()["paths"]
 
 
-def test_only_the_own_host_and_origin_are_served(client: TestClient) -> None:
-    assert client.get("/health", headers={"host": "evil.example"}).status_code == 421
-    assert client.get("/health", headers={"host": "localhost:7860"}).status_code == 200
-    assert client.get("/health", headers={"origin": "https://evil.example"}).status_code == 403
-    assert client.get("/health", headers={"origin": "null"}).status_code == 403
-    assert client.get("/health", headers={"origin": "http://localhost:7860"}).status_code == 200
+def test_only_the_own_host_and_origin_are_served(shared: TestClient) -> None:
+    assert shared.get("/health", headers={"host": "evil.example"}).status_code == 421
+    assert shared.get("/health", headers={"host": "localhost:7860"}).status_code == 200
+    assert shared.get("/health", headers={"origin": "https://evil.example"}).status_code == 403
+    assert shared.get("/health", headers={"origin": "null"}).status_code == 403
+    assert shared.get("/health", headers={"origin": "http://localhost:7860"}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -167,14 +174,14 @@ def test_only_the_own_host_and_origin_are_served(client: TestClient) -> None:
     ["file=/etc/passwd", "file=pyproject.toml", "upload", "proxy=https://example.org", "vibe-edit", "deep_link",
      "process_recording", "stream/x", "../etc/passwd"],
 )  # fmt: skip
-def test_gradio_serves_and_takes_no_files(client: TestClient, path: str) -> None:
-    for answer in (client.get(f"/gradio_api/{path}"), client.post(f"/gradio_api/{path}", files={"files": b"x"})):
+def test_gradio_serves_and_takes_no_files(shared: TestClient, path: str) -> None:
+    for answer in (shared.get(f"/gradio_api/{path}"), shared.post(f"/gradio_api/{path}", files={"files": b"x"})):
         assert answer.status_code == 404
         assert "root:" not in answer.text
 
 
-def test_the_page_keeps_to_itself(client: TestClient) -> None:
-    page = client.get("/")
+def test_the_page_keeps_to_itself(shared: TestClient) -> None:
+    page = shared.get("/")
     assert "connect-src 'self'" in page.headers["content-security-policy"]
-    assert "fonts.googleapis" not in page.text + client.get("/theme.css").text
-    assert client.get("/config").json()["analytics_enabled"] is False
+    assert "fonts.googleapis" not in page.text + shared.get("/theme.css").text
+    assert shared.get("/config").json()["analytics_enabled"] is False
