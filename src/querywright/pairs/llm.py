@@ -194,7 +194,8 @@ def _clauses(call: Call) -> Iterator[str]:
 def estimate(teacher: LLMTeacher, calls: Sequence[Call], n: int) -> dict[str, Any]:
     """What wording `calls` will cost: tokens and money of the first round, and the most that it can come to.
 
-    Answers that the ledger has cost nothing. `most` reckons with every call asked twice and every answer cut off.
+    Answers that the ledger has cost nothing. `most` reckons with every call asked twice, the second time with what was
+    wrong, and with every answer cut off.
     """
     prompts = teacher.prompts(calls, n)
     left = [p for p in prompts if teacher.sender.ledger.get(teacher.sender.key(p)) is None]
@@ -202,9 +203,12 @@ def estimate(teacher: LLMTeacher, calls: Sequence[Call], n: int) -> dict[str, An
     tokens_in = sum(tokens_of(p.messages) for p in left)
     tokens_out = sum(map(llm_prompt.likely_tokens, sizes))
     seconds = [-(-size // teacher.batch_again) for size in sizes]  # prompts of the second try
+    again = tokens_of([{"role": "user", "content": llm_prompt.template()["Again"]}])
     budget = teacher.sender.budget
     most = (
-        tokens_in + sum(n * tokens_of(p.messages) for n, p in zip(seconds, left, strict=True)),
+        tokens_in
+        + sum(n * (tokens_of(p.messages) + again) for n, p in zip(seconds, left, strict=True))
+        + llm_prompt.REJECTED_EACH * sum(sizes),
         sum(p.max_tokens + n * llm_prompt.max_tokens(teacher.batch_again) for n, p in zip(seconds, left, strict=True)),
     )
     return {

@@ -29,6 +29,7 @@ LONGEST = 320  # characters of a sentence
 TOKENS_EACH = 200  # of an answer, at most; a sentence that takes more is no sentence
 TOKENS_MORE = 24
 LIKELY_EACH = 85  # tokens of an answer for one call as capable models write it
+REJECTED_EACH = 160  # tokens, at most, of what was wrong with a call's two sentences, when it is asked for again
 _SHOWN = 160  # characters of a description
 _VALUES = 200  # of a value
 
