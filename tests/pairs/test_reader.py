@@ -229,3 +229,10 @@ def test_talk_is_no_request(mygene: API) -> None:
     for sentence in ("hello, how are you?", "thanks a lot!", "tell me a joke about the weather in London"):
         assert not confident(mygene, sentence)
     assert reading(mygene, "").why
+
+
+def test_a_pasted_book_is_not_read(mygene: API) -> None:
+    """A line of a log, or of a user, may be a megabyte: it is unread, at once."""
+    assert "more than" in round_trip.reading(mygene, "gene " * 100_000).why
+    assert "more than" in round_trip.reading(mygene, "gene, " * 200).why
+    round_trip.reading(mygene, "(" * 2000 + "a" + ")" * 2000)  # no deeper than brackets are meant

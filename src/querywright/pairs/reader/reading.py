@@ -30,6 +30,7 @@ _FAR = 1.6  # a piece that costs more than the best one over the same words by t
 _AT_FIRST = 0.6  # `get all hits` at the beginning of a sentence asks for hits, at its end for all of them
 _SURE = 0.45  # a piece costs less on average where a sentence is a request without doubt
 _BEHIND = 3.0  # a path that costs more than the best one to the same place by this is given up
+_LONGEST = 256  # words and marks; the time grows faster than they do, and nobody asks so
 _NEAR = 0.9  # readings that cost more than the first one by this are no readings
 
 
@@ -151,7 +152,9 @@ def reading(api: API, sentence: str, turns: Sequence[dict[str, str]] = ()) -> Re
     if turns:
         return Reading(why="a conversation: only sentences on their own are read")
     g = grammar(api)
-    tokens = tokenise(sentence, g.words)
+    tokens = tokenise(sentence, g.words) if len(sentence) <= _LONGEST * 16 else ()
+    if len(tokens) > _LONGEST or len(sentence) > _LONGEST * 16:
+        return Reading(why=f"more than {_LONGEST} words")
     if not tokens:
         return Reading(why="there are no words")
     paths = cover(g, sentence, tokens)

@@ -63,6 +63,9 @@ def tokenise(sentence: str, known: Container[str] = frozenset()) -> list[Token]:
     return out
 
 
+_DEEPEST = 20  # brackets in brackets; what stands in more is one word
+
+
 def _token(text: str, at: int, known: Container[str]) -> Token:
     asks = len(text) > 1 and text.endswith("?")
     end = at + len(text)
@@ -73,7 +76,7 @@ def _token(text: str, at: int, known: Container[str]) -> Token:
     return Token(text, word, stem(word), at, end, asks=asks)
 
 
-def _pieces(text: str, at: int) -> list[tuple[str, int]]:
+def _pieces(text: str, at: int, deep: int = 0) -> list[tuple[str, int]]:
     """A chunk without the punctuation at its edges, which stands for itself; lists and comparisons come apart."""
     before: list[tuple[str, int]] = []
     after: list[tuple[str, int]] = []
@@ -86,8 +89,9 @@ def _pieces(text: str, at: int) -> list[tuple[str, int]]:
     while len(text) > 1 and text[-1] in _CLOSING and not (text[-1] in ")]}" and _balanced(text)):
         after.insert(0, (text[-1], at + len(text) - 1))
         text = text[:-1]
-    if len(text) > 2 and text[0] == "(" and text[-1] == ")":
-        return [*before, ("(", at), *_pieces(text[1:-1], at + 1), (")", at + len(text) - 1), *after]
+    if len(text) > 2 and text[0] == "(" and text[-1] == ")" and deep < _DEEPEST:
+        inner = _pieces(text[1:-1], at + 1, deep + 1)
+        return [*before, ("(", at), *inner, (")", at + len(text) - 1), *after]
     compared = re.fullmatch(r"([A-Za-z_][\w.]*)(>=|<=|=|>|<)([^=].*)|(>=|<=|=|>|<)([\d.].*)", text)
     if compared:
         parts = [p for p in compared.groups() if p]
