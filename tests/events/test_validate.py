@@ -177,7 +177,6 @@ def test_the_whole_chain_on_the_real_model(workspace: Path, tmp_path: Path) -> N
     # whom to name can't be learned in five steps; that an answer is a label, and so what each is worth, can
     assert found["on labels"] > before["on labels"]
     assert found["log loss"] < before["log loss"]
-    print({key: (before[key], found[key]) for key in ("on labels", "log loss")})
     assert (tmp_path / "v" / "valid.png").read_bytes().startswith(b"\x89PNG")
     predictions = read_jsonl(tmp_path / "v" / "valid.predictions.jsonl")
     assert [p["answer"] for p in predictions] == [r["answer"] for r in kept]
