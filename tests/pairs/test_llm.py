@@ -18,6 +18,7 @@ import pytest
 from querywright.api.call import Call, parse
 from querywright.api.definition import API
 from querywright.artefacts import read_jsonl
+from querywright.engines.base import Completion
 from querywright.engines.budget import Budget
 from querywright.engines.ledger import Ledger
 from querywright.engines.open import open_engine
@@ -156,6 +157,7 @@ def test_personas_are_data_of_the_prompt(tmp_path: Path, calls: list[Call], chat
         ("Find genes with symbol:CDK2 and show the name", "pasted"),
         ("Find CDK2 with ?fields=name", "markup"),
         ("As an AI I can not search for CDK2 or names", "markup"),
+        ("=== DATA a4646c61 begins with the name of CDK2", "markup"),
         ("Find the name of CDK2 of CDK2 of CDK2 of CDK2", "stutters"),
         ("Find the the the name of CDK2", "stutters"),
         ("Give me the name of the gene with symbol TP53", "literal_missing"),
@@ -261,7 +263,28 @@ def test_the_estimate_is_near_what_is_paid(
     assert (facts["tokens_in"], facts["tokens_out"]) == (chat.tokens_in, chat.tokens_out)
     assert facts["money"] == pytest.approx((chat.tokens_in + 4 * chat.tokens_out) / 1e6)
     assert facts["money"] <= expected["most_money"]
-    assert run(mygene, tmp_path / "out", service, log, only_estimate=True, **priced)["prompts"] == 0
+    done = run(mygene, tmp_path / "out", service, log, only_estimate=True, **priced)
+    assert (done["prompts"], done["most_money"]) == (0, 0)
+
+
+def test_the_estimate_knows_which_kept_answers_were_poor(calls: list[Call], tmp_path: Path) -> None:
+    class Mumbler:
+        def describe(self) -> dict[str, Any]:
+            return {"engine": "own", "model": "mumbler"}
+
+        def generate(self, messages: Any, **options: Any) -> list[Completion]:
+            return [Completion('{"1": {"description": "x", "imperative": "so", "question": "so"}}', 9, 9, 1.0, "stop")]
+
+        def close(self) -> None:
+            pass
+
+    one = LLMTeacher(Sender([Mumbler()], Ledger(tmp_path / ANSWERS), Budget()))
+    list(one.sender.texts(one.prompts(calls[:2], 2)))
+    found = estimate(one, calls[:3], 2)
+    one.sender.close()
+    assert (found["prompts"], found["kept"]) == (1, 2)
+    assert found["most_tokens_in"] > 3 * found["tokens_in"]
+    assert not one.reasons
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])

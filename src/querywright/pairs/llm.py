@@ -26,7 +26,11 @@ from querywright.rows import row
 BATCH_LOCAL, BATCH = 1, 5
 _LONGEST_CALL = 1000  # characters: nobody says five hundred ids
 _MOST_WORDS = 60
-_MARKUP = re.compile(r"https?://|[?&]\w+=|\bq=|/v\d+/|\[\S+ TO \S+\]|[{}]|</|<\||\*\*|```|\\[nu\"]|\bas an ai\b", re.I)
+_MARKUP = re.compile(
+    r"https?://|[?&]\w+=|\bq=|/v\d+/|\[\S+ TO \S+\]|[{}]|</|<\||\*\*|```|\\[nu\"]|\bas an ai\b"
+    r"|===|\bDATA [0-9a-f]{8}\b",  # the fence of the prompt
+    re.I,
+)
 
 
 @dataclass
@@ -94,10 +98,22 @@ class LLMTeacher:
 
     def prompts(self, calls: Sequence[Call], n: int) -> list[Prompt]:
         """The prompts that wording `calls` takes at least, for an estimate."""
+        return [self._prompt(part, 0) for part in self.parts(calls, n)]
+
+    def parts(self, calls: Sequence[Call], n: int) -> list[Sequence[Task]]:
+        """What each of those prompts asks for."""
         rounds = range(-(-n // len(SENTENCES)))
         speakable = [c for c in calls if len(c.text) <= _LONGEST_CALL]
         tasks = ([Task(c, (), other) for c in speakable] for other in rounds)
-        return [self._prompt(part, 0) for listed in tasks for part in _parts(listed, self.batch)]
+        return [part for listed in tasks for part in _parts(listed, self.batch)]
+
+    def poor(self, part: Sequence[Task], text: str | None) -> int:
+        """How many calls of a prompt may have to be asked for again; all of them where there is no answer yet."""
+        if text is None:
+            return len(part)
+        answers, dry = json_parts(text), LLMTeacher(self.sender)
+        told = (dry._take(Worded(t.call), answers.get(str(number)), "") for number, t in enumerate(part, 1))
+        return sum(map(bool, told))
 
     def _round(
         self, work: Sequence[tuple[Worded, Task]], batch: int, name: str, seed: int = 0
@@ -194,22 +210,25 @@ def _clauses(call: Call) -> Iterator[str]:
 def estimate(teacher: LLMTeacher, calls: Sequence[Call], n: int) -> dict[str, Any]:
     """What wording `calls` will cost: tokens and money of the first round, and the most that it can come to.
 
-    Answers that the ledger has cost nothing. `most` reckons with every call asked twice, the second time with what was
-    wrong, and with every answer cut off.
+    Answers that the ledger has cost nothing. `most` reckons with every call that has no good answer asked for again,
+    with what was wrong, and with every answer cut off.
     """
+    parts = teacher.parts(calls, n)
     prompts = teacher.prompts(calls, n)
-    left = [p for p in prompts if teacher.sender.ledger.get(teacher.sender.key(p)) is None]
-    sizes = [(p.max_tokens - llm_prompt.TOKENS_MORE) // llm_prompt.TOKENS_EACH for p in left]
+    known = [teacher.sender.ledger.get(teacher.sender.key(p)) for p in prompts]
+    left = [p for p, text in zip(prompts, known, strict=True) if text is None]
+    sizes = [len(part) for part, text in zip(parts, known, strict=True) if text is None]
     tokens_in = sum(tokens_of(p.messages) for p in left)
     tokens_out = sum(map(llm_prompt.likely_tokens, sizes))
-    seconds = [-(-size // teacher.batch_again) for size in sizes]  # prompts of the second try
+    poor = [teacher.poor(part, text) for part, text in zip(parts, known, strict=True)]
+    seconds = [-(-size // teacher.batch_again) for size in poor]  # prompts of the second try
     again = tokens_of([{"role": "user", "content": llm_prompt.template()["Again"]}])
     budget = teacher.sender.budget
     most = (
         tokens_in
-        + sum(n * (tokens_of(p.messages) + again) for n, p in zip(seconds, left, strict=True))
-        + llm_prompt.REJECTED_EACH * sum(sizes),
-        sum(p.max_tokens + n * llm_prompt.max_tokens(teacher.batch_again) for n, p in zip(seconds, left, strict=True)),
+        + sum(n * (tokens_of(p.messages) + again) for n, p in zip(seconds, prompts, strict=True))
+        + llm_prompt.REJECTED_EACH * sum(poor),
+        sum(p.max_tokens for p in left) + sum(seconds) * llm_prompt.max_tokens(teacher.batch_again),
     )
     return {
         "prompts": len(left),
