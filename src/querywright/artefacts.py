@@ -19,6 +19,11 @@ from typing import IO, Any
 from querywright import __version__
 from querywright.errors import QuerywrightError
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no such lock; two runs in one folder may then mix their files
+    fcntl = None  # type: ignore[assignment]
+
 MANIFEST = "manifest.json"
 
 
@@ -49,6 +54,30 @@ def apart(source: Path | str, **outs: Path | str | None) -> None:
             raise QuerywrightError(f"--{option} {path} is {seen[place]}", hint=f"another file for --{option}")
         if place is not None:
             seen[place] = f"--{option} too"
+
+
+@contextmanager
+def alone(folder: Path | str) -> Iterator[None]:
+    """Keep other runs out of a folder, which is made: two at once would put their files under one manifest.
+
+    Raises:
+        QuerywrightError: another run works in it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            hint = "wait for it, or choose another --out"
+            raise QuerywrightError(f"another run works in {folder}", hint=hint, retryable=True) from error
+        yield
+    finally:
+        os.close(held)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ VARIABLE = "QUERYWRIGHT_PROTECTED"
 """Names more files of hashes, separated as in PATH."""
 
 _ENDS = " .!?;:,…'\"“”‘’`"
+_AROUND = "()[]{}<>*-–—•¿¡\n\t"
 _HASH = re.compile(r"[0-9a-f]{64}")
+_NAMED = 10  # rows that a message names
 
 
 def plain(sentence: str) -> str:
@@ -34,6 +37,13 @@ def plain(sentence: str) -> str:
 def digest(sentence: str) -> str:
     """SHA-256 of a sentence's plain form, in hex."""
     return hashlib.sha256(plain(sentence).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digests(sentence: str) -> set[str]:
+    """What a sentence is known by: its digest, and that of what is left without signs that can't be seen and without
+    brackets and dashes around it."""
+    seen = "".join(c for c in sentence if unicodedata.category(c) != "Cf")
+    return {digest(form) for form in (sentence, seen, seen.strip(_ENDS + _AROUND))}
 
 
 def shipped() -> Path:
@@ -66,7 +76,10 @@ def hashes() -> frozenset[str]:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, changed: int) -> frozenset[str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise QuerywrightError(f"{path} is no text", hint="querywright pairs protect writes such files") from error
     found = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     for line in found:
         if not _HASH.fullmatch(line):
@@ -87,7 +100,7 @@ def sentences(row: dict[str, Any]) -> Iterator[str]:
 def holds(row: dict[str, Any], known: frozenset[str] | None = None) -> bool:
     """Whether any sentence of a row is protected."""
     known = hashes() if known is None else known
-    return bool(known) and any(digest(sentence) in known for sentence in sentences(row))
+    return bool(known) and any(form in known for sentence in sentences(row) for form in digests(sentence))
 
 
 def allowed(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -96,21 +109,30 @@ def allowed(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     return (row for row in rows if not holds(row, known))
 
 
-def refuse(rows: Iterable[dict[str, Any]], source: Path | str, purpose: str = "training data") -> None:
+def refuse(
+    rows: Iterable[dict[str, Any]],
+    source: Path | str,
+    purpose: str = "training data",
+    numbers: Iterable[int] | None = None,
+) -> None:
     """Stop where a row holds a protected sentence.
 
     Args:
         source: where the rows come from, for the message.
         purpose: what they would have been.
+        numbers: which row of `source` each of `rows` is; by default they are all of them, counted from 1.
 
     Raises:
-        QuerywrightError: with the number of such rows; their text is not shown.
+        QuerywrightError: says how many rows, and which; their text is not shown.
     """
     known = hashes()
-    n = sum(holds(row, known) for row in rows)
-    if n:
+    found = [n for n, row in zip(count(1) if numbers is None else numbers, rows, strict=False) if holds(row, known)]
+    if found:
+        several = "s" * (len(found) > 1)
+        which = ", ".join(map(str, found[:_NAMED])) + (", ..." if len(found) > _NAMED else "")
         raise QuerywrightError(
-            f"{source}: {n} row{'s' * (n > 1)} with a protected sentence: a development set is no {purpose}",
+            f"{source}: {len(found)} row{several} with a protected sentence (row{several} {which}): "
+            f"a development set is no {purpose}",
             hint="leave these rows out; use the file only with querywright eval",
         )
 

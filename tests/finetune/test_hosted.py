@@ -17,7 +17,8 @@ import pytest
 pytest.importorskip("openai", reason="hosted fine-tuning is an extra: pip install 'querywright[hosted]'")
 
 from querywright.errors import QuerywrightError
-from querywright.finetune.host import OPENAI, key_for
+from querywright.finetune.chat_rows import read_rows
+from querywright.finetune.host import OPENAI, Host, key_for
 from querywright.finetune.hosted import DONE, STATE, Order, run
 from querywright.protected import VARIABLE, digest
 from tests.protocol import Fault, Service, serve
@@ -306,3 +307,24 @@ def test_ctrl_c_at_the_keyboard(order: Order, room: Jobs) -> None:
     assert child.returncode == 130
     assert "goes on" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("url", ["http://[::", "http://a:99999999/v1", "ftp://a/v1", "a", "http://"])
+def test_an_address_that_is_none_is_said_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(QuerywrightError, match="no address"):
+        Host(url)
+
+
+@pytest.mark.parametrize("line", [bytes(range(128, 256)), b"[" * 100_000])
+def test_rows_that_are_no_text_are_said(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(line)
+    with pytest.raises(QuerywrightError, match=":1: not a chat row"):
+        read_rows(path)
+
+
+def test_rows_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'
+    path.write_bytes(b"\xef\xbb\xbf" + row + b"\r\n")
+    assert len(read_rows(path)) == 1

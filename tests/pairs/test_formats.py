@@ -255,3 +255,21 @@ def test_torchtune_reads_the_table_and_the_conversations(
         assert told == [shown(r, m) for r, m in zip(rows, said, strict=True)]
         labels = data[0]["labels"]
         assert tokenizer.decode([t for t in labels if t != -100]) == f"{rows[0]['path']}<|im_end|>"
+
+
+@pytest.mark.parametrize("weight", ["many", -1, float("nan"), float("inf"), [1]])
+def test_an_imported_weight_is_an_amount(tmp_path: Path, mygene: API, weight: object) -> None:
+    source = tmp_path / "in.jsonl"
+    write_jsonl(source, [{"instruction": "a", "path": "/v3/query?q=symbol:CDK2", "weight": weight},
+                         {"instruction": "b", "path": "/v3/query?q=symbol:CDK2", "weight": 2}])  # fmt: skip
+    rows, bad = imports(source, mygene)
+    assert [r["instruction"] for r in rows] == ["b"]
+    assert [r["reason"] for r in bad] == ["weight_no_number"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '[{"instruction": ' + "9" * 5000 + "}]"])
+def test_json_that_no_parser_takes_is_said(tmp_path: Path, mygene: API, text: str) -> None:
+    source = tmp_path / "in.json"
+    source.write_text(text, encoding="utf-8")
+    with pytest.raises(QuerywrightError, match="not JSON"):
+        imports(source, mygene)

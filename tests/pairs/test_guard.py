@@ -18,7 +18,7 @@ from querywright.pairs.formats import export
 from querywright.pairs.guard import guard
 from querywright.pairs.imports import imports
 from querywright.pairs.split import split
-from querywright.protected import VARIABLE, digest, hashes, holds, plain, shipped
+from querywright.protected import VARIABLE, digest, hashes, holds, plain, protect, refuse, shipped
 from querywright.rows import Row, chat, row
 
 SECRET = "Which mouse genes are called Brca1?"
@@ -93,8 +93,19 @@ def test_import_split_and_export_refuse(mygene: API, protected: Path, tmp_path: 
         with pytest.raises(QuerywrightError, match="1 row with a protected sentence") as refused:
             door()
         assert "pairs.jsonl" in str(refused.value)
+        assert "(row 2)" in str(refused.value)
         assert "Brca1" not in str(refused.value)
     assert not (tmp_path / "chat.jsonl").exists()
+
+
+def test_import_names_the_rows_of_the_file(mygene: API, protected: Path, tmp_path: Path) -> None:
+    """What is rejected or repeated before them counts."""
+    first = {"instruction": "mouse genes with the symbol Brca1", "path": "/v3/gene/1017"}
+    no_call = {"instruction": "nothing", "path": "/nowhere"}
+    late = {"instruction": SECRET, "path": "/v3/gene/1017"}
+    write_jsonl(tmp_path / "theirs.jsonl", [first, no_call, first, late, {**late, "path": "/v3/gene/1018"}])
+    with pytest.raises(QuerywrightError, match=r"2 rows with a protected sentence \(rows 4, 5\)"):
+        imports(tmp_path / "theirs.jsonl", mygene)
 
 
 def test_training_rows_and_examples_refuse(mygene: API, protected: Path, tmp_path: Path) -> None:
@@ -141,3 +152,25 @@ def test_a_broken_file_of_hashes_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv(VARIABLE, str(tmp_path / "gone.txt"))
     with pytest.raises(QuerywrightError, match="could not read"):
         hashes()
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["({})", "- {}", "[{}].", "\u200b{}", "{}\u00ad", "\u2066{}\u2069", "\u00a0{}\u2009", "* {}!", "\u201c{}\u201d"],
+)
+def test_a_sentence_is_known_in_brackets_and_with_signs_that_cannot_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    into = tmp_path / "mine.txt"
+    protect(["show me every zebrafish kinase"], into)
+    monkeypatch.setenv(VARIABLE, str(into))
+    with pytest.raises(QuerywrightError, match="protected"):
+        refuse([{"instruction": told.format("Show me every zebrafish kinase")}], "rows")
+    refuse([{"instruction": told.format("Show me every zebrafish gene")}], "rows")
+
+
+def test_a_file_of_hashes_that_is_no_text_is_said(tmp_path: Path) -> None:
+    into = tmp_path / "mine.txt"
+    into.write_bytes(bytes(range(200, 256)))
+    with pytest.raises(QuerywrightError, match="no text"):
+        protect(["a sentence"], into)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from querywright.api.definition import load
-from querywright.artefacts import apart, read_jsonl, write_jsonl
+from querywright.artefacts import alone, apart, read_jsonl, write_jsonl
 from querywright.errors import QuerywrightError
 from querywright.pairs.check import problem
 from querywright.pairs.classic import check
@@ -111,3 +111,14 @@ def test_no_file_is_written_over_another(tmp_path: Path) -> None:
         apart(source, out=tmp_path / "x" / ".." / "pairs.jsonl")
     with pytest.raises(QuerywrightError, match=r"--rejects .* is --out too"):
         apart(source, out=tmp_path / "a", rejects=tmp_path / "a")
+
+
+def test_two_runs_do_not_mix_their_files(tmp_path: Path) -> None:
+    """Under one manifest would stand the files of one run and the settings of the other."""
+    source = tmp_path / "pairs.jsonl"
+    write_jsonl(source, [WHOLE])
+    with alone(tmp_path / "kept.jsonl.steps"), pytest.raises(QuerywrightError, match="another run works in"):
+        refine(source, tmp_path / "kept.jsonl", steps=["near"], options=Options())
+    assert not (tmp_path / "kept.jsonl").exists()
+    refine(source, tmp_path / "kept.jsonl", steps=["near"], options=Options())
+    assert read_jsonl(tmp_path / "kept.jsonl") == [WHOLE]

@@ -21,13 +21,13 @@ def read_rows(path: Path) -> list[list[dict[str, str]]]:
     if not path.is_file():
         raise QuerywrightError(f"no training rows at {path}", hint="querywright pairs export")
     rows = []
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:  # so that a line that is no text is a line that is no JSON
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise _bad(path, number, "it is no JSON") from None
             try:
                 messages = row["messages"]
@@ -48,7 +48,8 @@ def read_rows(path: Path) -> list[list[dict[str, str]]]:
 def _bad(path: Path, number: int, what: str) -> QuerywrightError:
     return QuerywrightError(
         f"{path}:{number}: not a chat row: {what}",
-        hint='each line is {"messages": [{"role": ..., "content": ...}, ...]}, the answer last',
+        hint='each line is {"messages": [{"role": ..., "content": ...}, ...]}, the answer last; '
+        "querywright pairs split writes such a train.chat.jsonl, pairs export --format chat as well",
     )
 
 

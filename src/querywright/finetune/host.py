@@ -62,7 +62,7 @@ class Host:
             url: up to and including the version.
             wait: how to sleep between tries; a test's own takes no time.
         """
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        if not _address(url):
             raise QuerywrightError(f"--base-url {url!r} is no address", hint=f"such as {OPENAI}")
         self._openai: Any = need("openai", extra="hosted")
         self.url = url.rstrip("/")
@@ -110,6 +110,14 @@ class Host:
             if error.status in (404, 405, 501):
                 return otherwise
             raise
+
+
+def _address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # brackets without an end, a port that is none
+        return False
 
 
 def line(text: object) -> str:

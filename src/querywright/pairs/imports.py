@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,7 @@ def imports(source: Path, api: API, form: str = "auto") -> tuple[list[Row], list
     form = detect(records, source) if form == "auto" else form
     reader = _READERS[form](records)
     good: dict[str, Row] = {}
+    numbers: list[int] = []
     bad: list[Row] = []
     for number, record in enumerate(records, 1):
         said = None
@@ -76,12 +78,13 @@ def imports(source: Path, api: API, form: str = "auto") -> tuple[list[Row], list
             if key in good:
                 raise NoPair("repeated")
             good[key] = made
+            numbers.append(number)
         except (CallError, NoPair) as error:
             words = {"instruction": said.instruction, "path": said.answer} if said else {"record": record}
             code = error.code if isinstance(error, CallError) else str(error)
             bad.append({"line": number, "reason": code, "detail": str(error), **words})
     rows = list(good.values())
-    refuse(rows, source)
+    refuse(rows, source, numbers=numbers)
     if not rows:
         reasons = ", ".join(f"{reason} {n}" for reason, n in Counter(r["reason"] for r in bad).most_common(3))
         raise QuerywrightError(
@@ -130,9 +133,10 @@ def _objects(texts: Sequence[tuple[str, int]], source: Path, whole: bool = False
     for text, line in texts:
         try:
             one = json.loads(text)
-        except json.JSONDecodeError as error:
-            at = line + error.lineno - 1
-            raise QuerywrightError(f"{source}:{at}: not JSON ({error.msg})", hint="JSON lines or a list") from error
+        except (ValueError, RecursionError) as error:  # a number of 5,000 digits, lists in lists in lists
+            at = line + getattr(error, "lineno", 1) - 1
+            reason = getattr(error, "msg", None) or str(error).partition(";")[0]
+            raise QuerywrightError(f"{source}:{at}: not JSON ({reason})", hint="JSON lines or a list") from error
         found += one if whole else [one]
     for number, record in enumerate(found, 1):
         if not isinstance(record, dict):
@@ -181,8 +185,10 @@ def _pair(api: API, said: Said, record: dict[str, Any]) -> Row:
     origin = told.pop("source", "import")
     try:
         weight = float(record.get("weight") or 1.0)
-    except (TypeError, ValueError):
-        raise NoPair("weight_no_number") from None
+    except (TypeError, ValueError, OverflowError):
+        weight = -1.0
+    if not (0 <= weight < math.inf):
+        raise NoPair("weight_no_number")
     code = refused(said.answer)
     if code:
         extra = {**({"turns": said.turns} if said.turns else {}), **told}
@@ -247,7 +253,7 @@ def _alpaca(records: Sequence[dict[str, Any]]) -> _Reader:
         if not isinstance(more, str):
             raise NoPair("no_input")
         before = record.get("history") or []
-        if not all(isinstance(pair, list) and len(pair) == 2 for pair in before):
+        if not isinstance(before, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in before):
             raise NoPair("history_no_pairs")
         roles = ("user", "assistant")
         turns = [{"role": r, "content": str(t)} for pair in before for r, t in zip(roles, pair, strict=True)]

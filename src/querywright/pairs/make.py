@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
 from querywright.api.identity import definition_id
-from querywright.artefacts import is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
+from querywright.artefacts import alone, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
 from querywright.pairs.check import report
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
@@ -200,10 +200,11 @@ def make(
     if len(done) < len(written):
         say(f"pairs: {len(written) - len(done)} protected sentences left out")
     done += _refusals(api, done, refusals, rng)
-    n = write_jsonl(out / "pairs.jsonl", done)
-    facts = report(api, done)
-    write_json(out / "report.json", facts)
-    write_manifest(out, config, ["pairs.jsonl", "report.json"], rows=n)
+    with alone(out):
+        n = write_jsonl(out / "pairs.jsonl", done)
+        facts = report(api, done)
+        write_json(out / "report.json", facts)
+        write_manifest(out, config, ["pairs.jsonl", "report.json"], rows=n)
     kinds = f"{facts['calls']} calls and {facts['signatures']} signatures"
     say(f"pairs: {n} ({facts['sources']}) for {kinds}; {covered(facts)}")
     return n

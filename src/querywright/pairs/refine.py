@@ -18,6 +18,7 @@ from querywright import __version__
 from querywright.api.definition import API
 from querywright.artefacts import (
     MANIFEST,
+    alone,
     apart,
     content_id,
     is_done,
@@ -102,6 +103,15 @@ def refine(
     refuse(rows, source)
     if not rows:
         raise QuerywrightError(f"{source} holds no rows", hint="pairs as `querywright pairs make` writes them")
+    with alone(out.with_name(f"{out.name}.steps")):
+        return _all(wanted, rows, source, out, options, rejects, report)
+
+
+def _all(
+    wanted: Sequence[str], rows: list[Row], source: Path, out: Path, options: Options, rejects: Path | None,
+    report: Path | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The steps one after the other, and what they left."""
     given = source
     told, rejected = [], []
     for number, name in enumerate(wanted, 1):

@@ -21,6 +21,7 @@ from querywright.api.refusal import NIL, refused
 from querywright.artefacts import content_id, data_dir, read_jsonl
 from querywright.engines.base import Engine, EngineError, Grammar, Message
 from querywright.errors import QuerywrightError
+from querywright.pairs.read import misshapen
 from querywright.progress import say, track
 from querywright.rows import Row, answer, refusal_row
 
@@ -97,7 +98,7 @@ def read_labels(path: Path | str) -> list[Row]:
     """
     rows = read_jsonl(path)
     for number, r in enumerate(rows, 1):
-        if r.get("signal") not in (YES, NO) or not isinstance(r.get("instruction"), str):
+        if r.get("signal") not in (YES, NO) or misshapen(r):
             raise QuerywrightError(
                 f"{path}: label {number} is no label",
                 hint='{"instruction": "...", "signal": "yes"} or "no", one a line',

@@ -25,7 +25,7 @@ from querywright.api.call import CallError, parse
 from querywright.api.definition import API, load, shipped
 from querywright.api.identity import definition_id
 from querywright.api.refusal import refused
-from querywright.artefacts import is_done, read_jsonl, sha256, write_jsonl, write_manifest
+from querywright.artefacts import alone, is_done, read_jsonl, sha256, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
 from querywright.pairs.read import read_pairs
 from querywright.progress import say
@@ -114,20 +114,22 @@ def split(
         raise QuerywrightError(
             f"{len(rows)} pairs leave {' and '.join(empty)} empty", hint="make more pairs, or larger shares"
         )
-    for part in SIDES:
-        if part not in sides:  # of an earlier split into the same folder
-            (out / f"{part}.jsonl").unlink(missing_ok=True)
-            (out / f"{part}.chat.jsonl").unlink(missing_ok=True)
-            continue
-        write_jsonl(out / f"{part}.jsonl", parts[part])
-        write_jsonl(out / f"{part}.chat.jsonl", map(chat, parts[part]))
-    write_jsonl(out / LEFT_OUT, left_out)
-    sizes = {part: len(parts[part]) for part in sides}
-    traffic = {part: round(sum(map(_weight, parts[part])), 6) for part in sides}
-    files = [f"{p}{kind}" for p in sides for kind in (".jsonl", ".chat.jsonl")]
-    write_manifest(
-        out, config, [*files, LEFT_OUT], rows=sizes, traffic=traffic, left_out=len(left_out), shapes_held_out=len(held)
-    )
+    with alone(out):
+        for part in SIDES:
+            if part not in sides:  # of an earlier split into the same folder
+                (out / f"{part}.jsonl").unlink(missing_ok=True)
+                (out / f"{part}.chat.jsonl").unlink(missing_ok=True)
+                continue
+            write_jsonl(out / f"{part}.jsonl", parts[part])
+            write_jsonl(out / f"{part}.chat.jsonl", map(chat, parts[part]))
+        write_jsonl(out / LEFT_OUT, left_out)
+        sizes = {part: len(parts[part]) for part in sides}
+        traffic = {part: round(sum(map(_weight, parts[part])), 6) for part in sides}
+        files = [f"{p}{kind}" for p in sides for kind in (".jsonl", ".chat.jsonl")]
+        write_manifest(
+            out, config, [*files, LEFT_OUT],
+            rows=sizes, traffic=traffic, left_out=len(left_out), shapes_held_out=len(held),
+        )  # fmt: skip
     say(_told(sizes, traffic, by, len(held), len(left_out)))
     return sizes
 
