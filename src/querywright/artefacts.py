@@ -171,7 +171,7 @@ def sha256(path: Path | str) -> str:
 
 def content_id(text: str, n: int = 12) -> str:
     """A short, stable id of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:n]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:n]
 
 
 def write_manifest(folder: Path | str, config: dict[str, Any], files: Iterable[str], **facts: Any) -> None:

@@ -118,3 +118,13 @@ def test_times() -> None:
     assert seconds("1700000000.5") == seconds(1700000000500) == 1700000000.5
     assert seconds("2023-11-14T22:13:20Z") == seconds("2023-11-14T22:13:20") == seconds("2023-11-14T23:13:20+01:00")
     assert [seconds(v) for v in (True, None, "", "nan", -1, [], "x", 10**400)] == [None] * 8
+
+
+def test_slack_entries_of_odd_shape_are_counted(tmp_path: Path) -> None:
+    good = {"ts": "1700000001.1", "user": "U1", "text": "hello there"}
+    odd = [{**good, "user": ["x"]}, {**good, "ts": "1700000002.1", "reactions": 5}]
+    (tmp_path / "general").mkdir()
+    (tmp_path / "general" / "2023-11-14.json").write_text(json.dumps([good, *odd]), encoding="utf-8")
+    log = read(tmp_path)
+    assert len(log.messages) == 2
+    assert log.dropped == {"message without a user": 1, "reaction without user or name": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from querywright.errors import QuerywrightError
 from querywright.pairs.check import problem
 from querywright.pairs.classic import check
 from querywright.pairs.leaks import read_parts
+from querywright.pairs.make import kept_calls
 from querywright.pairs.overview import overview
 from querywright.pairs.read import fault, read_pairs
 from querywright.pairs.refine import Options, refine
@@ -122,3 +124,10 @@ def test_two_runs_do_not_mix_their_files(tmp_path: Path) -> None:
     assert not (tmp_path / "kept.jsonl").exists()
     refine(source, tmp_path / "kept.jsonl", steps=["near"], options=Options())
     assert read_jsonl(tmp_path / "kept.jsonl") == [WHOLE]
+
+
+@pytest.mark.parametrize("row", [{"a": 1}, {"path": "/v3/query", "signature": ["x"]}, {"path": 5, "signature": "x"}])
+def test_a_row_that_is_no_kept_call_is_named(tmp_path: Path, row: dict[str, Any]) -> None:
+    write_jsonl(tmp_path / "calls.jsonl", [row])
+    with pytest.raises(QuerywrightError, match="row 1 is no kept call"):
+        kept_calls(load("mygene"), tmp_path / "calls.jsonl", 5, random.Random(1))

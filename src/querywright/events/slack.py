@@ -75,7 +75,7 @@ def _entry(
             log.drop("edit without text or time", where)
         return
     user, text, at = entry.get("user"), entry.get("text"), seconds(ts)
-    if kind == "bot_message" or entry.get("bot_id") or user in bots:
+    if kind == "bot_message" or entry.get("bot_id") or (isinstance(user, str) and user in bots):
         log.drop("message of a bot")
     elif kind == "tombstone" or entry.get("hidden"):
         log.drop("deleted message")
@@ -99,7 +99,8 @@ def _entry(
         changed = seconds(edited.get("ts")) if isinstance(edited, dict) else None
         first, later = (text, ()) if changed is None else (None, ((changed, text),))
         found[own] = Message(own, channel, user, at, first, thread, later)
-        for r in entry.get("reactions") or ():
+        given_here = entry.get("reactions") or []
+        for r in given_here if isinstance(given_here, list) else [given_here]:
             if isinstance(r, dict) and isinstance(r.get("name"), str) and isinstance(r.get("users"), list):
                 given = [Reaction(u, r["name"]) for u in r["users"] if isinstance(u, str) and u not in bots]
                 reactions.setdefault(own, []).extend(given)

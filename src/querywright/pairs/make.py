@@ -14,11 +14,13 @@ from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
 from querywright.api.identity import definition_id
 from querywright.artefacts import alone, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
+from querywright.errors import QuerywrightError
 from querywright.pairs.check import report
 from querywright.pairs.clauses import Unsayable
 from querywright.pairs.draw import Drawer
 from querywright.pairs.narrow import NoChoice
 from querywright.pairs.personas import Persona, who
+from querywright.pairs.read import misshapen
 from querywright.pairs.refusals import draw_refusals
 from querywright.pairs.say import Speaker
 from querywright.pairs.turns import converse
@@ -77,7 +79,9 @@ def kept_calls(api: API, path: Path, most: int, rng: random.Random) -> list[tupl
     Signatures are dealt out in turn, in random order, so that a rare shape counts as much as a frequent one.
     """
     by_signature: dict[str, list[Row]] = {}
-    for r in read_jsonl(path):
+    for number, r in enumerate(read_jsonl(path), 1):
+        if not (r.get("signature") and r.get("path")) or misshapen({"instruction": "", **r}):
+            raise QuerywrightError(f"{path}: row {number} is no kept call", hint="querywright logs build makes such")
         by_signature.setdefault(r["signature"], []).append(r)
     hands = list(by_signature.values())
     rng.shuffle(hands)
