@@ -11,7 +11,8 @@ from querywright.artefacts import write_text
 STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:left}
 td.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:13px;word-break:break-all}
-summary{cursor:pointer;padding:.2rem 0}svg{max-width:100%;height:auto}p.note{color:#666}"""
+summary{cursor:pointer;padding:.2rem 0}svg{max-width:100%;height:auto}p.note{color:#666}
+@media(max-width:50rem){table{display:block;overflow-x:auto}}"""
 
 
 def esc(text: object) -> str:

@@ -63,7 +63,10 @@ def make(
         ),
     ] = 0,
     model: Annotated[
-        str, typer.Option(help="a GGUF file, a checkpoint, or a server's URL#NAME", rich_help_panel=_LLM)
+        str,
+        typer.Option(
+            help="a GGUF file, a checkpoint, or a server's URL#NAME (key: QUERYWRIGHT_SERVER_KEY)", rich_help_panel=_LLM
+        ),
     ] = "",
     batch: Annotated[
         int | None, typer.Option(min=1, help="calls of one prompt; 5, or 1 with a local model", rich_help_panel=_LLM)
@@ -299,7 +302,11 @@ def import_(
     ] = "auto",
     rejects: Annotated[Path | None, typer.Option(help="where records go that are no pair, with the reason")] = None,
 ) -> None:
-    """Read pairs of other tools: each answer must be a call of the API, or nil."""
+    """Read pairs of other tools: each answer must be a call of the API, or nil.
+
+    Keys: chat and hf messages (role, content); sharegpt conversations (from, value); completion prompt, completion;
+    alpaca instruction, input, output; csv input, output; rows instruction, path.
+    """
     from querywright.api.definition import load
     from querywright.pairs.imports import take_in
 

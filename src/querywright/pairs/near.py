@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.95  # cosine of two sentences from which one is taken for a rewording of the other
 _BLOCK = 1024
+_AT_ONCE = 256  # sentences embedded between two looks at the clock
 
 
 def key(r: Row) -> str:
@@ -106,8 +107,9 @@ def embedded(texts: Sequence[str], what: str) -> np.ndarray:
 
     from querywright.engines.embed import DIMENSIONS, embed
 
-    starts = range(0, len(texts), _BLOCK)
-    blocks = [embed(list(texts[at : at + _BLOCK])) for at in track(starts, f"{what}: embedding, blocks of {_BLOCK}")]
+    starts = range(0, len(texts), _AT_ONCE)
+    told = f"{what}: embedding, blocks of {_AT_ONCE}"
+    blocks = [embed(list(texts[at : at + _AT_ONCE])) for at in track(starts, told)]
     return np.concatenate([np.zeros((0, DIMENSIONS), dtype=np.float32), *blocks])
 
 
