@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from querywright.finetune.base import LICENCE, MODEL_ID, PACKAGE
+from querywright.rows import system_line
 
 METRICS = {"valid": "valid", "same": "same meaning", "hits_same": "same hits", "ast_match": "equal text"}
-
-
-def system_line(api: str) -> str:
-    """The system message that the model was trained under."""
-    return f"Write the {api} call."
 
 
 def modelfile(gguf: str, api: str) -> str:
@@ -41,10 +37,12 @@ def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files:
     model, optimizer = settings["model"], settings["optimizer"]
     rows_a_step = settings["batch_size"] * settings["gradient_accumulation_steps"]
     seen = min(run["steps"] * rows_a_step, run["rows"] * settings["epochs"])
+    start = run["config"].get("start_adapter_sha256")
     facts = {
         "base model": f"{MODEL_ID} ({LICENCE}), dequantised from the 4-bit file in the package {PACKAGE}",
         "training rows": f"{run['rows']:,} template-written pairs, of which {seen:,} were seen",
         "rows' SHA-256": f"`{run['config']['data_sha256']}`",
+        **({"started from": f"the adapter with SHA-256 `{start}`"} if start else {}),
         "LoRA": f"rank {model['lora_rank']}, alpha {model['lora_alpha']}, all projections",
         "optimizer": f"{optimizer['_component_'].rsplit('.', 1)[-1]}, learning rate {optimizer['lr']}, cosine",
         "steps": f"{run['steps']:,} of {rows_a_step} rows",
@@ -97,11 +95,21 @@ def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files:
         "## Full settings",
         "",
         "```json",
-        json.dumps(settings, indent=2),
+        json.dumps(_shareable(settings, str(settings.get("workspace", ""))), indent=2),
         "```",
         "",
     ]
     return "\n".join(lines)
+
+
+def _shareable(value: Any, workspace: str) -> Any:
+    """Settings without the paths of the machine that trained: those of the workspace are told from it."""
+    if isinstance(value, dict):
+        return {k: _shareable(v, workspace) for k, v in value.items() if k != "workspace"}
+    if not isinstance(value, str) or not workspace:
+        return value
+    told = value.replace(workspace, "${workspace}")
+    return Path(told).name if Path(told).is_absolute() else told
 
 
 def _scores(scores: dict[str, Any]) -> list[str]:
@@ -121,4 +129,20 @@ def _scores(scores: dict[str, Any]) -> list[str]:
         lines.append(
             f"| {cell['model']} | {cell['strategy']} | {cell['decoding']} | {cell['n']} | {' | '.join(shares)} |"
         )
-    return [*lines, ""]
+    told = [line for cell in scores["cells"] if (line := _refusals(cell))]
+    return [*lines, "", *told, *([""] if told else [])]
+
+
+def _refusals(cell: dict[str, Any]) -> str:
+    """How a cell refuses, where its sentences ask for it."""
+    found = cell.get("refusals", {})
+    if not found.get("expected"):
+        return ""
+    words = {"recall": "of what is to be refused is refused", "precision": "of the refusals are right",
+             "false_refusals": "of the answerable sentences are refused"}  # fmt: skip
+    shares = [
+        f"{100 * found[key]['mean']:.0f} [{100 * found[key]['low']:.0f}, {100 * found[key]['high']:.0f}] {text}"
+        for key, text in words.items()
+        if key in found
+    ]
+    return f"{cell['decoding']}: " + ", ".join(shares) + "."
