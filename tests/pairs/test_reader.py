@@ -163,7 +163,7 @@ def test_an_engine_reads_in_the_same_place(mygene: API) -> None:
     )
     assert [r["instruction"] for r in kept] == ["cdk two"]
     assert [r["reason"] for r in rejected] == ["unread"]
-    assert len(round_trip.check(mygene, rows, reader=lambda r: [], keep_unread=True)[0]) == 2
+    assert len(round_trip.check(mygene, rows, reader=lambda r: [], keep=("unread",))[0]) == 2
 
 
 def _conversation(mygene: API, *said: tuple[str, str]) -> Row:

@@ -101,6 +101,16 @@ def test_wrong_steps_are_said_before_anything_runs(source: Path, tmp_path: Path,
     assert not (tmp_path / "out.jsonl.steps").exists()
 
 
+def test_reasons_for_which_a_row_stays(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    command = ["refine", str(source), "--api", "mygene", "--out", str(out), "--steps", "round_trip"]
+    assert CliRunner().invoke(app, [*command, "--keep", "unread,differs"]).exit_code == 0
+    assert read_jsonl(out) == read_jsonl(source)
+    wrong = CliRunner().invoke(app, [*command, "--keep", "difers"])
+    assert wrong.exit_code != 0
+    assert "did you mean 'differs'" in str(wrong.exception)
+
+
 def test_calls_can_not_be_read_back_without_their_api(source: Path, tmp_path: Path) -> None:
     with pytest.raises(QuerywrightError, match="5 rows hold calls") as caught:
         refine(source, tmp_path / "out.jsonl", options=Options())

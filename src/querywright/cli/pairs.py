@@ -163,9 +163,9 @@ def refine(
     ] = "round_trip,classic,near",
     hits: Annotated[bool, typer.Option("--hits", help="round_trip: a reading with the same hits will do")] = False,
     reader: Annotated[str, typer.Option(help="round_trip: a tuned model (path or URL) that reads sentences back")] = "",
-    keep_unread: Annotated[
-        bool, typer.Option("--keep-unread", help="round_trip: what can't be read stays, what is read otherwise leaves")
-    ] = False,
+    keep: Annotated[
+        str, typer.Option(help="round_trip: reasons for which a row stays all the same, such as unread,differs")
+    ] = "",
     judge: Annotated[str, typer.Option(help="signal: the model that judges: a path, or URL#NAME")] = "",
     labels: Annotated[Path | None, typer.Option(help="signal: 25 to 50 labelled rows, with signal: yes or no")] = None,
     about: Annotated[str, typer.Option(help="signal: what is asked for, in a sentence; else the API's own")] = "",
@@ -186,8 +186,8 @@ def refine(
     from querywright.pairs.refine import refine as run
 
     options = Options(
-        load(api) if api else None, hits, reader, keep_unread, judge, labels, about, weak, tokenizer,
-        limit or (limit_of(model) if model else 0), threshold, workers, seed,
+        load(api) if api else None, hits, reader, tuple(filter(None, keep.split(","))), judge, labels, about, weak,
+        tokenizer, limit or (limit_of(model) if model else 0), threshold, workers, seed,
     )  # fmt: skip
     names = [name.strip() for name in steps.split(",") if name.strip()]
     run(source, out, steps=names, options=options, rejects=rejects, report=report)

@@ -48,7 +48,7 @@ class Options:
         api: the definition; without it rows of calls can't be read back.
         hits: a reading that finds the same records is the same call; runs calls on the definition's records.
         reader: a model that reads sentences back instead of the reader without a model.
-        keep_unread: rows that can't be read stay.
+        keep: reasons of the round trip for which a row stays, such as `unread`.
         judge: the model that judges signal; several may work side by side where it is a server.
         labels: its labelled examples; `about`: what the rows ask for.
         weak: weak rows become `nil`, or `drop`.
@@ -60,7 +60,7 @@ class Options:
     api: API | None = None
     hits: bool = False
     reader: str = ""
-    keep_unread: bool = False
+    keep: tuple[str, ...] = ()
     judge: str = ""
     labels: Path | None = None
     about: str = ""
@@ -154,6 +154,11 @@ def _checked(steps: Sequence[str], options: Options) -> list[str]:
             "the step signal needs a judge and its labels",
             hint="--judge MODEL --labels FILE (25 to 50 lines with instruction and signal: yes or no)",
         )
+    from querywright.pairs.round_trip import REASONS
+
+    strange = [f"{k!r}{did_you_mean(k, [*REASONS])}" for k in options.keep if k not in REASONS]
+    if strange:
+        raise QuerywrightError(f"unknown --keep {', '.join(strange)}", hint=f"reasons: {','.join(REASONS)}")
     if options.weak not in ("nil", "drop"):
         raise QuerywrightError(f"unknown --weak {options.weak!r}", hint="nil or drop")
     return wanted
@@ -177,7 +182,7 @@ def _run(name: str, given: Path, folder: Path, options: Options) -> bool:
 def _asked(name: str, options: Options) -> dict[str, Any]:
     """The options that a step's result depends on."""
     used = {
-        "round_trip": ("api", "hits", "reader", "keep_unread"),
+        "round_trip": ("api", "hits", "reader", "keep"),
         "signal": ("judge", "labels", "about", "weak", "api"),
         "fluff": ("api", "seed"),
         "classic": ("tokenizer", "limit"),
@@ -216,7 +221,7 @@ def _round_trip(rows: list[Row], options: Options, folder: Path) -> Outcome:
         executor = EmbeddedExecutor(options.api)
     reader = _model_reader(options.api, options.reader) if options.reader else None
     kept, rejected = round_trip.check(
-        options.api, calls, reader=reader, executor=executor, workers=options.workers, keep_unread=options.keep_unread
+        options.api, calls, reader=reader, executor=executor, workers=options.workers, keep=options.keep
     )
     held, gone = set(map(id, calls)), Counter((r["id"], r["instruction"]) for r in rejected)
     left = []

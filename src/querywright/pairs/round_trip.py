@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from multiprocessing import get_context
@@ -44,13 +44,13 @@ def check(
     reader: Reader | None = None,
     executor: Executor | None = None,
     workers: int = 1,
-    keep_unread: bool = False,
+    keep: Collection[str] = (),
 ) -> tuple[list[Row], list[Row]]:
     """Rows whose sentence determines their answer, and the others, each with a `reason`.
 
     `reader` gives the calls of a row (without it the reader without a model, in `workers` processes); with an
     `executor` a row whose reading finds the same records stays as well. Rows that hold no call of an API (`answer`)
-    stay as they are.
+    stay as they are, and so do rows whose reason is in `keep`.
     """
     kept, rejected = collisions(rows)
     todo = [r for r in kept if not r.get("answer")]
@@ -65,7 +65,7 @@ def check(
             and same_hits(api, executor, wanted["path"], told)
         ):
             reason = ""
-        if not reason or (reason == "unread" and keep_unread):
+        if not reason or reason in keep:
             kept.append(r)
         else:
             out.append({**r, "reason": reason, **({"read_as": told} if told else {})})
