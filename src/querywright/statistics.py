@@ -17,38 +17,70 @@ def interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
 
     Source: Efron 1987 (BCa, as `scipy.stats.bootstrap` computes it); Wilson 1927.
     """
+    return weighted_interval(values, [1.0] * len(values), seed)
+
+
+def weighted_interval(values: Sequence[float], weights: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of a weighted mean of scores in [0, 1]: BCa, each score drawn together with its weight.
+
+    Where all values are equal, or there are too few to estimate the acceleration from, Wilson's interval stands in; it
+    counts as many values as weigh evenly, (sum w)² / sum w², so that one heavy value among light ones is one value.
+
+    Source: Efron 1987; Kish 1965 for the number of values.
+    """
+    import numpy as np
+
+    data, weight = np.asarray(values, dtype=float), np.asarray(weights, dtype=float)
+    total = weight.sum() if len(data) else 0.0
+    if total <= 0:
+        return (math.nan, math.nan)
+    mean = float((data * weight).sum() / total)
+    found = None
+    if np.ptp(data) > 0:
+        if np.ptp(weight) == 0:
+            found = _bca((data,), lambda x, axis=-1: np.mean(x, axis=axis), seed)
+        else:
+            found = _bca((data, weight), lambda x, w, axis=-1: (x * w).sum(axis=axis) / w.sum(axis=axis), seed)
+    if found is None:
+        even = float(total**2 / (weight**2).sum())
+        return wilson(mean * even, even)
+    return found
+
+
+def _bca(data: tuple[Any, ...], statistic: Any, seed: int) -> tuple[float, float] | None:
+    """The BCa interval; None where it cannot be told."""
     import warnings
 
     import numpy as np
     from scipy import stats
 
-    if not values:
-        return (math.nan, math.nan)
-    data = np.asarray(values, dtype=float)
-    if np.ptp(data) == 0:
-        return wilson(float(data[0]) * len(data), len(data))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
         result = stats.bootstrap(
-            (data,), np.mean, n_resamples=RESAMPLES, method="BCa", rng=np.random.default_rng(seed), batch=500
-        ).confidence_interval
-    if math.isnan(result.low) or math.isnan(result.high):  # two or three values: no acceleration to estimate
-        return wilson(float(data.sum()), len(data))
-    return (float(result.low), float(result.high))
+            data, statistic, n_resamples=RESAMPLES, method="BCa", paired=len(data) > 1, vectorized=True,
+            rng=np.random.default_rng(seed), batch=500,
+        ).confidence_interval  # fmt: skip
+    low, high = float(result.low), float(result.high)
+    return None if math.isnan(low) or math.isnan(high) else (low, high)
 
 
-def wilson(right: float, n: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson(right: float, n: float, z: float = 1.959964) -> tuple[float, float]:
     """The 95 % interval of a share `right / n`."""
     if n == 0:
         return (math.nan, math.nan)
     share = right / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (max(0.0, middle - half), min(1.0, middle + half))
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return (0.0 if right <= 0 else low, 1.0 if right >= n else high)  # exactly, whatever the rounding
 
 
 def paired(a: Sequence[float], b: Sequence[float], seed: int = 0) -> dict[str, Any]:
-    """Compare two cells on the same sentences: `a` minus `b`, its 95 % interval, and the exact McNemar test.
+    """Compare two cells on the same sentences: `a` minus `b`, its 95 % BCa interval, and the exact McNemar test.
+
+    Where the cells differ by the same on every sentence there is nothing to draw from: the interval is then as wide as
+    Clopper and Pearson's for none of n sentences.
 
     Args:
         a, b: 0 or 1 for each sentence, in the same order.
@@ -69,10 +101,11 @@ def paired(a: Sequence[float], b: Sequence[float], seed: int = 0) -> dict[str, A
     apart = only_a + only_b
     p = float(stats.binomtest(only_a, apart).pvalue) if apart else 1.0
     change = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
-    draws = np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
-    low, high = (float(x) for x in np.percentile(change[draws].mean(axis=1), [2.5, 97.5]))
+    middle, unseen = float(change.mean()), 1 - 0.025 ** (1 / n)
+    found = _bca((change,), lambda x, axis=-1: np.mean(x, axis=axis), seed) if np.ptp(change) > 0 else None
+    low, high = found or (max(-1.0, middle - unseen), min(1.0, middle + unseen))
     counts = {"n": n, "only_a": only_a, "only_b": only_b}
-    return {**counts, "difference": float(change.mean()), "low": low, "high": high, "p": p}
+    return {**counts, "difference": middle, "low": low, "high": high, "p": p}
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -90,3 +123,14 @@ def percentile(values: Sequence[float], q: float) -> float:
     import numpy as np
 
     return float(np.percentile(values, q)) if values else math.nan
+
+
+def calibration(sure: Sequence[float], right: Sequence[float], bins: int = 10) -> list[dict[str, float | int]]:
+    """How sure against how right, in bins of equal width over [0, 1]: `said`, `was`, `n` of each that is not empty."""
+    found: dict[int, list[tuple[float, float]]] = {}
+    for p, r in zip(sure, right, strict=True):
+        found.setdefault(min(int(p * bins), bins - 1), []).append((p, r))
+    return [
+        {"said": sum(p for p, _ in b) / len(b), "was": sum(r for _, r in b) / len(b), "n": len(b)}
+        for _, b in sorted(found.items())
+    ]

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from querywright.api.refusal import NIL
 from querywright.rows import Row
-from querywright.statistics import interval, paired
+from querywright.statistics import calibration, interval, paired
 
 if TYPE_CHECKING:
     import numpy as np
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-BINS = 10
 
 
 def measure(
@@ -50,7 +49,7 @@ def measure(
         name: [float(g in meant) for g, meant in zip(guess, answers, strict=True)] for name, guess in guesses.items()
     }
     best = max(others, key=lambda name: sum(others[name]))
-    bins = calibration(sure, right)
+    bins = calibration(sure.tolist(), right)
     return {
         "rows": len(rows),
         "nil": share([float(meant == [NIL]) for meant in answers]),
@@ -116,17 +115,6 @@ def alerts(
         "precision": share([float(i in right) for i in raised]),
         "recall": share([float(i in right) for i in asked]),
     }
-
-
-def calibration(sure: np.ndarray, right: Sequence[float]) -> list[dict[str, float | int]]:
-    """First choices by their probability, in ten bins: what was said, what was, and how many."""
-    bins: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    for p, r in zip(sure.tolist(), right, strict=True):
-        bins[min(int(p * BINS), BINS - 1)].append((p, r))
-    return [
-        {"said": sum(p for p, _ in b) / len(b), "was": sum(r for _, r in b) / len(b), "n": len(b)}
-        for _, b in sorted(bins.items())
-    ]
 
 
 def _first(counts: Counter[str]) -> str:
