@@ -30,9 +30,11 @@ def refused(text: str) -> str | None:
 
 
 def beside(grammar: str, kind: str = "lark") -> str:
-    """A grammar of calls (`api.grammar`, `api.gbnf`, `generate.ground`) that takes a refusal as well."""
+    """A grammar of calls (`api.grammar`, `api.regex`, `api.gbnf`, `generate.ground`) that takes a refusal as well."""
     if kind == "gbnf":
         codes = " | ".join(f'"{code}"' for code in _CODES)
         return grammar.replace("root ::= call\n", f'root ::= call | "{NIL} " ({codes})\n', 1)
+    if kind == "regex":
+        return f"{grammar}|{NIL} ({'|'.join(_CODES)})"
     rule = f"start: call | REFUSAL\nREFUSAL: /{NIL} ({'|'.join(_CODES)})/\n"
     return grammar.replace("start: call\n", rule, 1)

@@ -37,11 +37,11 @@ class EngineError(QuerywrightError):
 
 @dataclass(frozen=True)
 class Grammar:
-    """What the text has to match, as a whole: a lark grammar (start rule `start`), GBNF (`root`) for llama.cpp, or a
-    JSON schema (`json`), which any OpenAI-compatible server may take."""
+    """What the text has to match, as a whole: a lark grammar (start rule `start`), a regular expression (`regex`), GBNF
+    (`root`) for llama.cpp, or a JSON schema (`json`), which any OpenAI-compatible server may take."""
 
     text: str
-    kind: Literal["lark", "gbnf", "json"] = "lark"
+    kind: Literal["lark", "regex", "gbnf", "json"] = "lark"
 
 
 @dataclass(frozen=True)

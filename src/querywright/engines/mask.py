@@ -30,7 +30,8 @@ class Compiler:
         matcher = self._compiled.pop(grammar.text, None)
         if matcher is None:
             lib = need("llguidance", extra="llama")
-            read = lib.LLMatcher.grammar_from_json_schema if grammar.kind == "json" else lib.LLMatcher.grammar_from_lark
+            names = {"json": "json_schema", "regex": "regex"}
+            read = getattr(lib.LLMatcher, f"grammar_from_{names.get(grammar.kind, 'lark')}")
             try:
                 source = read(grammar.text)
             except ValueError as error:

@@ -78,7 +78,8 @@ class ServerEngine:
             schema = {"name": "answer", "strict": True, "schema": json.loads(grammar.text)}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif grammar is not None:
-            body["structured_outputs"] = {"grammar": grammar.text}  # vLLM, with llguidance behind it
+            key = "regex" if grammar.kind == "regex" else "grammar"
+            body["structured_outputs"] = {key: grammar.text}  # vLLM, with llguidance behind it
         start = time.perf_counter()
         reply = self._chat(body)
         ms = (time.perf_counter() - start) * 1000

@@ -91,8 +91,8 @@ class OutlinesEngine:
                 else:
                     self._compiler.start(grammar)  # an invalid grammar fails here, with a reason
                     backend = self._backend
-                    json, cfg = backend.get_json_schema_logits_processor, backend.get_cfg_logits_processor
-                    processor = (json if grammar.kind == "json" else cfg)(grammar.text)
+                    kind = {"json": "json_schema", "regex": "regex"}.get(grammar.kind, "cfg")
+                    processor = getattr(backend, f"get_{kind}_logits_processor")(grammar.text)
                     text = self._outlines.generator.SteerableGenerator.from_processor(self._model, processor)(
                         prompt, **settings
                     )

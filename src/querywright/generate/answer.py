@@ -17,7 +17,7 @@ from querywright.generate.ground import ground
 from querywright.generate.prompts import Strategy, strategy
 from querywright.generate.turns import after, heard
 
-Decoding = Literal["free", "grammar", "grounded", "gbnf"]
+Decoding = Literal["free", "regex", "grammar", "grounded", "gbnf"]
 MAX_TOKENS = 200
 
 
@@ -72,8 +72,8 @@ def answer(
 
     Args:
         strategy: a name, or what `prompts.strategy` gave (keeps indexes and examples between sentences).
-        decoding: `free` text, under the API's `grammar`, `grounded` (besides, values only from the sentence: see
-            `ground`), or under the grammar's `gbnf` form (llama.cpp only).
+        decoding: `free` text, under a `regex` of the API's calls, under its `grammar`, `grounded` (besides, values only
+            from the sentence: see `ground`), or under the grammar's `gbnf` form (llama.cpp only).
         turns: what was said before, as chat messages: sentences of the user, calls of the assistant.
         grounded: whether `grammar` is grounded. By default where the strategy is "tuned".
         refuse: whether a grammar lets the model write `nil` and a reason instead of a call. By default where the
@@ -129,6 +129,11 @@ def grammar_for(api: API, decoding: str, instruction: str | None = None, *, refu
     """
     if decoding == "free":
         return None
+    if decoding == "regex":
+        from querywright.api.regex import build_regex
+
+        text = build_regex(api)
+        return Grammar(beside(text, "regex") if refuse else text, "regex")
     if decoding == "gbnf":
         from querywright.api.gbnf import build_gbnf
 
