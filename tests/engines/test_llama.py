@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import statistics
@@ -17,6 +18,7 @@ from querywright.api.definition import API
 from querywright.api.grammar import mask_source
 from querywright.api.refusal import refusal
 from querywright.engines.base import EngineError, Grammar, MaskError
+from querywright.engines.choose import Step
 from querywright.engines.llama import LlamaEngine
 from querywright.generate.answer import answer, sample
 
@@ -97,7 +99,7 @@ def test_a_mask_failure_raises(engine: LlamaEngine, monkeypatch: pytest.MonkeyPa
     from querywright.engines import llama
 
     # a choice that the mask does not allow, as a bug would make it
-    monkeypatch.setattr(llama, "pick", lambda logits, bits, temperature, rng: (5, 0.0))
+    monkeypatch.setattr(llama, "pick", lambda logits, bits, temperature, rng: Step(5, 0.0, 0.0))
     with pytest.raises(MaskError):
         engine.generate(ask["messages"], grammar=Grammar('start: /[0-9]{3}/'), max_tokens=8)
 
@@ -112,6 +114,29 @@ def test_greedy_repeats_itself_and_seeds_count(engine: LlamaEngine) -> None:
     assert texts(n=2)[0] == texts()[0]
     assert texts(temperature=1.0, seed=1) == texts(temperature=1.0, seed=1)
     assert texts(temperature=1.0, seed=1, n=3) != texts(temperature=1.0, seed=2, n=3)
+
+
+def test_a_text_is_weighed_as_if_it_had_been_written(mygene: API, engine: LlamaEngine) -> None:
+    ask = [{"role": "user", "content": SENTENCES[0]}]
+    short = Grammar('start: "/v3/gene/" /[0-9]{1,4}/ | "/v3/query?q=symbol:" /[A-Z]{2,3}/ "&size=1"')
+    for grammar in (short, None):
+        done = engine.generate(ask, grammar=grammar, max_tokens=24, temperature=1.0, seed=4, n=3)
+        whole = [one for one in done if one.finish == "stop"]
+        again = engine.score(ask, [one.text for one in whole], grammar=grammar)
+        for one, weighed in zip(whole, again, strict=True):
+            if weighed.tokens_out == one.tokens_out:  # a sampled text may be cut into other tokens than the usual ones
+                assert weighed.logprob == pytest.approx(one.logprob, abs=0.1)
+                assert weighed.grammar_logprob == pytest.approx(one.grammar_logprob, abs=0.1)
+                assert weighed.weakest == pytest.approx(one.weakest, abs=0.1)
+    first = engine.generate(ask, grammar=short, max_tokens=24)[0]
+    sums = engine.score(ask, ["/v3/gene/1", "/v3/none", "/v3/gene/12345"], grammar=short)
+    assert sums[0].grammar_logprob is not None
+    assert sums[0].grammar_logprob < 0
+    assert [one.grammar_logprob for one in sums[1:]] == [None, None]
+    assert engine.generate(ask, grammar=short, max_tokens=24)[0].text == first.text  # nothing is left behind
+    letters = Grammar('start: "a" | "b"')  # of one token each; a longer text may be cut into tokens in other ways
+    chances = [math.exp(one.grammar_logprob or 0) for one in engine.score(ask, ["a", "b"], grammar=letters)]
+    assert sum(chances) == pytest.approx(1, abs=0.02)
 
 
 def test_a_kept_prefix_changes_nothing(gguf: Path, engine: LlamaEngine) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from querywright.engines.base import Grammar, MaskError
-from querywright.engines.choose import pick
+from querywright.engines.choose import given, pick
 from querywright.engines.mask import Compiler, matches
 
 llguidance = pytest.importorskip("llguidance")
@@ -70,8 +70,10 @@ def test_pick_takes_the_best_allowed_token() -> None:
     logits = np.array([0.0, 9.0, 3.0, 1.0, 0, 0, 0, 0], dtype=np.float32)
     rng = np.random.default_rng(0)
     assert pick(logits, None, 0.0, rng)[0] == 1
-    token, logprob = pick(logits, bits(2, 3), 0.0, rng)
+    token, logprob, masked = pick(logits, bits(2, 3), 0.0, rng)
     assert token == 2
+    assert masked == pytest.approx(-float(np.log1p(np.exp(-2.0))), abs=1e-6)  # of 3 and 1, nothing else
+    assert given(logits, bits(2, 3), 2) == (token, logprob, masked)
     assert logprob == pytest.approx(3.0 - float(np.log(np.exp(logits.astype(np.float64)).sum())), abs=1e-5)
     assert {pick(logits, bits(2, 3), 5.0, rng)[0] for _ in range(50)} == {2, 3}
 

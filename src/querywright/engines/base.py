@@ -54,6 +54,9 @@ class Completion:
         ms: wall-clock milliseconds, prompt and text.
         finish: `stop` where the model ended its text, `length` where the tokens ran out: then it is a fragment.
         logprob: natural log of the text's probability under the model before the mask; None where it is not known.
+        grammar_logprob: the same under the mask: at each step the probabilities of what the grammar allows add up to 1.
+            Without a grammar it is `logprob`. None where it is not known.
+        weakest: the lowest of the steps that `grammar_logprob` adds up.
     """
 
     text: str
@@ -62,6 +65,8 @@ class Completion:
     ms: float
     finish: Finish
     logprob: float | None = None
+    grammar_logprob: float | None = None
+    weakest: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -107,6 +112,24 @@ class Engine(Protocol):
     def close(self) -> None:
         """Give memory and processes back. Idempotent."""
         ...
+
+
+def weigh(
+    engine: Engine, messages: Sequence[Message], texts: Sequence[str], grammar: Grammar | None = None
+) -> list[Completion]:
+    """Texts as if the engine had written them: how likely each is as the answer to a chat.
+
+    An engine that can has a method `score` of the same arguments; of others' texts nothing is known, nor under GBNF,
+    which does not say what it allows. Where the grammar does not allow a text, its `grammar_logprob` is None.
+
+    Raises:
+        EngineError: the model failed, or a text does not fit it.
+    """
+    score = getattr(engine, "score", None)
+    if score is None or not texts or (grammar is not None and grammar.kind == "gbnf"):
+        return [Completion(text, 0, 0, 0.0, "stop") for text in texts]
+    done: list[Completion] = score(messages, texts, grammar=grammar)
+    return done
 
 
 def chatml(messages: Sequence[Message]) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
-from querywright.engines.base import MAX_TOKENS, Completion, Engine, EngineError, Grammar, MaskError, Message
+from querywright.engines.base import MAX_TOKENS, Completion, Engine, EngineError, Grammar, MaskError, Message, weigh
 from querywright.errors import QuerywrightError
 
 
@@ -59,9 +59,25 @@ class ChildEngine:
             reply = self._ask(request)
         return [Completion(**one) for one in reply["completions"]]
 
+    def score(
+        self, messages: Sequence[Message], texts: Sequence[str], *, grammar: Grammar | None = None
+    ) -> list[Completion]:
+        """See `base.weigh`."""
+        request = {"messages": list(messages), "texts": list(texts), "grammar": asdict(grammar) if grammar else None}
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            reply = self._ask(request)
+        return [Completion(**one) for one in reply["completions"]]
+
     def describe(self) -> dict[str, Any]:
         """See `base.Engine.describe`."""
         return self._about
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, None where there is none now."""
+        return self._process.pid if self._process is not None else None
 
     def close(self) -> None:
         """End the child."""
@@ -139,7 +155,9 @@ def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
                 reply: dict[str, Any] = {"about": engine.describe()}
             else:
                 grammar = Grammar(**body.pop("grammar")) if body.get("grammar") else body.pop("grammar")
-                reply = {"completions": [c.as_dict() for c in engine.generate(grammar=grammar, **body)]}
+                given = "texts" in body  # to be weighed, not written
+                done = weigh(engine, grammar=grammar, **body) if given else engine.generate(grammar=grammar, **body)
+                reply = {"completions": [c.as_dict() for c in done]}
         except QuerywrightError as error:
             name = next((c.__name__ for c in type(error).__mro__ if c in (MaskError, EngineError)), "QuerywrightError")
             reply = {"error": name, "message": str(error), "hint": error.hint, "retryable": error.retryable}

@@ -6,7 +6,7 @@ import ctypes
 from typing import TYPE_CHECKING, Any
 
 from querywright.engines.base import MaskError
-from querywright.engines.choose import pick
+from querywright.engines.choose import Step, pick
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,11 +26,11 @@ class GbnfMask:
         if getattr(self, "_sampler", None):
             self._cpp.llama_sampler_free(self._sampler)
 
-    def pick(self, logits: np.ndarray, temperature: float, rng: np.random.Generator) -> tuple[int, float]:
-        """See `choose.pick`."""
-        token, logprob = pick(logits, None, temperature, rng)
-        if self._allowed(token, 1)[0]:
-            return token, logprob
+    def pick(self, logits: np.ndarray, temperature: float, rng: np.random.Generator) -> Step:
+        """See `choose.pick`; all that is allowed is looked for only where the first try is not."""
+        first = pick(logits, None, temperature, rng)
+        if self._allowed(first.token, 1)[0]:
+            return first._replace(masked=float("nan"))
         import numpy as np
 
         bits = np.packbits(self._allowed(0, len(logits)), bitorder="little").tobytes()

@@ -22,8 +22,9 @@ from querywright.engines.base import (
     Message,
     chatml,
 )
-from querywright.engines.choose import pick
+from querywright.engines.choose import Odds, given, pick
 from querywright.engines.mask import Compiler, Mask
+from querywright.engines.teacher import written
 from querywright.errors import need
 from querywright.progress import say
 
@@ -99,6 +100,41 @@ class TransformersEngine:
         done = [self._one(prompt, grammar, max_tokens, temperature, rng) for _ in range(n if temperature > 0 else 1)]
         return done * (n if temperature == 0 else 1)
 
+    def score(
+        self, messages: Sequence[Message], texts: Sequence[str], *, grammar: Grammar | None = None
+    ) -> list[Completion]:
+        """See `base.weigh`: all texts in one batch."""
+        import torch
+
+        start = time.perf_counter()
+        prompt = self._prompt(messages)
+        paths = [written(t.encode(), self._mask(grammar), self._end, self._tokens_of, self._bytes_of) for t in texts]
+        fed = [prompt + (path.tokens if path else []) for path in paths]
+        width = max(map(len, fed))
+        if width > self._model.config.max_position_embeddings:
+            raise EngineError(f"a text of {width} tokens with its prompt does not fit the model")
+        # padding stands on the right, where no token before it sees it
+        ids = torch.tensor([row + [self._end] * (width - len(row)) for row in fed], device=self.device)
+        seen = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in fed], device=self.device)
+        keep = width - len(prompt) + 1
+        with torch.inference_mode():
+            logits = self._model(input_ids=ids, attention_mask=seen, logits_to_keep=keep).logits.float().cpu().numpy()
+        done = []
+        for text, path, rows in zip(texts, paths, logits, strict=True):
+            odds = Odds()
+            for place, token, bits in path.choices if path else ():
+                odds.add(given(rows[place], bits, token))
+            ms = (time.perf_counter() - start) * 1000 / len(texts)
+            known = odds.known() if path else {}
+            done.append(Completion(text, len(prompt), len(path.tokens) if path else 0, ms, "stop", **known))
+        return done
+
+    def _tokens_of(self, text: bytes) -> list[int]:
+        return self.tokens(text.decode("utf-8", errors="replace"))
+
+    def _bytes_of(self, tokens: list[int]) -> bytes:
+        return str(self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)).encode()
+
     def next_logits(self, chats: Sequence[Sequence[Message]], batch: int = 16) -> Iterator[np.ndarray]:
         """For each chat, in order, the logits [vocabulary] of its answer's first token, `batch` chats at once."""
         import torch
@@ -136,7 +172,7 @@ class TransformersEngine:
         start = time.perf_counter()
         mask = self._mask(grammar)
         tokens: list[int] = []
-        fresh, cache, logprob = list(prompt), None, 0.0
+        fresh, cache, odds = list(prompt), None, Odds()
         finish: Finish = "length"
         with torch.inference_mode():
             while len(tokens) < max_tokens:
@@ -155,10 +191,11 @@ class TransformersEngine:
                 cache = out.past_key_values
                 try:
                     row = out.logits[0, -1].float().cpu().numpy()
-                    token, step = pick(row, None if mask is None else mask.bits(), temperature, rng)
+                    step = pick(row, None if mask is None else mask.bits(), temperature, rng)
                 except ValueError as error:
                     raise (EngineError if mask is None else MaskError)(str(error), hint=REPORT) from error
-                logprob += step
+                odds.add(step)
+                token = step.token
                 if token == self._end:
                     finish = "stop"
                     break
@@ -168,7 +205,7 @@ class TransformersEngine:
                 fresh = [token]
         text = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         ms = (time.perf_counter() - start) * 1000
-        return Completion(text, len(prompt), len(tokens), ms, finish, logprob)
+        return Completion(text, len(prompt), len(tokens), ms, finish, **odds.known())
 
     def _mask(self, grammar: Grammar | None) -> Mask | None:
         if grammar is None:

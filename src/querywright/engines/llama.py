@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from querywright.engines.base import MAX_TOKENS, REPORT, Completion, EngineError, Finish, Grammar, MaskError, Message
-from querywright.engines.choose import pick
+from querywright.engines.choose import Odds, given, pick
 from querywright.engines.gbnf import GbnfMask
 from querywright.engines.mask import Compiler, Mask
+from querywright.engines.teacher import written
 from querywright.errors import need
 from querywright.progress import say
 
@@ -93,12 +94,52 @@ class LlamaEngine:
                 first = self._logits().copy()
             else:
                 self._see(prompt, at_least=0)
-            tokens, logprob, finish = self._decode(prompt, first, masks, max_tokens, temperature, rng)
+            tokens, odds, finish = self._decode(prompt, first, masks, max_tokens, temperature, rng)
             ms = (time.perf_counter() - start) * 1000
             start = time.perf_counter()
             text = self._llama.detokenize(tokens).decode("utf-8", errors="replace")
-            completions.append(Completion(text, len(prompt), len(tokens), ms, finish, logprob))
+            completions.append(Completion(text, len(prompt), len(tokens), ms, finish, **odds.known()))
         return completions * (n if temperature == 0 else 1)
+
+    def score(
+        self, messages: Sequence[Message], texts: Sequence[str], *, grammar: Grammar | None = None
+    ) -> list[Completion]:
+        """See `base.weigh`. A text costs one pass over its tokens; the prompt is computed once."""
+        prompt = self._prompt(messages)
+        end = self._llama.token_eos()
+        done = []
+        for text in texts:
+            start = time.perf_counter()
+            mask = self._mask(grammar)
+            assert not isinstance(mask, GbnfMask)
+            path = written(text.encode(), mask, end, self._bytes_to_tokens, self._llama.detokenize)
+            unknown = path is None or len(prompt) + len(path.tokens) > self._context
+            odds = {} if unknown or path is None else self._odds(prompt, path.tokens, path.choices).known()
+            length = 0 if path is None else len(path.tokens)
+            ms = (time.perf_counter() - start) * 1000
+            done.append(Completion(text, len(prompt), length, ms, "stop", **odds))
+        return done
+
+    def _odds(self, prompt: list[int], tokens: list[int], choices: list[tuple[int, int, bytes | None]]) -> Odds:
+        """How likely `tokens` follow the prompt, out of one pass that keeps the logits at each of them."""
+        odds = Odds()
+        self._see(prompt[:-1], at_least=0)
+        fed, most = [prompt[-1], *tokens], int(self._llama.n_batch)
+        for first in range(0, len(fed), most):
+            part = fed[first : first + most]
+            batch = self._llama._batch
+            batch.set_batch(batch=part, n_past=self._llama.n_tokens, logits_all=True)
+            try:
+                self._llama._ctx.decode(batch)
+            except RuntimeError as error:
+                self._cached = self._cached[:0]
+                raise EngineError(f"llama.cpp failed: {error}", hint="try again", retryable=True) from error
+            self._llama.n_tokens += len(part)
+            self._cached += part
+            for place, token, bits in choices:
+                if first <= place < first + len(part):
+                    odds.add(given(self._logits(place - first), bits, token))
+        return odds
 
     def next_logits(self, chats: Sequence[Sequence[Message]], batch: int = 1) -> Iterator[np.ndarray]:
         """For each chat, in order, the logits [vocabulary] of the answer's first token; one chat at a time."""
@@ -125,35 +166,36 @@ class LlamaEngine:
     def _decode(
         self, prompt: list[int], logits: np.ndarray, mask: Mask | GbnfMask | None, max_tokens: int,
         temperature: float, rng: np.random.Generator,
-    ) -> tuple[list[int], float, Finish]:  # fmt: skip
+    ) -> tuple[list[int], Odds, Finish]:  # fmt: skip
         tokens: list[int] = []
-        logprob = 0.0
+        odds = Odds()
         while len(tokens) < max_tokens:
             forced = mask.forced() if mask is not None else []
             if forced:
                 tokens += self._force(forced[: max_tokens - len(tokens)], mask)
                 continue
             if mask is not None and mask.must_end:
-                return tokens, logprob, "stop"
+                return tokens, odds, "stop"
             if tokens:
                 self._see(prompt + tokens)
                 logits = self._logits()
             try:
                 if isinstance(mask, GbnfMask):
-                    token, step = mask.pick(logits, temperature, rng)
+                    step = mask.pick(logits, temperature, rng)
                 else:
-                    token, step = pick(logits, None if mask is None else mask.bits(), temperature, rng)
+                    step = pick(logits, None if mask is None else mask.bits(), temperature, rng)
             except ValueError as error:
                 raise (EngineError if mask is None else MaskError)(str(error), hint=REPORT) from error
-            logprob += step
+            odds.add(step)
+            token = step.token
             if self._cpp.llama_vocab_is_eog(self._vocab, token):
                 if mask is not None and not mask.may_end:
                     raise MaskError("the text ended before the grammar allowed it", hint=REPORT)
-                return tokens, logprob, "stop"
+                return tokens, odds, "stop"
             if mask is not None:
                 mask.take(token)
             tokens.append(token)
-        return tokens, logprob, "stop" if mask is not None and mask.must_end else "length"
+        return tokens, odds, "stop" if mask is not None and mask.must_end else "length"
 
     @staticmethod
     def _force(tokens: list[int], mask: Mask | GbnfMask | None) -> list[int]:
@@ -194,11 +236,11 @@ class LlamaEngine:
             self._llama._ctx.kv_cache_seq_rm(-1, shared, -1)
         self._cached = list(tokens)
 
-    def _logits(self) -> np.ndarray:
-        """The last token's logits, a view that the next decoding step overwrites."""
+    def _logits(self, place: int = -1) -> np.ndarray:
+        """The logits of a token of the last step, the last one by default; a view that the next step overwrites."""
         import numpy as np
 
-        row = self._cpp.llama_get_logits_ith(self._llama._ctx.ctx, -1)
+        row = self._cpp.llama_get_logits_ith(self._llama._ctx.ctx, place)
         return np.ctypeslib.as_array(ctypes.cast(row, ctypes.POINTER(ctypes.c_float)), shape=(self._llama.n_vocab(),))
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
@@ -220,6 +262,10 @@ class LlamaEngine:
                  (self._llama.token_eos(), self._llama.token_bos())]  # fmt: skip
         render = formats.Jinja2ChatFormatter(template=template, eos_token=names[0], bos_token=names[1])
         return self._tokens(render(messages=[dict(m) for m in messages]).prompt, special=True)
+
+    def _bytes_to_tokens(self, text: bytes) -> list[int]:
+        tokens: list[int] = self._llama.tokenize(text, add_bos=False, special=False)
+        return tokens
 
     def _tokens(self, text: str, *, special: bool = False) -> list[int]:
         tokens: list[int] = self._llama.tokenize(text.encode(), add_bos=False, special=special)
