@@ -22,12 +22,13 @@ import json
 import os
 from pathlib import Path
 
-from IPython.display import SVG, display
+from IPython.display import HTML, SVG, display
 from rich.console import Console
 from rich.table import Table
 
 from querywright.api.definition import load
-from querywright.evaluate import report, safe_pickle, score
+from querywright.evaluate import page_errors, report, safe_pickle, score
+from querywright.evaluate.errors import collect
 
 folder = Path(os.environ.get("QUERYWRIGHT_EVAL", "../work/mygene/eval/mygene_quick"))
 saved = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
@@ -54,12 +55,30 @@ print(json.dumps(responses[0], indent=1, ensure_ascii=False)[:1500])
 api = load(config["api"])
 scores = score.score(api, responses, seed=config["seed"])
 for here, there in zip(scores["cells"], saved["cells"], strict=True):
-    for metric in ("valid", "same", "ast_match", "fields_f1"):
-        assert abs(here["metrics"][metric]["mean"] - there["metrics"][metric]["mean"]) < 1e-9, (metric, here["model"])
+    for metric in {"valid", "same", "ast_match", "query_f1", "fields_f1"} & {*there["metrics"]}:
+        assert abs(here["metrics"][metric]["mean"] - there["metrics"][metric]["mean"]) < 1e-9, (metric, here["name"])
 console.print(report.table(saved))
+if (refusals := report.refusals(saved)) is not None:
+    console.print(refusals)
+
+# %% [markdown]
+# The charts of the report: scores, seconds an answer, and, where answers have a confidence, how far it can be trusted.
 
 # %%
-display(SVG(filename=str(folder / "scores.svg")))
+for name in ("scores", "latency", "confidence"):
+    if (folder / f"{name}.svg").is_file():
+        display(SVG(filename=str(folder / f"{name}.svg")))
+
+# %% [markdown]
+# ## Time, memory, cost
+
+# %%
+table = Table("cell", "p50 ms", "p95 ms", "tokens/s", "peak MB", "cost of 1,000")
+for cell in saved["cells"]:
+    values = (cell["ms"]["p50"], cell["ms"]["p95"], cell["tokens_per_s"], cell["peak_mb"], cell["cost"]["per_1000"])
+    table.add_row(cell["name"], *map(report.number, values, (0, 0, 1, 0, 4)))
+console.print(table)
+print(*dict.fromkeys(cell["cost"]["note"] for cell in saved["cells"]), sep="\n")
 
 # %% [markdown]
 # ## What goes wrong
@@ -69,25 +88,35 @@ display(SVG(filename=str(folder / "scores.svg")))
 # %%
 cells = scores["cells"]
 kinds = sorted({kind for cell in cells for kind in cell["problems"]})
-table = Table("error", *(f"{c['model']}\n{c['strategy']}\n{c['decoding']}" for c in cells))
+table = Table("error", *(cell["name"].replace(" · ", "\n") for cell in cells))
 for kind in kinds:
     table.add_row(kind, *(str(cell["problems"].get(kind, "")) for cell in cells))
 console.print(table)
 
+# %% [markdown]
+# Ten examples of each kind of the best cell, with what differs marked, as in `report.html`.
+
 # %%
-best = max(cells, key=lambda cell: cell["metrics"]["same"]["mean"])
-table = Table("field meant", "field given", "n", title=f"Confused fields: {report.cell_name(best)}")
-for meant, given, n in best["confused"]:
-    table.add_row(meant, given, str(n))
+best = report.best(cells)
+errors = [line for line in collect(scores["rows"]) if line["cell"] == best["name"]]
+display(HTML(page_errors.errors(errors, [best], best["name"])))
+
+# %%
+table = Table("", "field meant", "field given", "n", title=f"Confused fields: {best['name']}")
+for role, meant, given, n in best["confused"]:
+    table.add_row(role, meant, given, str(n))
 console.print(table)
 
 # %% [markdown]
-# ## Kinds of request
+# ## Operators, fields, kinds of request
 #
-# The signatures of the best cell, those asked most often first.
+# Of the best cell: `n` sentences ask for it, `same` is the share of them right, `lost` is how often the answer lacks
+# it, `added` how often it has it unasked.
 
 # %%
-table = Table("signature", "n", "same %")
-for line in best["signatures"][:25]:
-    table.add_row(line["signature"], str(line["n"]), f"{100 * line['same']:.0f}")
-console.print(table)
+for kind, heading in page_errors.TABLES.items():
+    table = Table(heading, "n", "same %", "lost", "added", title=kind)
+    for line in best[kind][:25]:
+        same = "–" if line["same"] is None else f"{100 * line['same']:.0f}"
+        table.add_row(line["name"], str(line["n"]), same, *(str(line.get(k) or "") for k in ("lost", "added")))
+    console.print(table)

@@ -8,11 +8,26 @@ from pathlib import Path
 
 from querywright.artefacts import write_text
 
-STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:left}
-td.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:13px;word-break:break-all}
-summary{cursor:pointer;padding:.2rem 0}svg{max-width:100%;height:auto}p.note{color:#666}
-@media(max-width:50rem){table{display:block;overflow-x:auto}}"""
+STYLE = """:root{color-scheme:light dark;--ink:#222;--soft:#666;--line:#ddd;--paper:#fff;--box:#f4f6f8;--link:#1f4e79;
+--mark:#fbdcb8;--bar:#64b5cd;--hot:213,94,0}
+@media(prefers-color-scheme:dark){:root{--ink:#e3e7ea;--soft:#98a4ac;--line:#394249;--paper:#15191c;--box:#1f262b;
+--link:#8ec7ea;--mark:#6b4314}}
+body{font:15px/1.45 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:var(--ink);
+background:var(--paper)}a{color:var(--link)}mark{background:var(--mark);color:inherit;border-radius:2px}
+table{border-collapse:collapse;margin:1rem 0}
+td,th{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
+td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}th.n{text-align:right}
+small,.note{color:var(--soft)}p.note{max-width:60rem}code{font-size:13px;overflow-wrap:anywhere}
+.pairs table{width:100%;table-layout:fixed}.pairs th:first-child{width:36%}
+.pairs small{display:inline-block;width:3.2rem}
+summary{cursor:pointer;padding:.2rem 0}.in{margin-left:1rem}.got{margin-top:.2rem}h4{margin:1.6rem 0 .2rem}
+svg{max-width:100%;height:auto;background:#fff;color:#222;border-radius:4px}figure{margin:1rem 0}
+.box{background:var(--box);border-left:4px solid var(--link);padding:.7rem 1rem;margin:1rem 0}
+.heat{display:inline-block;min-width:2.2rem;padding:0 .3rem;border-radius:3px;text-align:right;
+background:rgba(var(--hot),calc(var(--heat)*.55))}.heat a{color:inherit;text-decoration:none}
+.bar{display:inline-block;width:7rem;height:.7rem;border-radius:2px;
+background:linear-gradient(90deg,var(--bar) var(--part),var(--line) var(--part))}
+@media(max-width:60rem){table{display:block;overflow-x:auto}}"""
 
 
 def esc(text: object) -> str:
@@ -22,16 +37,16 @@ def esc(text: object) -> str:
 
 def grid(headings: Sequence[str], rows: Iterable[Sequence[str]], words: int) -> str:
     """A table of HTML cells whose first `words` columns are text and whose others are numbers."""
-    top = "".join(f"<th>{esc(h)}</th>" for h in headings)
+    top = "".join(f"<th{' class=n' if i >= words else ''}>{esc(h)}</th>" for i, h in enumerate(headings))
     lines = (
         "".join(f"<td{' class=n' if i >= words else ''}>{cell}</td>" for i, cell in enumerate(row)) for row in rows
     )
     return f"<table><tr>{top}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
-def unfold(title: str, body: str) -> str:
-    """HTML that shows its title (HTML too) and unfolds."""
-    return f"<details><summary>{title}</summary>{body}</details>"
+def unfold(title: str, body: str, is_open: bool = False) -> str:
+    """HTML that shows its title (HTML too) and unfolds; `is_open` where it is unfolded at first."""
+    return f"<details{' open' if is_open else ''}><summary>{title}</summary>{body}</details>"
 
 
 def bars(counts: Sequence[tuple[str, float]], what: str, unit: str = "") -> str:

@@ -79,8 +79,9 @@ def wilson(right: float, n: float, z: float = 1.959964) -> tuple[float, float]:
 def paired(a: Sequence[float], b: Sequence[float], seed: int = 0) -> dict[str, Any]:
     """Compare two cells on the same sentences: `a` minus `b`, its 95 % BCa interval, and the exact McNemar test.
 
-    Where the cells differ by the same on every sentence there is nothing to draw from: the interval is then as wide as
-    Clopper and Pearson's for none of n sentences.
+    Where the cells differ on fewer than ten sentences the bootstrap is too sure of itself: the interval then also takes
+    in Clopper and Pearson's for who is right on these, which agrees with the test. Where they differ on none, or by the
+    same on all, it is as wide as that for none of n sentences.
 
     Args:
         a, b: 0 or 1 for each sentence, in the same order.
@@ -104,6 +105,10 @@ def paired(a: Sequence[float], b: Sequence[float], seed: int = 0) -> dict[str, A
     middle, unseen = float(change.mean()), 1 - 0.025 ** (1 / n)
     found = _bca((change,), lambda x, axis=-1: np.mean(x, axis=axis), seed) if np.ptp(change) > 0 else None
     low, high = found or (max(-1.0, middle - unseen), min(1.0, middle + unseen))
+    if found and apart < 10:
+        exact = stats.binomtest(only_a, apart).proportion_ci(0.95)
+        low = min(low, (2 * exact.low - 1) * apart / n)
+        high = max(high, (2 * exact.high - 1) * apart / n)
     counts = {"n": n, "only_a": only_a, "only_b": only_b}
     return {**counts, "difference": middle, "low": low, "high": high, "p": p}
 

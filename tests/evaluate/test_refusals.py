@@ -75,7 +75,7 @@ def test_pairs_without_refusals_score_as_before(api: API, config: Config, record
     assert report.refusals(scores) is None
     # what the five recorded answers scored before there were refusals
     means = {name: round(metric["mean"], 3) for name, metric in cell["metrics"].items()}
-    assert means == {"valid": 0.8, "same": 0.4, "ast_match": 0.2, "query_same": 0.6, "fields_f1": 0.8}
+    assert means == {"valid": 0.8, "same": 0.4, "ast_match": 0.2, "query_same": 0.6, "query_f1": 0.6, "fields_f1": 0.8}
     assert cell["problems"] == {"wrong field": 1, "invalid": 1, "size lost": 1}
 
 
@@ -97,7 +97,7 @@ def test_a_sweep_with_refusals_and_turns(api: API, mixed: Config, recorded: Any)
     assert cell["metrics"]["valid"]["mean"] == 1
     assert cell["problems"] == {"false_refusal": 1, "not_refused": 1}
     report.write(mixed, scores)
-    assert "<h2>Refusals</h2>" in (Path(mixed.out) / "report.html").read_text()
+    assert ">Refusals</h2>" in (Path(mixed.out) / "report.html").read_text()
     table = report.refusals(scores)
     assert table is not None
     assert table.row_count == 1

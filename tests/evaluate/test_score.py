@@ -31,12 +31,12 @@ def test_the_numbers_of_a_recorded_sweep(scores: dict[str, Any], executor: Any) 
     cell = scores["cells"][0]
     means = {name: round(m["mean"], 3) for name, m in cell["metrics"].items()}
     assert means == {
-        "valid": 0.8, "same": 0.4, "ast_match": 0.2, "query_same": 0.6, "fields_f1": 0.8, "hits_same": 0.5,
-        "jaccard": 0.625,
+        "valid": 0.8, "same": 0.4, "ast_match": 0.2, "query_same": 0.6, "query_f1": 0.6, "fields_f1": 0.8,
+        "hits_same": 0.5, "total_same": 0.5, "jaccard": 0.625,
     }  # fmt: skip
     assert cell["metrics"]["hits_same"]["n"] == 4, "the pair that nothing is found for says nothing about hits"
     assert cell["problems"] == {"wrong field": 1, "invalid": 1, "size lost": 1}
-    assert cell["confused"] == [["summary", "name", 1]]
+    assert cell["confused"] == [["searched", "summary", "name", 1]]
     assert cell["n"] == 5
     assert cell["finish"] == {"stop": 5}
     assert cell["tokens"]["in"] == 30
@@ -110,14 +110,23 @@ def test_fields_f1(api: API, expected: str, given: str, f1: float) -> None:
         (Q + "uniprot.Swiss-Prot:P24941", Q + "uniprot:P24941", ["leaf for parent"]),
         (Q + 'name:"cyclin dependent kinase"', Q + 'name:"cyclin dependent"', ["value cut"]),
         (Q + "ensembl.gene:ENSG00000123374", Q + "ensembl.gene:ENSG00000266970", ["wrong value"]),
-        (Q + "symbol:cdk*", Q + "symbol:cdk", ["value cut"]),
-        (Q + 'name:"protein kinase"', Q + "name:protein AND name:kinase", ["value cut", "clause added"]),
+        (Q + "symbol:cdk*", Q + "symbol:cdk", ["match kind"]),
+        (Q + 'name:"protein kinase"', Q + "name:protein AND name:kinase", ["phrase split"]),
         (Q + "symbol:cdk2 AND name:kinase", Q + "symbol:cdk2", ["clause lost"]),
         (Q + "symbol:cdk2", Q + "symbol:cdk2 AND name:kinase", ["clause added"]),
-        (Q + "symbol:cdk2 AND name:kinase", Q + "symbol:cdk2 OR name:kinase", ["operators"]),
-        (Q + "symbol:cdk2 AND NOT name:kinase", Q + "symbol:cdk2 AND name:kinase", ["operators"]),
+        (Q + "symbol:cdk2 AND name:kinase", Q + "symbol:cdk2 OR name:kinase", ["OR for AND"]),
+        (Q + "symbol:cdk2 AND NOT name:kinase", Q + "symbol:cdk2 AND name:kinase", ["NOT lost"]),
         (Q + "cdk2", "/v3/gene/1017", ["endpoint", "clause lost"]),
-        ("/v3/gene/1017", "/v3/gene/1018", ["id"]),
+        ("/v3/gene/1017", "/v3/gene/1018", ["id", "value damaged"]),
+        (Q + "symbol:cdk2 OR name:kinase", Q + "symbol:cdk2 AND name:kinase", ["AND for OR"]),
+        (Q + "symbol:cdk2", Q + "NOT symbol:cdk2", ["NOT added"]),
+        (Q + "genomic_pos.start:[3 TO 5]", Q + "genomic_pos.start:[3 TO 6]", ["range bounds"]),
+        (Q + "(a OR b) AND c", Q + "a OR (b AND c)", ["brackets"]),
+        (Q + "_exists_:pdb", Q + "_exists_:go", ["wrong field"]),
+        (Q + "_exists_:pdb", Q + "pdb:1abc", ["match kind"]),
+        (Q + 'name:"cyclin kinase"', Q + "name:cyclin", ["value cut"]),
+        (Q + "name:cyclin", Q + 'name:"cyclin kinase"', ["value lengthened"]),
+        (Q + "ensembl.gene:ENST00000266970", Q + "ensembl.gene:ENTEST00000266970", ["value damaged"]),
         (Q + "cdk2", Q + "CDK2&size=10", []),
     ],
 )

@@ -2,81 +2,135 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 from querywright.api.call import Call, Value, fold
-from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term, walk
-
-PROBLEMS = {
-    "invalid": "no call, or ran out of tokens",
-    "false_refusal": "refused, though there is a call",
-    "not_refused": "a call, though nothing answers the sentence",
-    "endpoint": "another endpoint",
-    "id": "another record's id",
-    "wrong field": "the value is searched in another field",
-    "leaf for parent": "a field below the one meant, or above it",
-    "value cut": "a part of the value is missing",
-    "wrong value": "another value in the right field",
-    "match kind": "phrase, word, wildcard or range mixed up",
-    "clause lost": "a condition is missing",
-    "clause added": "a condition that nobody asked for",
-    "operators": "the right conditions, joined wrongly",
-}  # and for each parameter: "NAME lost", "NAME added", "NAME changed"
+from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term
+from querywright.evaluate.wrong_value import value_error
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """`problems`: names as in PROBLEMS, each once; `confused`: (field meant, field given)."""
+    """Names as in `problems.PROBLEMS`, or "PARAMETER lost", "PARAMETER added", "PARAMETER changed".
 
-    problems: tuple[str, ...] = ()
-    confused: tuple[tuple[str, str], ...] = ()
+    Attributes:
+        details: (problem, what exactly), in the order found; a problem may come several times.
+        confused: (`searched` or `returned`, field meant, field given).
+    """
+
+    details: tuple[tuple[str, str], ...] = ()
+    confused: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The names, each once."""
+        return tuple(dict.fromkeys(name for name, _ in self.details))
 
 
-def diagnose(want: Call, given: Call) -> Diagnosis:
-    """Compare the answer `given` with the expected call `want`; empty where they mean the same."""
+@dataclass
+class _Found:
+    details: list[tuple[str, str]] = field(default_factory=list)
+    confused: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def add(self, problem: str, want: object = "", given: object = "") -> None:
+        self.details.append((problem, f"{want} → {given}" if given != "" else str(want)))
+
+
+def diagnose(want: Call, given: Call, sentence: str = "") -> Diagnosis:
+    """Compare the answer `given` with the expected call `want`; empty where they mean the same.
+
+    Args:
+        sentence: all that was said; tells a value taken from elsewhere in it from one that was made up.
+    """
     if want.canonical == given.canonical:
         return Diagnosis()
     want, given = fold(want), fold(given)
-    problems: list[str] = []
+    found = _Found()
     if want.endpoint != given.endpoint:
-        problems.append("endpoint")
+        found.add("endpoint", want.endpoint, given.endpoint)
     elif want.id != given.id:
-        problems.append("id")
-    found, confused = _queries(want.query, given.query)
-    problems += found
+        found.add("id", want.id or "–", given.id or "–")
+        if want.id and given.id:
+            found.add(value_error(want.id, given.id, sentence), want.id, given.id)
+    _queries(want.query, given.query, sentence, found)
     for name in dict.fromkeys([n for n, _ in (*want.params, *given.params)]):
-        problem = _param(name, want.get(name), given.get(name))
-        if problem:
-            problems.append(problem)
-    return Diagnosis(tuple(dict.fromkeys(problems)), tuple(confused))
+        _param(want, name, want.get(name), given.get(name), found)
+    if not found.details:
+        found.add("other", want.canonical, given.canonical)
+    return Diagnosis(tuple(found.details), tuple(found.confused))
 
 
-def _param(name: str, want: Value | None, given: Value | None) -> str:
+def _param(call: Call, name: str, want: Value | None, given: Value | None, found: _Found) -> None:
     if want == given:
-        return ""
+        return
     if given is None:
-        return f"{name} lost"
-    if want is None:
-        return f"{name} added"
-    if isinstance(want, tuple) and isinstance(given, tuple) and name != "sort":
-        if set(given) < set(want):
-            return f"{name} lost"
-        if set(want) < set(given):
-            return f"{name} added"
-    return f"{name} changed"
+        found.add(f"{name} lost", _said(want))
+    elif want is None:
+        found.add(f"{name} added", _said(given))
+    elif isinstance(want, tuple) and isinstance(given, tuple) and name != "sort":
+        lost, added = [v for v in want if v not in given], [v for v in given if v not in want]
+        problem = "changed" if lost and added else "lost" if lost else "added"
+        pairs = _closest(lost, added) if problem == "changed" else []
+        for a, b in pairs:
+            found.add(f"{name} changed", a, b)
+        if call.api.params[name].kind == "fields":
+            found.confused += [("returned", a, b) for a, b in pairs]
+        if not pairs:
+            found.add(f"{name} {problem}", _said(tuple(lost or added)))
+    else:
+        found.add(f"{name} changed", _said(want), _said(given))
+
+
+def _said(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _closest(lost: list[str], added: list[str]) -> list[tuple[str, str]]:
+    """Each name that is missing with the most similar of those that came instead; none is used twice."""
+    from rapidfuzz import fuzz
+
+    left, pairs = list(added), []
+    for name in lost:
+        if left:
+            nearest = max(left, key=lambda other, name=name: (fuzz.ratio(name, other), other))  # type: ignore[misc]
+            left.remove(nearest)
+            pairs.append((name, nearest))
+    return pairs
 
 
 # --- the query: pair off the conditions, the most alike first --------------------------------------------------------
-def _leaves(node: Node | None) -> list[Node]:
-    return [] if node is None else [n for n in walk(node) if not isinstance(n, Bool | Everything)]
+@dataclass(frozen=True)
+class Leaf:
+    """A condition where it stands: whether it is negated, and what joins it to its neighbours (AND, OR or nothing)."""
+
+    node: Node
+    negated: bool = False
+    join: str = ""
 
 
-def _field(leaf: Node) -> str:
+def leaves(node: Node | None, negated: bool = False, join: str = "") -> Iterator[Leaf]:
+    """The conditions of a query, from left to right."""
+    if isinstance(node, Bool):
+        several = len(node.must) + len(node.should) + len(node.must_not) > 1
+        for child in (*node.must, *node.should, *node.must_not):
+            joined = "OR" if child in node.should else "AND"
+            yield from leaves(child, negated ^ (child in node.must_not), joined if several else join)
+    elif node is not None and not isinstance(node, Everything):
+        yield Leaf(node, negated, join)
+
+
+def field_of(leaf: Node) -> str:
+    """The field that a condition searches, in words where there is none."""
     if isinstance(leaf, Interval):
         return f"{leaf.assembly or 'default'} interval"
     return getattr(leaf, "field", None) or "any field"
+
+
+def kind_of(leaf: Node) -> str:
+    """How a condition matches: word, phrase, wildcard, fuzzy, range, exists or interval."""
+    return leaf.kind if isinstance(leaf, Term) else type(leaf).__name__.lower()
 
 
 def _value(leaf: Node) -> str:
@@ -89,52 +143,128 @@ def _value(leaf: Node) -> str:
     return "*"
 
 
-def _kind(leaf: Node) -> str:
-    return leaf.kind + leaf.tail if isinstance(leaf, Term) else type(leaf).__name__
+def _bare(leaf: Node) -> str:
+    return _value(leaf).strip("*?") if isinstance(leaf, Term) else _value(leaf)
 
 
 def _related(a: str, b: str) -> bool:
     return a.startswith(b + ".") or b.startswith(a + ".")
 
 
-def _part(want: Node, given: Node) -> bool:
-    whole, part = _value(want), _value(given)
-    return not isinstance(given, Exists) and part != whole and part.strip("*") in whole
+def _alike(want: Node, given: Node) -> bool:
+    """Whether one value could be the other, cut short or damaged."""
+    from rapidfuzz import fuzz
+
+    if isinstance(want, Exists) or isinstance(given, Exists):
+        return False
+    a, b = _bare(want), _bare(given)
+    return bool(a and b) and (a in b or b in a or fuzz.ratio(a, b) >= 75)
 
 
-# (name of the problem, whether these two conditions differ in just that way), the most alike first
-_RULES: tuple[tuple[str, Callable[[Node, Node], bool]], ...] = (
-    ("match kind", lambda w, g: _field(w) == _field(g) and _value(w) == _value(g)),
-    ("leaf for parent", lambda w, g: _value(w) == _value(g) and _related(_field(w), _field(g))),
-    ("wrong field", lambda w, g: _value(w) == _value(g) and _field(w) != _field(g)),
-    ("value cut", lambda w, g: _field(w) == _field(g) and _part(w, g)),
-    ("wrong value", lambda w, g: _field(w) == _field(g)),
+# whether these two conditions are the same one, gone wrong; the surest signs first
+_SIGNS: tuple[Callable[[Node, Node], bool], ...] = (
+    lambda w, g: field_of(w) == field_of(g) and _bare(w) == _bare(g),
+    lambda w, g: _bare(w) == _bare(g) and _related(field_of(w), field_of(g)),
+    lambda w, g: _bare(w) == _bare(g),
+    lambda w, g: field_of(w) == field_of(g) and _alike(w, g),
+    lambda w, g: field_of(w) == field_of(g),
+    _alike,
 )
 
 
-def _queries(want: Node | None, given: Node | None) -> tuple[list[str], list[tuple[str, str]]]:
-    missing, extra = Counter(_leaves(want)), Counter(_leaves(given))
-    missing, extra = missing - extra, extra - missing
-    left, right = list(missing.elements()), list(extra.elements())
-    problems: list[str] = []
-    confused: list[tuple[str, str]] = []
-    for name, alike in _RULES:
-        for leaf in list(left):
-            match = _first(right, lambda other, leaf=leaf, alike=alike: alike(leaf, other))  # type: ignore[misc]
-            if match is None:
-                continue
+def _queries(want: Node | None, given: Node | None, sentence: str, found: _Found) -> None:
+    before = len(found.details)
+    left, right = list(leaves(want)), list(leaves(given))
+    pairs: list[tuple[Leaf, Leaf]] = []
+    for sign in (lambda w, g: w == g, lambda w, g: w.node == g.node):  # where it stands helps to tell repeats apart
+        _pair_off(left, right, pairs, sign)
+    _split_phrases(left, right, found)
+    for alike in _SIGNS:
+        _pair_off(left, right, pairs, lambda w, g, alike=alike: alike(w.node, g.node))  # type: ignore[misc]
+    for a, b in pairs:
+        if a.node != b.node:
+            _compare(a.node, b.node, sentence, found)
+    for leaf in left:
+        found.add("clause lost", field_of(leaf.node))
+    for leaf in right:
+        found.add("clause added", field_of(leaf.node))
+    _operators(pairs, bool(left or right), found)
+    if len(found.details) == before and want != given:
+        if want is None or given is None or isinstance(want, Everything) or isinstance(given, Everything):
+            problem = "clause added" if want is None or isinstance(want, Everything) else "clause lost"
+            found.add(problem, "everything")  # `*` or no query at all
+        else:
+            found.add("brackets")
+
+
+def _pair_off(
+    left: list[Leaf], right: list[Leaf], pairs: list[tuple[Leaf, Leaf]], test: Callable[[Leaf, Leaf], bool]
+) -> None:
+    for leaf in list(left):
+        match = next((other for other in right if test(leaf, other)), None)
+        if match is not None:
             left.remove(leaf)
             right.remove(match)
-            problems.append(name)
-            if name == "match kind" and _kind(leaf) == _kind(match):
-                problems[-1] = "wrong value"  # the same but for letter case, or for open ends of a range
-            if _field(leaf) != _field(match):
-                confused.append((_field(leaf), _field(match)))
-    problems += ["clause lost"] * bool(left) + ["clause added"] * bool(right)
-    if not problems and want != given:
-        problems.append("operators")
-    return problems, confused
+            pairs.append((leaf, match))
 
 
-def _first(items: Iterable[Node], test: Callable[[Node], bool]) -> Node | None:
-    return next((item for item in items if test(item)), None)
+def _split_phrases(left: list[Leaf], right: list[Leaf], found: _Found) -> None:
+    """A phrase that became words of its own, or words that became a phrase."""
+    for whole, parts, problem in ((left, right, "phrase split"), (right, left, "words joined")):
+        for leaf in list(whole):
+            if not (isinstance(leaf.node, Term) and leaf.node.kind == "phrase"):
+                continue
+            words = leaf.node.value.lower().split()
+            fields = (leaf.node.field, None)  # `name:cyclin kinase` searches its second word anywhere
+            same = [p for p in parts if isinstance(p.node, Term) and p.node.field in fields]
+            taken = [p for p in same if _bare(p.node) in words]
+            if len(taken) > 1 and sorted(_bare(p.node) for p in taken) == sorted(words):
+                whole.remove(leaf)
+                for part in taken:
+                    parts.remove(part)
+                found.add(problem, f'{field_of(leaf.node)}:"{leaf.node.value}"')
+
+
+def _compare(want: Node, given: Node, sentence: str, found: _Found) -> None:
+    """Name what differs between two conditions that were paired off."""
+    fields = field_of(want), field_of(given)
+    if fields[0] != fields[1]:
+        found.add("leaf for parent" if _related(*fields) else "wrong field", *fields)
+        found.confused.append(("searched", *fields))
+    kinds = kind_of(want), kind_of(given)
+    if isinstance(want, Term) and isinstance(given, Term):
+        if _bare(want) != _bare(given):
+            found.add(value_error(want.value, given.value, sentence), want.value, given.value)
+        elif kinds[0] != kinds[1] or want.tail != given.tail:
+            found.add("match kind", kinds[0] + want.tail, kinds[1] + given.tail)
+        elif want.value != given.value:
+            found.add("letter case" if _value(want) == _value(given) else "match kind", want.value, given.value)
+    elif kinds[0] != kinds[1]:
+        found.add("match kind", *kinds)
+    elif isinstance(want, Range) and isinstance(given, Range):
+        if (want.low, want.high, want.include_low, want.include_high) != (
+            given.low, given.high, given.include_low, given.include_high,
+        ):  # fmt: skip
+            found.add("range bounds", _bounds(want), _bounds(given))
+    elif isinstance(want, Interval) and _value(want) != _value(given):
+        found.add("interval bounds", _value(want), _value(given))
+
+
+def _bounds(node: Range) -> str:
+    return f"{'[' if node.include_low else '{'}{node.low} TO {node.high}{']' if node.include_high else '}'}"
+
+
+def _operators(pairs: list[tuple[Leaf, Leaf]], others: bool, found: _Found) -> None:
+    """NOT lost or added; AND for OR, or the other way, where no condition is missing that would explain it."""
+    for a, b in pairs:
+        if a.negated != b.negated:
+            found.add("NOT lost" if a.negated else "NOT added", field_of(a.node))
+    if others:
+        return
+    joins = dict.fromkeys((a.join, b.join) for a, b in pairs if a.join and b.join and a.join != b.join)
+    used = [{leaf.join for leaf in side if leaf.join} for side in zip(*pairs, strict=True)]
+    if joins and used[0] == used[1]:  # the operators are all there, but elsewhere
+        found.add("brackets")
+    else:
+        for want, given in joins:
+            found.add(f"{given} for {want}")

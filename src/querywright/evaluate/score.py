@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from querywright.api.call import Call, CallError, fold, parse
 from querywright.api.definition import API
-from querywright.api.refusal import NIL, refused
+from querywright.api.refusal import refused
+from querywright.engines.prices import Price
 from querywright.errors import QuerywrightError
-from querywright.evaluate.diagnose import diagnose
-from querywright.statistics import holm, interval, paired, percentile
+from querywright.evaluate.breakdown import traits
+from querywright.evaluate.diagnose import diagnose, leaves
+from querywright.evaluate.summary import against_best, by_cell, summary
+from querywright.evaluate.text_scores import TEXT_METRICS, text_scores
+from querywright.rows import said
 
 METRICS = {
     "valid": "parses as a call to the API, or is a refusal",
     "same": "means the same as the expected call (equal canonical forms); or refuses as expected, for whatever reason",
     "ast_match": "path and multiset of parameters equal, as text",
     "query_same": "endpoint, id and query mean the same; parameters aside",
+    "query_f1": "F1 of the query's conditions (the record's id is one), however they are joined",
     "fields_f1": "F1 of the returned fields asked for",
     "hits_same": "run, it finds the same records: total and ids",
+    "total_same": "run, it finds as many records",
     "jaccard": "overlap of the ids found",
 }
 
@@ -64,16 +70,35 @@ def query_part(call: Call) -> tuple[Any, ...]:
     return folded.endpoint, folded.id, folded.query
 
 
-def fields_f1(api: API, expected: Call, given: Call) -> float:
-    """F1 of the names in `fields`; 1 where neither call asks for any. A parent is not its leaf."""
-    names = [n for n, p in api.params.items() if p.kind == "fields" and n == "fields"]
-    want, got = ({f for n in names for f in call.get(n, ())} for call in (expected, given))
+def query_f1(expected: Call, given: Call) -> float:
+    """F1 of what is searched for: the conditions, each with its NOT, and the record's id; 1 where neither has any."""
+
+    def parts(call: Call) -> Counter[object]:
+        folded = fold(call)
+        return Counter([*((leaf.negated, leaf.node) for leaf in leaves(folded.query)), *filter(None, [folded.id])])
+
+    want, got = parts(expected), parts(given)
+    size = want.total() + got.total()
+    return 2 * (want & got).total() / size if size else float(query_part(expected) == query_part(given))
+
+
+def fields_f1(api: API, expected: Call, given: Call) -> float | None:
+    """F1 of the names in `fields`; 1 where neither call asks for any. A parent is not its leaf.
+
+    None where the API has no such parameter.
+    """
+    if "fields" not in api.params or api.params["fields"].kind != "fields":
+        return None
+    want, got = (set(call.get("fields", ())) for call in (expected, given))
     if not want and not got:
         return 1.0
     return 2 * len(want & got) / (len(want) + len(got))
 
 
-def run_cached(executor: Runs) -> Callable[[Call], tuple[int, frozenset[str]] | None]:
+Run = Callable[[Call], tuple[int, frozenset[str]] | None]
+
+
+def run_cached(executor: Runs) -> Run:
     """Run a call once for each canonical form; None where the executor refuses it."""
     found: dict[str, tuple[int, frozenset[str]] | None] = {}
 
@@ -89,9 +114,7 @@ def run_cached(executor: Runs) -> Callable[[Call], tuple[int, frozenset[str]] | 
     return run
 
 
-def score_row(
-    api: API, row: dict[str, Any], run: Callable[[Call], tuple[int, frozenset[str]] | None] | None = None
-) -> dict[str, Any]:
+def score_row(api: API, row: dict[str, Any], run: Run | None = None) -> dict[str, Any]:
     """Score one response.
 
     Args:
@@ -102,7 +125,9 @@ def score_row(
         Every one of METRICS as 0 to 1, or None where it cannot be told: hits where the expected call finds nothing,
         and all but `valid` and `same` where a refusal is expected. `refusal` and `refused`: the codes of the refusals
         expected and given, or None.
-        `problems`: the kinds of error (see `diagnose`), `confused`: fields taken for others, `reason`.
+        `problems`: the kinds of error (see `diagnose`), `details`: with what exactly, `confused`: fields taken for
+        others, `reason`. `want`, `got`: what the two calls make use of (see `breakdown.traits`), None where there is
+        none.
     """
     text = str(row.get("path") or row.get("response") or "").strip()
     expected, refusal = refused(row["expected"]), refused(text)
@@ -110,9 +135,9 @@ def score_row(
     if cut or row.get("finish") == "error":
         refusal = None
     codes = {"refusal": expected, "refused": refusal}
+    want, _ = read(api, row["expected"]) if not expected else (None, "")
     if expected or refusal:
-        return _score_refusal(api, row, text, run) | codes
-    want, _ = read(api, row["expected"])
+        return _score_refusal(api, row, text, want, run) | codes
     given, reason = read(api, text)
     if cut:
         given, reason = None, "ran out of tokens"
@@ -122,26 +147,33 @@ def score_row(
         "valid": float(given is not None),
         "ast_match": float(not cut and ast_match(row["expected"], text)),
         **codes,
+        "want": traits(want) if want else None,
+        "got": traits(given) if given else None,
     }
     if want is None or given is None:
-        blank = {"same": 0.0, "query_same": 0.0, "fields_f1": 0.0, **_hits(want, given, run)}
-        return {**scores, **blank, "problems": ["invalid"], "confused": [], "reason": reason or "no call expected"}
-    found = diagnose(want, given)
+        reason = reason or "no call expected"
+        blank = dict.fromkeys(("same", "query_same", "query_f1", "fields_f1"), 0.0) | _hits(want, given, run)
+        return {**scores, **blank, **_wrong("invalid", reason.partition(":")[0]), "reason": reason}
+    found = diagnose(want, given, said(row) if "instruction" in row else "")
     return {
         **scores,
         "same": float(want.canonical == given.canonical),
         "query_same": float(query_part(want) == query_part(given)),
+        "query_f1": query_f1(want, given),
         "fields_f1": fields_f1(api, want, given),
         **_hits(want, given, run),
         "problems": list(found.problems),
+        "details": [list(detail) for detail in found.details],
         "confused": [list(pair) for pair in found.confused],
         "reason": "",
     }
 
 
-def _score_refusal(
-    api: API, row: dict[str, Any], text: str, run: Callable[[Call], tuple[int, frozenset[str]] | None] | None
-) -> dict[str, Any]:
+def _wrong(problem: str = "", detail: str = "") -> dict[str, Any]:
+    return {"problems": [problem] if problem else [], "details": [[problem, detail]] if problem else [], "confused": []}
+
+
+def _score_refusal(api: API, row: dict[str, Any], text: str, want: Call | None, run: Run | None) -> dict[str, Any]:
     """Score a response where a refusal is expected, given, or both."""
     expected = refused(row["expected"])
     whole = row.get("finish") not in ("length", "error")
@@ -149,133 +181,62 @@ def _score_refusal(
     if expected:
         call, reason = read(api, text) if whole and not given else (None, "")
         right = given is not None
-        problems = [] if right else ["not_refused"] if call else ["invalid"]
         scores = dict.fromkeys(METRICS) | {"valid": float(right or call is not None), "same": float(right)}
-        return {**scores, "problems": problems, "confused": [], "reason": reason}
-    want, _ = read(api, row["expected"])
+        problem = "" if right else "not_refused" if call else "invalid"
+        detail = f"meant {row['expected']}" if call else reason.partition(":")[0]
+        used = {"want": None, "got": traits(call) if call else None}
+        return {**scores, **used, **_wrong(problem, detail), "reason": reason}
     scores = dict.fromkeys(METRICS, 0.0) | {"valid": 1.0, **_hits(want, None, run)}
-    return {**scores, "problems": ["false_refusal"], "confused": [], "reason": f"refused: {given}"}
+    used = {"want": traits(want) if want else None, "got": None}
+    return {**scores, **used, **_wrong("false_refusal", f"refused as {given}"), "reason": f"refused: {given}"}
 
 
-def _hits(
-    want: Call | None, given: Call | None, run: Callable[[Call], tuple[int, frozenset[str]] | None] | None
-) -> dict[str, float | None]:
+def _hits(want: Call | None, given: Call | None, run: Run | None) -> dict[str, float | None]:
+    names = ("hits_same", "total_same", "jaccard")
     records = want is not None and (want.query is not None or want.id is not None)  # metadata has none
     expected = run(want) if run is not None and want is not None and records else None
     if run is None or expected is None or expected[0] == 0:  # "nothing found" is equal for too many reasons
-        return {"hits_same": None, "jaccard": None}
+        return dict.fromkeys(names)
     got = run(given) if given is not None else None
     if got is None:
-        return {"hits_same": 0.0, "jaccard": 0.0}
+        return dict.fromkeys(names, 0.0)
     either = expected[1] | got[1]
     jaccard = len(expected[1] & got[1]) / len(either) if either else float(expected[0] == got[0])
-    return {"hits_same": float(expected == got), "jaccard": jaccard}
+    same = float(expected == got), float(expected[0] == got[0]), jaccard
+    return dict(zip(names, same, strict=True))
 
 
-def score(api: API, rows: list[dict[str, Any]], executor: Runs | None = None, seed: int = 0) -> dict[str, Any]:
+def score(
+    api: API,
+    rows: list[dict[str, Any]],
+    executor: Runs | None = None,
+    seed: int = 0,
+    *,
+    prices: Mapping[str, Price | None] | None = None,
+    text: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Score all responses of a sweep.
 
     Args:
         rows: as `sweep.run` returns them.
         executor: runs calls for the scores of hits; None leaves these out.
+        prices: of each model, for the cost of its cells; see `engines.prices.price_of`.
+        text: which scores of the text itself to add, `{bertscore: FOLDER, meteor: true}`; see `text_scores`.
 
     Returns:
-        `cells`: for each its scores with intervals, times, tokens, error classes and signatures; `paired`: each cell
-        against the best; `rows`: each response with its scores.
+        `cells`: see `summary.summary`; `paired`: each cell against the best; `rows`: each response with its scores, and
+        the name of its `cell`.
     """
     run = run_cached(executor) if executor is not None else None
     scored = [{**row, **score_row(api, row, run)} for row in rows]
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for row in scored:
-        groups.setdefault((row["model"], row["strategy"], row["decoding"]), []).append(row)
-    summaries = [summary(name, group, seed) for name, group in groups.items()]
-    return {"cells": summaries, "paired": against_best(groups, seed), "rows": scored}
-
-
-def summary(name: tuple[str, str, str], rows: list[dict[str, Any]], seed: int = 0) -> dict[str, Any]:
-    """One cell in numbers; `name` is model, strategy, decoding."""
-    metrics = {}
-    for metric in METRICS:
-        values = [row[metric] for row in rows if row[metric] is not None]
-        if values:
-            low, high = interval(values, seed)
-            metrics[metric] = {"mean": sum(values) / len(values), "low": low, "high": high, "n": len(values)}
-    weight = sum(row.get("weight", 1.0) for row in rows)
-    confused = Counter(tuple(pair) for row in rows for pair in row["confused"])
-    times = [row["ms"] for row in rows if row.get("ms") is not None]
-    return {
-        **dict(zip(("model", "strategy", "decoding"), name, strict=True)),
-        "n": len(rows),
-        "metrics": metrics,
-        "same_by_traffic": sum(row["same"] * row.get("weight", 1.0) for row in rows) / weight if weight else None,
-        "ms": {"p50": percentile(times, 50), "p95": percentile(times, 95)},
-        "tokens": {k: _mean(row.get(f"tokens_{k}") for row in rows) for k in ("in", "out")},
-        "finish": dict(Counter(str(row.get("finish", "")) for row in rows)),
-        "problems": dict(Counter(p for row in rows for p in row["problems"]).most_common()),
-        "confused": [[*pair, n] for pair, n in confused.most_common(20)],
-        "signatures": by(rows, "signature"),
-        "sources": by(rows, "source"),
-        **refusals(rows, seed),
-    }
-
-
-def refusals(rows: list[dict[str, Any]], seed: int = 0) -> dict[str, Any]:
-    """How well a cell refuses, under the key `refusals`; nothing where no row expects or gives a refusal.
-
-    Returns:
-        `expected` and `given`: how many; then shares with intervals: `recall` (of the sentences to be refused, those
-        that were), `precision` (of the refusals given, those expected), `false_refusals` (of the sentences that have a
-        call, those refused), `reason` (of the refusals that were right, those with the expected code).
-    """
-    expected = [row for row in rows if row["refusal"]]
-    given = [row for row in rows if row["refused"]]
-    if not expected and not given:
-        return {}
-    right = [row for row in expected if row["refused"]]
-    told = [row for row in right if row["expected"].strip() != NIL]
-    shares = {
-        "recall": [float(bool(row["refused"])) for row in expected],
-        "precision": [float(bool(row["refusal"])) for row in given],
-        "false_refusals": [float(bool(row["refused"])) for row in rows if not row["refusal"]],
-        "reason": [float(row["refusal"] == row["refused"]) for row in told],
-    }
-    found: dict[str, Any] = {"expected": len(expected), "given": len(given)}
-    for name, values in shares.items():
-        if values:
-            low, high = interval(values, seed)
-            found[name] = {"mean": sum(values) / len(values), "low": low, "high": high, "n": len(values)}
-    return {"refusals": found}
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
-
-
-def by(rows: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-    """Same by meaning for each value of a column, the most frequent first."""
-    groups: dict[str, list[float]] = {}
-    for row in rows:
-        groups.setdefault(str(row.get(key, "")), []).append(row["same"])
-    table = [{key: name, "n": len(values), "same": sum(values) / len(values)} for name, values in groups.items()]
-    return sorted(table, key=lambda line: (-line["n"], line[key]))
-
-
-def against_best(groups: dict[tuple[str, str, str], list[dict[str, Any]]], seed: int = 0) -> list[dict[str, Any]]:
-    """Each cell against the cell with the most sentences right, on the sentences that both were asked."""
-    right = {name: {row["id"]: row["same"] for row in rows} for name, rows in groups.items()}
-    if len(right) < 2:
-        return []
-    best = max(right, key=lambda name: sum(right[name].values()) / len(right[name]))
-    results = []
-    for other in right:
-        if other != best:
-            common = [i for i in right[best] if i in right[other]]
-            found = paired([right[best][i] for i in common], [right[other][i] for i in common], seed)
-            results.append({"best": ".".join(best), "other": ".".join(other), **found})
-    for result, p in zip(results, holm([r["p"] for r in results]), strict=True):
-        result["p_holm"] = p
-    return results
+    if text and any(text.values()):
+        for row, more in zip(scored, text_scores(scored, **text), strict=True):
+            row.update(more)
+    groups = by_cell(scored)
+    metrics = [*METRICS, *TEXT_METRICS]
+    price = {} if prices is None else prices
+    cells = [summary(name, mine, metrics, seed, price.get(mine[0]["model"])) for name, mine in groups.items()]
+    return {"cells": cells, "paired": against_best(groups, seed), "rows": scored}
 
 
 def finite(value: Any) -> Any:

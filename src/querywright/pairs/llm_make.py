@@ -18,9 +18,10 @@ import yaml
 from querywright.api.call import Call
 from querywright.api.definition import API
 from querywright.api.identity import definition_id
-from querywright.artefacts import data_dir, is_done, sha256, write_json, write_jsonl, write_manifest
+from querywright.artefacts import is_done, sha256, write_json, write_jsonl, write_manifest
 from querywright.engines.budget import Budget
 from querywright.engines.ledger import Ledger
+from querywright.engines.prices import price_of
 from querywright.engines.sender import Sender, open_many
 from querywright.errors import QuerywrightError
 from querywright.pairs.check import report
@@ -227,11 +228,13 @@ def prices(options: Options) -> tuple[float, float]:
     if any(p is not None and p < 0 for p in given):
         raise QuerywrightError("a price is below zero", hint="--price-in and --price-out are for a million tokens")
     if given == (None, None):
-        table: Mapping[str, Any] = yaml.safe_load((data_dir() / "prices.yaml").read_text(encoding="utf-8")) or {}
-        entry = (table.get("models") or {}).get(options.model.rpartition("#")[2]) or {}
-        if entry:
-            say(f"prices: {entry['in']:g} and {entry['out']:g} for a million tokens in and out, as of {entry['as_of']}")
-        given = (entry.get("in"), entry.get("out"))
+        entry = price_of(options.model)
+        if entry is not None and not entry.local:
+            say(
+                f"prices: {entry.tokens_in:g} and {entry.tokens_out:g} for a million tokens in and out, "
+                f"as of {entry.as_of}"
+            )
+            given = (entry.tokens_in, entry.tokens_out)
     if options.budget is not None and not any(given):
         raise QuerywrightError(
             "--budget is money, and this model has no price",

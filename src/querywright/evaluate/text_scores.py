@@ -1,0 +1,139 @@
+"""Scores of an answer as text, METEOR and BERTScore: what machine translation is judged by.
+
+They say how alike two texts look, not whether two calls mean the same: an answer with one wrong digit scores high. They
+are here to compare with published work that reports them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from querywright.errors import QuerywrightError, need
+
+if TYPE_CHECKING:
+    import torch
+
+TEXT_METRICS = {
+    "meteor": "METEOR of the answer's text, exact and stemmed words (no synonyms)",
+    "bertscore": "BERTScore F1 of the answer's text, with the model given",
+}
+_TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
+_BATCH = 16
+
+
+def text_scores(
+    rows: Sequence[dict[str, Any]],
+    *,
+    meteor: bool = False,
+    bertscore: Path | str | None = None,
+    layer: int | None = None,
+) -> list[dict[str, float]]:
+    """Compare each answer with the expected text.
+
+    Args:
+        rows: with `expected`, and `path` or `response`.
+        meteor: whether to compute METEOR.
+        bertscore: the folder of an encoder as transformers saves it, tokenizer included; None for no BERTScore.
+        layer: whose output BERTScore compares; the last one by default. What others call the best layer of a model
+            (17 of roberta-large) is a matter of that model.
+
+    Returns:
+        For each row `meteor` and `bertscore`, as asked, from 0 to 1; an empty answer has 0.
+
+    Raises:
+        QuerywrightError: no model in the folder, or a library is missing.
+    """
+    pairs = [(_plain(row["expected"]), _plain(row.get("path") or row.get("response") or "")) for row in rows]
+    found: list[dict[str, float]] = [{} for _ in pairs]
+    if meteor:
+        for line, value in zip(found, _meteor(pairs), strict=True):
+            line["meteor"] = value
+    if bertscore:
+        for line, value in zip(found, _bertscore(pairs, Path(bertscore), layer), strict=True):
+            line["bertscore"] = value
+    return found
+
+
+def _plain(text: Any) -> str:
+    return unquote(str(text)).strip()
+
+
+def tokens(text: str) -> list[str]:
+    """A call's words and signs: `q=symbol:cdk2` has five."""
+    return _TOKEN.findall(text)
+
+
+class _NoSynonyms:
+    """Stands where nltk asks WordNet, which would have to be downloaded and knows no field names."""
+
+    def synsets(self, word: str) -> list[Any]:
+        return []
+
+
+def _meteor(pairs: Sequence[tuple[str, str]]) -> Iterator[float]:
+    """METEOR with exact and stemmed matches, alpha 0.9, beta 3, gamma 0.5.
+
+    Source: Banerjee and Lavie 2005, with the parameters of Lavie and Agarwal 2007, as nltk computes it.
+    """
+    need("nltk", extra="text-scores")
+    from nltk.stem.porter import PorterStemmer
+    from nltk.translate.meteor_score import single_meteor_score
+
+    stemmer, none = PorterStemmer(), _NoSynonyms()
+    for expected, given in pairs:
+        want, got = tokens(expected), tokens(given)
+        yield float(single_meteor_score(want, got, stemmer=stemmer, wordnet=none)) if want and got else 0.0
+
+
+def _bertscore(pairs: Sequence[tuple[str, str]], folder: Path, layer: int | None) -> list[float]:
+    """BERTScore F1: each token with its most similar one in the other text, by cosine; no idf, no rescaling.
+
+    Source: Zhang et al. 2020.
+    """
+    if not (folder / "config.json").is_file():
+        raise QuerywrightError(f"no model in {folder} (no config.json)", hint="text_scores.bertscore=FOLDER")
+    torch: Any = need("torch", extra="hf")
+    transformers: Any = need("transformers", extra="hf")
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    except (OSError, ValueError) as error:
+        raise QuerywrightError(f"no encoder in {folder}: {error}", hint="text_scores.bertscore=FOLDER") from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    longest = min(int(tokenizer.model_max_length), int(getattr(model.config, "max_position_embeddings", 512)), 512)
+    vectors: dict[str, torch.Tensor] = {}
+    texts = sorted({text for pair in pairs for text in pair if text}, key=len)
+    for start in range(0, len(texts), _BATCH):
+        batch = texts[start : start + _BATCH]
+        inputs = tokenizer(
+            batch,
+            return_tensors="pt",
+            padding=True,
+            truncation=True,
+            max_length=longest,
+            return_special_tokens_mask=True,
+        )
+        special = inputs.pop("special_tokens_mask").bool()
+        with torch.inference_mode():
+            states = model(**inputs, output_hidden_states=True).hidden_states
+        if layer is not None and not 0 <= layer < len(states):
+            raise QuerywrightError(f"{folder} has layers 0 to {len(states) - 1}, not {layer}", hint="leave it out")
+        unit = torch.nn.functional.normalize(states[-1 if layer is None else layer].float(), dim=-1)
+        kept = inputs["attention_mask"].bool() & ~special
+        for text, vector, mask in zip(batch, unit, kept, strict=True):
+            vectors[text] = vector[mask]
+    return [_f1(vectors[a], vectors[b]) if a and b else 0.0 for a, b in pairs]
+
+
+def _f1(want: torch.Tensor, got: torch.Tensor) -> float:
+    """F1 of greedy matches between unit vectors, [tokens, dimensions] each."""
+    if not len(want) or not len(got):
+        return 0.0
+    alike = want @ got.T
+    recall, precision = float(alike.max(dim=1).values.mean()), float(alike.max(dim=0).values.mean())
+    return max(0.0, 2 * precision * recall / (precision + recall)) if precision + recall > 0 else 0.0
