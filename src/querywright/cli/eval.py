@@ -10,7 +10,6 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from click import Context
     from rich.console import Console
 
     from querywright.evaluate.config import Config
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 class _Default(TyperGroup):
     """A group whose command `sweep` need not be named: `querywright eval CONFIG`."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, *ctx.help_option_names):
             args = ["sweep", *args]
         return super().parse_args(ctx, args)

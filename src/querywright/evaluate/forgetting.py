@@ -60,16 +60,17 @@ def run(
         key = f"{fingerprint(path)}-{asked}"
         sides[side] = _kept(out, key) or measure(path, specs, limit)
         write_json(out / f"answers-{key}.json", sides[side])
-    found = {"before": str(before), "after": str(after), "limit": limit, "tasks": {}}
+    compared: dict[str, Any] = {}
     for name, spec in specs.items():
         old, new = sides["before"][name], sides["after"][name]
         test = paired(new, old)
         metric = spec["metric_list"][0]
-        found["tasks"][name] = {
+        compared[name] = {
             "metric": metric["metric"], "higher_is_better": bool(metric.get("higher_is_better", True)), "n": len(old),
             "before": sum(old) / len(old), "after": sum(new) / len(new),
             **{key: test[key] for key in ("difference", "low", "high", "p")},
         }  # fmt: skip
+    found = {"before": str(before), "after": str(after), "limit": limit, "tasks": compared}
     write_json(out / "forgetting.json", found)
     return found
 
