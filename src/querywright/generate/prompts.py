@@ -1,7 +1,9 @@
 """Strategies: how a sentence becomes a prompt. What never changes comes first, so that engines can keep it.
 
 `tuned` is the form that a fine-tuned model was trained on. The others are for models that do not know the API:
-`zero_shot` explains it, `icl` adds examples (`icl_nearest`: the nearest ones), `rag` adds the nearest fields.
+`zero_shot` explains it, `icl` adds examples (`icl_nearest`: the nearest ones), `rag` adds the nearest fields (or
+parameters, where the API has no query language), `rag_docs` these and the nearest passages of its documentation,
+`rag_icl` these and the nearest examples.
 """
 
 from __future__ import annotations
@@ -14,17 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from querywright.api.definition import API, Param, SchemaField
+from querywright.api.docs import passages as passages_of
 from querywright.api.lexicon import lexicon
 from querywright.artefacts import data_dir, read_jsonl
 from querywright.engines.base import Message
 from querywright.errors import QuerywrightError, did_you_mean
-from querywright.generate.retrieve import FaissRetriever, Retriever, fields
+from querywright.generate.retrieve import FaissRetriever, fields
 from querywright.protected import refuse
 
 Strategy = Callable[[str], list[Message]]
-STRATEGIES = ("tuned", "zero_shot", "icl", "icl_nearest", "rag")
+STRATEGIES = ("tuned", "zero_shot", "icl", "icl_nearest", "rag", "rag_docs", "rag_icl")
 EXAMPLES = 8
 NEAREST_FIELDS = 8
+NEAREST_PASSAGES = 3
 _SHOWN_FIELDS = 24
 _CANDIDATES = 2000  # examples that the nearest are taken from: embedding one costs some 10 ms
 
@@ -46,18 +50,21 @@ def strategy(
         return lambda instruction: [{"role": "system", "content": tuned_line(api)}, _user(instruction)]
     if name == "zero_shot":
         return lambda instruction: [{"role": "system", "content": explain(api)}, _user(instruction)]
-    if name == "rag" and api.query_language == "none":
-        return _rag_typed(api, cache and cache / "params")
-    if name == "rag":
-        return _rag(api, fields(api, cache and cache / "fields"))
-    if name in ("icl", "icl_nearest"):
+    if name == "icl":
         rows = _examples(name, examples)
-        if name == "icl":
-            shown = random.Random(seed).sample(rows, min(EXAMPLES, len(rows)))
-            return lambda instruction: _with_examples(api, shown, instruction)
-        rows = random.Random(seed).sample(rows, min(_CANDIDATES, len(rows)))
-        index = FaissRetriever(rows, [r["instruction"] for r in rows], cache and cache / "examples")
-        return _nearest(api, index)
+        shown = random.Random(seed).sample(rows, min(EXAMPLES, len(rows)))
+        return lambda instruction: _with_examples(api, shown, _user(instruction))
+    if name in ("rag", "rag_docs", "rag_icl", "icl_nearest"):
+        near = _nearest(name, examples, seed, cache) if "icl" in name else lambda _: []
+        passages = _passages(api, cache) if name == "rag_docs" else lambda _: ""
+        facts = _facts(api, cache) if name != "icl_nearest" else lambda _: ""
+
+        def build(instruction: str) -> list[Message]:
+            told = passages(instruction) + facts(instruction)
+            content = f"{told}Request: {instruction}" if told else instruction
+            return _with_examples(api, near(instruction), _user(content))
+
+        return build
     raise QuerywrightError(
         f"no strategy {name!r}{did_you_mean(name, [*STRATEGIES])}", hint=f"one of {', '.join(STRATEGIES)}"
     )
@@ -162,42 +169,53 @@ def _user(text: str) -> Message:
     return {"role": "user", "content": text}
 
 
-def _rag(api: API, index: Retriever[SchemaField]) -> Strategy:
-    def build(instruction: str) -> list[Message]:
-        found = "\n".join(_field_line(hit.item) for hit in index.nearest(instruction, NEAREST_FIELDS))
-        content = f"Fields that may be meant:\n{found}\n\nRequest: {instruction}"
-        return [{"role": "system", "content": explain(api)}, _user(content)]
+def _facts(api: API, cache: Path | None) -> Callable[[str], str]:
+    """What may be meant by a sentence: the nearest fields, or parameters where the API has no query language."""
+    if api.query_language == "none":
+        names = [n for n in api.params if n not in (*api.unwritten, *api.ignored_params)]
+        texts = [f"{n}: {', '.join(api.params[n].synonyms)}. {api.params[n].description}" for n in names]
+        params = FaissRetriever(names, texts, cache and cache / "params")
+        what, found = "Parameters", lambda text: [
+            f"- {hit.item}: {_typed_line(api, hit.item)}" for hit in params.nearest(text, NEAREST_FIELDS)
+        ]
+    else:
+        known = fields(api, cache and cache / "fields")
+        what, found = "Fields", lambda text: [_field_line(hit.item) for hit in known.nearest(text, NEAREST_FIELDS)]
+    return lambda instruction: "\n".join([f"{what} that may be meant:", *found(instruction), "", ""])
+
+
+def _passages(api: API, cache: Path | None) -> Callable[[str], str]:
+    """The passages of the API's documentation that are nearest to a sentence, the nearest last."""
+    found = passages_of(api)
+    if not found:
+        raise QuerywrightError(
+            f"the strategy rag_docs shows documentation, and {api.name} has none",
+            hint=f"write {api.folder}/docs.md, a section a subject; or the strategy rag",
+        )
+    index = FaissRetriever(found, [f"{p.heading}. {p.text}" for p in found], cache and cache / "docs")
+
+    def build(instruction: str) -> str:
+        hits = [hit.item for hit in index.nearest(instruction, NEAREST_PASSAGES)]
+        return "\n".join(["From the documentation:", *(f"{p.heading}: {p.text}" for p in reversed(hits)), "", ""])
 
     return build
 
 
-def _rag_typed(api: API, cache: Path | None) -> Strategy:
-    names = [n for n in api.params if n not in (*api.unwritten, *api.ignored_params)]
-    texts = [f"{n}: {', '.join(api.params[n].synonyms)}. {api.params[n].description}" for n in names]
-    index = FaissRetriever(names, texts, cache)
-
-    def build(instruction: str) -> list[Message]:
-        hits = index.nearest(instruction, NEAREST_FIELDS)
-        found = "\n".join(f"- {hit.item}: {_typed_line(api, hit.item)}" for hit in hits)
-        content = f"Parameters that may be meant:\n{found}\n\nRequest: {instruction}"
-        return [{"role": "system", "content": explain(api)}, _user(content)]
-
-    return build
+def _nearest(
+    name: str, examples: Path | str | None, seed: int, cache: Path | None
+) -> Callable[[str], list[dict[str, Any]]]:
+    """The examples that are nearest to a sentence, the nearest last."""
+    rows = _examples(name, examples)
+    rows = random.Random(seed).sample(rows, min(_CANDIDATES, len(rows)))
+    index = FaissRetriever(rows, [r["instruction"] for r in rows], cache and cache / "examples")
+    return lambda instruction: [hit.item for hit in reversed(index.nearest(instruction, EXAMPLES))]
 
 
-def _nearest(api: API, index: Retriever[dict[str, Any]]) -> Strategy:
-    def build(instruction: str) -> list[Message]:
-        hits = index.nearest(instruction, EXAMPLES)
-        return _with_examples(api, [hit.item for hit in reversed(hits)], instruction)  # the nearest stands last
-
-    return build
-
-
-def _with_examples(api: API, rows: list[dict[str, Any]], instruction: str) -> list[Message]:
+def _with_examples(api: API, rows: list[dict[str, Any]], request: Message) -> list[Message]:
     messages = [{"role": "system", "content": explain(api)}]
     for row in rows:
         messages += [_user(row["instruction"]), {"role": "assistant", "content": row["path"]}]
-    return [*messages, _user(instruction)]
+    return [*messages, request]
 
 
 def _examples(name: str, path: Path | str | None) -> list[dict[str, Any]]:
