@@ -16,7 +16,7 @@ from querywright.evaluate import report, score, suite, sweep
 from querywright.evaluate.config import Config
 from querywright.evaluate.diagnose import diagnose
 from querywright.evaluate.vote import vote
-from querywright.statistics import holm, interval, paired, wilson
+from querywright.statistics import holm, interval, paired, weighted_interval, wilson
 
 Q = "/v3/query?q="
 
@@ -143,6 +143,11 @@ def test_intervals() -> None:
     assert high == pytest.approx(0.48, abs=0.02)
     assert interval([1.0] * 30 + [0.0] * 50) == (low, high), "the same seed gives the same interval"
     assert all(math.isnan(x) for x in interval([]))
+    assert weighted_interval([1.0] * 30 + [0.0] * 50, [2.0] * 80) == (low, high), "even weights change nothing"
+    heavy = weighted_interval([1.0] * 40 + [0.0], [1.0] * 40 + [400.0])
+    assert heavy[0] < 0.1
+    assert heavy[1] > 0.9, "one sentence that is most of the traffic leaves everything open"
+    assert weighted_interval([1.0, 1.0], [1.0, 0.0]) == wilson(1, 1), "what weighs nothing is not counted"
     assert wilson(1, 1)[0] == pytest.approx(0.207, abs=1e-3)
     assert 0 <= interval([1.0, 0.0])[0] <= interval([1.0, 0.0])[1] <= 1
 
@@ -154,6 +159,9 @@ def test_paired() -> None:
     assert found["p"] == pytest.approx(2 / 2**8), "exact McNemar: eight heads of eight"
     assert 0 < found["low"] < 0.4 < found["high"]
     assert paired(b, a)["difference"] == -0.4
+    few = paired([1] * 3 + [0] * 147, [0] * 150)
+    assert (few["p"], few["low"] < 0 < few["high"]) == (0.25, True), "the interval agrees with the test"
+    assert paired([1] * 50, [1] * 50)["high"] == pytest.approx(0.071, abs=1e-3), "50 alike sentences are not certainty"
     with pytest.raises(ValueError, match="same sentences"):
         paired([1], [1, 0])
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
