@@ -112,6 +112,8 @@ def measure(path: Path, specs: dict[str, dict[str, Any]], limit: int | None = No
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
     lm_eval: Any = need("lm_eval", extra=_EXTRA)
+    from lm_eval.tasks import TaskManager
+
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     counts = {name: len(spec["rows"][spec["test_split"]]) for name, spec in specs.items()}
     say(f"asking {path}: " + ", ".join(f"{name} ({min(n, limit or n)})" for name, n in counts.items()))
@@ -120,7 +122,7 @@ def measure(path: Path, specs: dict[str, dict[str, Any]], limit: int | None = No
         with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):  # bars are not for log files
             results = lm_eval.simple_evaluate(
                 model=harness_model(engine), tasks=[_task(spec) for spec in specs.values()], limit=limit,
-                bootstrap_iters=0, log_samples=True,
+                bootstrap_iters=0, log_samples=True, task_manager=TaskManager(include_defaults=False),
             )  # fmt: skip
     finally:
         engine.close()
