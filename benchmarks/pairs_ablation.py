@@ -111,8 +111,8 @@ def scores(arm: str, model: Path, pairs: Path, out: Path, what: str, limit: int)
     """How the arm's model does on a file of sentences."""
     folder = out / arm / "eval" / what
     if not (folder / "scores.json").is_file():
-        run("eval", "eval_configs/people.yaml", f"models.tuned={model}", "decodings=[grounded]", f"pairs={pairs}",
-            f"limit={limit}", f"out={folder}")  # fmt: skip
+        run("eval", "eval_configs/people.yaml", "api=mygene", f"models.tuned={model}", "decodings=[grounded]",
+            f"pairs={pairs}", f"limit={limit}", f"out={folder}")  # fmt: skip
     return dict(json.loads((folder / "scores.json").read_text())["cells"][0])
 
 

@@ -147,6 +147,29 @@ def test_a_failed_request_is_made_again(api: API, config: Config, recorded: Any)
     assert all(row["finish"] == "stop" for row in whole)
 
 
+def test_a_cell_that_only_fails_is_left_out(
+    api: API, config: Config, recorded: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Failing(recorded):  # type: ignore[misc]
+        def ask(self, cell: Any, instruction: str, seed: int, turns: Any = ()) -> Any:
+            answer = super().ask(cell, instruction, seed, turns)
+            wrong = cell.strategy == "tuned" or self.all_fail
+            return {**answer, "finish": "error", "reason": "it takes no grammar"} if wrong else answer
+
+        all_fail = False
+
+    engine = Failing()
+    rows = run(config, api, engine)
+    assert {row["strategy"] for row in rows} == {"zero_shot"}
+    assert sum(name == "fake.tuned.free" for name, _, _ in engine.asked) == 3, "three failures are enough"
+    assert "left out: fake.tuned.free: it takes no grammar" in capsys.readouterr().err
+    assert len(run(config, api, recorded())) == 10, "asked again, it is there"
+    broken = Failing()
+    broken.all_fail = True
+    with pytest.raises(QuerywrightError, match="no cell gave an answer"):
+        run(config.model_copy(update={"out": config.out + "2"}), api, broken)
+
+
 def test_a_fingerprint_sees_one_changed_byte(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "a.bin").write_bytes(b"weights")

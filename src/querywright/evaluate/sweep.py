@@ -26,6 +26,8 @@ from querywright.evaluate.suite import Pair
 from querywright.progress import say, track
 from querywright.rows import Message
 
+_MOST_FAILURES = 3  # at the beginning of a cell, before it is given up
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -172,6 +174,7 @@ def run(config: Config, pairs: list[Pair], sources: dict[str, Source]) -> list[d
     for reason in skipped:
         say(f"left out: {reason}")
     rows: list[dict[str, Any]] = []
+    failures: list[str] = []
     with ExitStack() as loaded:
         current, ask = "", None
         for number, cell in enumerate(todo, 1):
@@ -188,23 +191,36 @@ def run(config: Config, pairs: list[Pair], sources: dict[str, Source]) -> list[d
                     current = cell.source
                 kept = f" ({len(mine) - len(left)} kept)" if len(left) < len(mine) else ""
                 what = f"[{number}/{len(todo)}] {cell.name.replace('.', ' ')}{kept}"
-                for key, answer in _ask(ask, cell, left, path, header, what, config.seed):
-                    answers[key] = answer
+                try:
+                    for key, answer in _ask(ask, cell, left, path, header, what, config.seed, not answers):
+                        answers[key] = answer
+                except Absent as error:
+                    say(f"left out: {error}")
+                    failures.append(str(error))
+                    continue
             rows += [_row(cell, pair, answers[pair.key]) for pair in mine]
+    if failures and not rows:
+        raise QuerywrightError(f"no cell gave an answer: {'; '.join(failures)}", hint="correct that; then run it again")
     write_jsonl(out / f"responses_{config.name}.jsonl", rows)
     safe_pickle.dump(rows, out / f"responses_{config.name}.pkl")
     return rows
 
 
 def _ask(
-    ask: Asker, cell: Cell, pairs: list[Pair], path: Path, header: dict[str, Any], what: str, seed: int
+    ask: Asker, cell: Cell, pairs: list[Pair], path: Path, header: dict[str, Any], what: str, seed: int, fresh: bool
 ) -> Iterator[tuple[str, Answer]]:
+    """Ask and keep. A `fresh` cell whose first answers are all failures can't be: a server that takes no grammars."""
+    failed = 0
     with _append(path, header) as file:
         for pair in track(pairs, what):
             # the seed hangs on the sentence, not on its place: the order and a restart change nothing
             answer = ask(cell, pair.instruction, (seed + int(pair.key[:8], 16)) % 2**31, pair.turns)
             file.write(json.dumps({"key": pair.key, **answer}, ensure_ascii=False) + "\n")
             file.flush()
+            failed += answer.get("finish") == "error"
+            fresh = fresh and answer.get("finish") == "error"
+            if fresh and failed >= _MOST_FAILURES:
+                raise Absent(f"{cell.name}: {answer.get('reason')}")
             yield pair.key, answer
 
 
