@@ -108,8 +108,8 @@ def test_cells_are_named_by_what_tells_them_apart(api: API) -> None:
     rows[0]["n"] = 5
     rows[1]["engine"] = "hf"
     names = [cell["name"] for cell in score.score(api, rows)["cells"]]
-    assert names == ["m · tuned · grammar · llama · n=5", "m · tuned · grammar · hf · n=1",
-                     "m · tuned · grounded · llama · n=1"]  # fmt: skip
+    assert names == ["m · tuned · grammar · llama · n=5", "m · tuned · grammar · hf",
+                     "m · tuned · grounded · llama"]  # fmt: skip
 
 
 def test_costs(api: API, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ def draw(cells: list[dict[str, Any]], stem: Path, title: str) -> list[Path]:
     """
     figure = _figure(9.0, 1.6 + 0.62 * len(cells))
     axes = figure.add_subplot()
-    height = 0.8 / len(BARS)
-    for i, (metric, label, colour) in enumerate(BARS):
+    bars = [bar for bar in BARS if any(bar[0] in cell["metrics"] for cell in cells)]
+    height = 0.8 / len(bars)
+    for i, (metric, label, colour) in enumerate(bars):
         places, means, ends = [], [], []
         for y, cell in enumerate(cells):
             found = cell["metrics"].get(metric)
@@ -36,8 +37,6 @@ def draw(cells: list[dict[str, Any]], stem: Path, title: str) -> list[Path]:
                 places.append(y - 0.4 + height * (i + 0.5))
                 means.append(100 * found["mean"])
                 ends.append((100 * (found["mean"] - found["low"]), 100 * (found["high"] - found["mean"])))
-        if not places:
-            continue
         axes.barh(places, means, height * 0.92, color=colour, label=label)
         sides = [[max(0.0, pair[side]) for pair in ends] for side in (0, 1)]
         axes.errorbar(means, places, xerr=sides, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
@@ -47,7 +46,9 @@ def draw(cells: list[dict[str, Any]], stem: Path, title: str) -> list[Path]:
     _rows(axes, cells)
     axes.set_xlim(0, 106)
     axes.set_xticks(range(0, 101, 20))
-    axes.set_xlabel("per cent of sentences, with 95 % intervals")
+    counts = {cell["n"] for cell in cells}
+    axes.set_xlabel(f"per cent of {max(counts)} sentences, with 95 % intervals" if len(counts) == 1 else
+                    "per cent of sentences, with 95 % intervals")  # fmt: skip
     axes.set_title(title, loc="left", fontsize=11)
     figure.legend(loc="outside lower center", ncols=len(BARS), frameon=False, fontsize=9)
     return _save(figure, stem)
@@ -139,8 +140,10 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _rows(axes: Any, cells: list[dict[str, Any]]) -> None:
-    """One line a cell, the first on top, with its name and number of sentences."""
-    axes.set_yticks(range(len(cells)), [f"{cell['name']}  (n={cell['n']})" for cell in cells], fontsize=9)
+    """One line a cell, the first on top, with its name, and its number of sentences where not all have the same."""
+    differ = len({cell["n"] for cell in cells}) > 1
+    names = [cell["name"] + f"  ({cell['n']})" * differ for cell in cells]
+    axes.set_yticks(range(len(cells)), names, fontsize=9)
     axes.set_ylim(len(cells) - 0.4, -0.6)
     axes.grid(axis="x", color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)

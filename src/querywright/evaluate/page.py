@@ -27,7 +27,7 @@ def write(found: dict[str, Any], path: Path, pictures: Mapping[str, Path]) -> No
     svg = {name: _inline(picture) for name, picture in pictures.items()}
     top = max(cells, key=lambda cell: (_mean(cell, "same"), _mean(cell, "valid")))
     sections = [
-        ("Scores", _scores(cells) + svg["scores"]),
+        ("Scores", _scores(cells, top["name"]) + svg["scores"]),
         ("Against the best", _paired(found["paired"])),
         ("Refusals", _refusals(cells)),
         ("Time and cost", _times(cells) + svg.get("latency", "")),
@@ -46,7 +46,7 @@ def write(found: dict[str, Any], path: Path, pictures: Mapping[str, Path]) -> No
         f"<h1>{esc(config['api'])}: {esc(config['name'])}</h1>",
         f"<p class=note>{esc(config['pairs'])}, seed {esc(config['seed'])}. Shares in per cent of sentences, with 95 % "
         "intervals.</p>",
-        _summary(top, found),
+        _summary(top, found["errors"]),
         f"<nav>{contents}</nav>",
         *(f"<h2 id='{anchor(title)}'>{esc(title)}</h2>{text}" for title, text in shown),
     ]
@@ -75,7 +75,7 @@ def _number(value: float | None, digits: int = 0) -> str:
     return "–" if value is None or value != value else f"{value:,.{digits}f}"
 
 
-def _summary(top: dict[str, Any], found: dict[str, Any]) -> str:
+def _summary(top: dict[str, Any], wrong: list[dict[str, Any]]) -> str:
     """What it comes to, in a few sentences; its parts lead to the details."""
     right = _share(top["metrics"].get("same"))
     text = f"<b>{esc(top['name'])}</b>: {right} % of {top['n']} answers mean what was meant"
@@ -93,7 +93,7 @@ def _summary(top: dict[str, Any], found: dict[str, Any]) -> str:
             f"{100 * sure['target']:.0f} % of what is answered is right, and {_share(sure['chosen']['answered'])} % is "
             "answered."
         )
-    mine = [line for line in found["errors"] if line["cell"] == top["name"]][:4]
+    mine = [line for line in wrong if line["cell"] == top["name"]][:4]
     if mine:
         links = ", ".join(
             f"<a href='#{anchor(one['cell'], one['problem'])}'>{esc(one['problem'])}</a> ({one['n']})" for one in mine
@@ -102,7 +102,7 @@ def _summary(top: dict[str, Any], found: dict[str, Any]) -> str:
     return f"<div class=box>{'<br>'.join(lines)}</div>"
 
 
-def _scores(cells: list[dict[str, Any]]) -> str:
+def _scores(cells: list[dict[str, Any]], top: str) -> str:
     metrics = [metric for metric in METRICS if any(metric in cell["metrics"] for cell in cells)]
     weighed = any(cell["same_by_traffic"] != cell["metrics"].get("same") for cell in cells)
     rows = []
@@ -110,7 +110,8 @@ def _scores(cells: list[dict[str, Any]]) -> str:
         found = [cell["metrics"].get(metric) for metric in metrics]
         shares = [*found, *([cell["same_by_traffic"]] if weighed else [])]
         below = (_share(metric).replace(" <small>", "<br><small>") for metric in shares)
-        rows.append([esc(cell["name"]), str(cell["n"]), *below])
+        name = f"<b>{esc(cell['name'])}</b>" if cell["name"] == top else esc(cell["name"])
+        rows.append([name, str(cell["n"]), *below])
     names = ["cell", "n", *(METRICS[m] for m in metrics), *(["same, by traffic"] if weighed else [])]
     note = (
         "valid: is a call or a refusal. same: means the same as the expected call. query: the same but for parameters. "

@@ -10,11 +10,16 @@ from typing import Any
 from querywright.page import esc, grid, unfold
 
 _CELLS = 8  # columns of the overview; the best ones
-_LINES = 60  # of a table
+_LINES = 40  # of a table
 TABLES = {
     "operators": "operator or parameter", "searched": "field", "returned": "field", "signatures": "signature",
     "sources": "source",
 }  # fmt: skip
+
+_COUNTED = (
+    "n: sentences that ask for it. same: the share of them whose whole call is right, with Wilson's interval. lost: "
+    "asked for and not in the answer. added: in the answer and not asked for."
+)
 
 
 def anchor(*names: str) -> str:
@@ -126,7 +131,9 @@ def breakdown(cells: list[dict[str, Any]], top: str, kind: str) -> str:
             rows.append([name, _bar(line), str(line["n"]), _same(line)])
             rows[-1] += [str(line[k] or "") for k in ("lost", "added")] if counted else []
         left = len(lines) - len(rows)
-        note = f"<p class=note>{left} more in scores.json.</p>" if left else ""
+        told = _COUNTED if counted and kind == "operators" else ""
+        told += f" {left} more in scores.json." if left else ""
+        note = f"<p class=note>{told}</p>" if told else ""
         return grid([TABLES[kind], "", "n", "same", *(["lost", "added"] if counted else [])], rows, words=2) + note
 
     return _each(cells, top, table)

@@ -24,12 +24,12 @@ def share(values: Sequence[float], seed: int = 0) -> dict[str, float]:
 
 def by_cell(rows: list[Scored]) -> dict[str, list[Scored]]:
     """Rows by the cell that they answer for. Each row gets the cell's name, `cell`, as people read it: the model,
-    strategy and decoding, and the engine and the number of samples where the sweep has several."""
-    keys = ["model", "strategy", "decoding"]
-    keys += [key for key in ("engine", "n") if len({row.get(key) for row in rows}) > 1]
+    strategy and decoding, the engine where the sweep has several, and the number of samples where it is not one."""
+    keys = ["model", "strategy", "decoding", *(["engine"] if len({row.get("engine") for row in rows}) > 1 else [])]
     groups: dict[str, list[Scored]] = {}
     for row in rows:
-        parts = [f"n={row[key]}" if key == "n" else str(row[key]) for key in keys if row.get(key)]
+        parts = [str(row[key]) for key in keys if row.get(key)]
+        parts += [f"n={row['n']}"] if row.get("n", 1) != 1 else []
         row["cell"] = " · ".join(parts)
         groups.setdefault(row["cell"], []).append(row)
     return groups
