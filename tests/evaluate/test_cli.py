@@ -113,6 +113,7 @@ def test_several_apis_each_by_its_own_definition(tmp_path: Path) -> None:
     (tmp_path / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = write_config(
         tmp_path, api=["mygene", "mychem", "mydisease"], pairs=str(tmp_path / "people.jsonl"), decodings=["regex"],
+        refuse=False,
         models={"base": "base", "tuned": str(tmp_path / "{api}.gguf")},
     )  # fmt: skip
     done = querywright(str(config), "--json")
