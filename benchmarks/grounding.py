@@ -5,7 +5,8 @@
 PAIRS are rows with `instruction` and `path` (what `pairs make` writes), or lines "sentence<TAB>call". A pair is written
 where its call lies in the grammar that is grounded in its sentence: the share of pairs bounds what any model can reach
 under that grammar. Besides: from a sentence to the grammar's text (`ground`), from the text to the first mask
-(`compile`), and one mask along the call, median and 95th percentile, with SmolLM2's vocabulary; all in milliseconds of the CPU (the machine may be busy).
+(`compile`), and one mask along the call, median and 95th percentile, with SmolLM2's vocabulary; all in milliseconds of
+the CPU, since the machine may be busy.
 Needs the extras llama and train (for the packaged tokenizer).
 """
 
@@ -17,7 +18,6 @@ import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from querywright.api.call import CallError, parse
 from querywright.api.definition import API, load
@@ -70,9 +70,9 @@ def walk(made: Compiler, grammar: Grammar, text: str, masks: list[float]) -> tup
 
 
 def ways(api: API, path: str) -> list[str]:
-    """The texts that write a call: as it stands, and as it is printed."""
+    """The texts that write a call: as it stands, and with its parameters in the order and spelling of a printed one."""
     call = parse(api, path)
-    return list(dict.fromkeys([path, call.path]))
+    return list(dict.fromkeys([path, call.text]))
 
 
 def main() -> None:

@@ -45,6 +45,7 @@ def spans(sentence: str) -> Spans:
         if a and b:
             words.update(dict.fromkeys((f"{a}-{b}", f"{a}_{b}", f"{a}{b}")))
     found = numbers(sentence)
+    found += [n for text in re.findall(r"(?<![\w.])\.\d{1,12}(?![\w.])", sentence) for n in (f"0{text}", text)]
     integers = sorted({int(n) for n in found if n.isdigit() and len(n) < 12})
     return Spans(tuple(words), tuple(found), tuple(integers))
 
@@ -65,8 +66,32 @@ def _parts(token: str) -> list[str]:
         if word.endswith("es"):
             found.append(word[:-2])
         if word.endswith("s"):
-            found.append(word[:-1])
-    return [w.strip(EDGE) for w in found if w.strip(EDGE)]
+            found += [word[:-1], word[:1].upper() + word[1:-1]]  # "peptides" are of the type Peptide
+    return [w for w in (*(w.strip(EDGE) for w in found), *_with_edges(token)) if w]
+
+
+def _with_edges(token: str) -> list[str]:
+    """Words whose edges are their own: `...8(11)12/h2-5H,(H,11,12)` ends with a bracket, `1.14.*` with a full stop."""
+    found = []
+    ended = token.lstrip(EDGE).rstrip(EDGE.replace(")", "").replace("]", ""))
+    for text in (ended, ended.partition(":")[2]):
+        while text.endswith((")", "]")) and text.count("(") + text.count("[") < text.count(")") + text.count("]"):
+            text = text[:-1]  # a bracket that was opened before this word
+        found += [text] if text.endswith((")", "]")) else []
+    found += [piece.lstrip(EDGE) for piece in re.findall(r"([^:=*?]+)[*?]", token)]
+    return found
+
+
+_QUOTES = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|(?<!\w)'([^']+)'(?!\w)")
+
+
+def _verbatim(sentence: str) -> list[str]:
+    """Phrases as they stand, edges and all: what is quoted ("Take with food."), and words with a sign ("-gliptin")."""
+    text = " ".join(sentence.split()[:MOST_WORDS])
+    found = [" ".join("".join(parts).split()) for parts in _QUOTES.findall(text)]
+    found += [w.rstrip(EDGE) for w in re.findall(r"(?<!\S)[\"'(]?(-\w\S*)", text)]
+    found = [re.sub(r"[\"\\\x00-\x1f\x7f\ufffd]", "", w) for w in found]
+    return list(dict.fromkeys(escape(v) for w in found if w.strip() for v in (w, w.lower())))
 
 
 def runs(sentence: str) -> str:
@@ -165,19 +190,22 @@ def _values(api: API, sentence: str, offered: Spans) -> dict[str, str]:
     """Right-hand sides of the terminals that hold values, by name (see `grammar.mask_source`)."""
     known = _known(api)
     words = {w: None for word in offered.words for w in _cases(word)}
+    if api.intervals and re.search(r"(?i)\bmito|\bmtdna\b", sentence):
+        words["MT"] = None
     words.update(dict.fromkeys([*offered.numbers, *known["words"], "1", "-1"]))
     values = [v for v in map(_word, words) if _WORD.fullmatch(v)]
     whole = [str(n) for n in offered.integers]
     bounds = [w for w in {*offered.numbers, *words} if any(c.isdigit() for c in w) and _BOUND.fullmatch(w)]
     lower = runs(sentence.lower())
     phrases = lower if sentence.islower() else f"({runs(sentence)}|{lower})"
+    phrases = "|".join([phrases, *(v.translate(SPECIAL) for v in _verbatim(sentence)), *known["phrases"]])
     terminals = {
         "VALUE": f"/{alternatives(values)}/",
         "WILD": "/[*?]{1,3}/",
         "TAIL": r"/(~[0-9]?)?(\^[0-9]+(\.[0-9]+)?)?/",
         "INNER": f"/{alternatives([v for v in values if v[0] not in _FIRST_ONLY])}/",
         "WORD": "(VALUE (WILD INNER?)* | WILD (INNER WILD?)?) TAIL",
-        "PHRASE": f'/"({phrases}|{known["phrases"]})"/ TAIL' if known["phrases"] else f'/"{phrases}"/ TAIL',
+        "PHRASE": f'/"({phrases})"/ TAIL',
         "SOME": f"/{alternatives(bounds or ['0'])}/",
         "RANGE": r'/[\[{]/ ("*" | "-"? SOME) " TO " ("*" | "-"? SOME) /[\]}]/',
         "COMPARE": r"/[<>]=?-?/ SOME",
@@ -231,7 +259,7 @@ def _known(api: API) -> dict[str, Any]:
     phrases = [escape(w) for w in words if re.fullmatch(r"[\w(),./-]+( [\w(),./-]+)+", w)]
     known = [w for w in words if " " not in w]
     values = [*known, *ids, *named, *flags]
-    return {"words": values, "phrases": alternatives(phrases) if phrases else "", "spoken": spoken}
+    return {"words": values, "phrases": [p.translate(SPECIAL) for p in phrases], "spoken": spoken}
 
 
 # What the grammar's own terminals take; a word that needs another spelling is left out. See `grammar.WRITE`.
