@@ -39,9 +39,9 @@ def test_a_model_may_have_its_own_strategies_and_limit(tmp_path: Path) -> None:
 
 
 def test_key_value_pairs_lie_over_the_file(tmp_path: Path) -> None:
-    given = ["limit=3", "models.tuned=other.gguf", "models.base.limit=2", "decodings=grammar", "seed=7"]
+    given = ["limit=3", "models.tuned=other.gguf", "models.base.limit=2", "decodings=grammar", "n=1, 5", "seed=7"]
     config = load(write(tmp_path, GOOD), given)
-    assert (config.limit, config.seed, config.decodings) == (3, 7, ("grammar",))
+    assert (config.limit, config.seed, config.decodings, config.n) == (3, 7, ("grammar",), (1, 5))
     assert config.models["tuned"].path == "other.gguf"
     assert config.models["tuned"].limit == 40, "the model's other settings stay"
     assert config.models["base"].limit == 2

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from querywright.errors import QuerywrightError, did_you_mean
-from querywright.evaluate.models import Decoding, EngineName, Model, Samples, Strategy, Strict
+from querywright.evaluate.models import Decoding, EngineName, Model, Samples, Strategy, Strict, one_or_more
 
 DIMENSIONS = {"strategies": Strategy, "decodings": Decoding, "engines": EngineName}
 
@@ -94,7 +94,7 @@ class Config(Strict):
     @field_validator("strategies", "decodings", "engines", "n", mode="before")
     @classmethod
     def _one(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str | int) else value
+        return one_or_more(value)
 
     @field_validator("api")
     @classmethod

@@ -29,6 +29,13 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
+def one_or_more(value: Any) -> Any:
+    """A list's value as people give it: one, several with commas between them, or a list."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return [value] if isinstance(value, int) else value
+
+
 class Model(Strict):
     """One model of the sweep; what is set here stands instead of the sweep's own lists.
 
@@ -54,7 +61,7 @@ class Model(Strict):
     @field_validator("apis", "strategies", "decodings", "n", "engines", mode="before")
     @classmethod
     def _one(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str | int) else value
+        return one_or_more(value)
 
     @model_validator(mode="after")
     def _possible(self) -> Model:
