@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from querywright.api.call import parse
-from querywright.api.definition import API
+from querywright.api.definition import API, load
 from querywright.engines.prices import Price, price_of
 from querywright.errors import QuerywrightError
 from querywright.evaluate import report, score
@@ -81,6 +81,18 @@ def test_what_a_call_makes_use_of(api: API) -> None:
     assert (found["searched"], found["returned"]) == (["name", "pdb", "symbol"], ["go"])
     ranged = traits(parse(api, Q + "genomic_pos.start:[5 TO *] AND chr1:1-100"))["operators"]
     assert {"range", "open range", "interval"} <= {*ranged}
+
+
+def test_an_api_without_a_query_is_scored_by_its_parameters() -> None:
+    quakes = load("earthquakes")
+    path = "/fdsnws/event/1/query?minmagnitude=5&starttime=2020-01-01"
+    row = score.score_row(quakes, {"expected": path + "&limit=5", "path": path.replace("=5", "=6")})
+    assert (row["same"], row["query_same"], row["query_f1"]) == (0, 0, 0.5)
+    assert row["fields_f1"] is None, "it has no parameter for fields"
+    assert row["details"] == [["minmagnitude changed", "5 → 6"], ["limit lost", "5"]]
+    assert row["want"]["operators"] == ["endpoint query", "limit=", "minmagnitude=", "starttime="]
+    only_limit = score.score_row(quakes, {"expected": path + "&limit=5", "path": path})
+    assert (only_limit["same"], only_limit["query_same"], only_limit["query_f1"]) == (0, 1, 1)
 
 
 def test_tables_of_a_cell(api: API) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from querywright.api.call import Call, CallError, fold, parse
+from querywright.api.call import Call, CallError, Value, fold, parse
 from querywright.api.definition import API
 from querywright.api.refusal import refused
 from querywright.engines.prices import Price
@@ -65,17 +65,28 @@ def ast_match(expected: str, given: str) -> bool:
 
 
 def query_part(call: Call) -> tuple[Any, ...]:
-    """What is searched: endpoint, id and query, folded; without the other parameters."""
+    """What is searched: endpoint, id and query, folded; without the parameters that only say what comes back."""
     folded = fold(call)
-    return folded.endpoint, folded.id, folded.query
+    return folded.endpoint, folded.id, folded.query, _filters(folded)
+
+
+def _filters(folded: Call) -> frozenset[tuple[str, Value]]:
+    """The conditions of an API that has parameters in place of a query."""
+    if folded.api.query_language != "none":
+        return frozenset()
+    return frozenset((name, value) for name, value in folded.params if not folded.api.params[name].role)
 
 
 def query_f1(expected: Call, given: Call) -> float:
-    """F1 of what is searched for: the conditions, each with its NOT, and the record's id; 1 where neither has any."""
+    """F1 of what is searched for: the conditions, each with its NOT, and the record's id.
+
+    Where neither call has any, 1 if they ask the same endpoint, else 0.
+    """
 
     def parts(call: Call) -> Counter[object]:
         folded = fold(call)
-        return Counter([*((leaf.negated, leaf.node) for leaf in leaves(folded.query)), *filter(None, [folded.id])])
+        conditions = [(leaf.negated, leaf.node) for leaf in leaves(folded.query)]
+        return Counter([*conditions, *_filters(folded), *filter(None, [folded.id])])
 
     want, got = parts(expected), parts(given)
     size = want.total() + got.total()
@@ -83,16 +94,21 @@ def query_f1(expected: Call, given: Call) -> float:
 
 
 def fields_f1(api: API, expected: Call, given: Call) -> float | None:
-    """F1 of the names in `fields`; 1 where neither call asks for any. A parent is not its leaf.
+    """F1 of the names in `fields`, or what else the API calls it; 1 where neither call asks for any.
 
-    None where the API has no such parameter.
+    A parent is not its leaf. None where the API has no such parameter.
     """
-    if "fields" not in api.params or api.params["fields"].kind != "fields":
+    names = [n for n, p in api.params.items() if (p.kind == "fields" and n == "fields") or p.role == "fields"]
+    if not names:
         return None
-    want, got = (set(call.get("fields", ())) for call in (expected, given))
+    want, got = ({(n, str(f)) for n in names for f in _several(call.get(n))} for call in (expected, given))
     if not want and not got:
         return 1.0
     return 2 * len(want & got) / (len(want) + len(got))
+
+
+def _several(value: Value | None) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
 Run = Callable[[Call], tuple[int, frozenset[str]] | None]
