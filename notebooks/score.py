@@ -15,7 +15,8 @@
 # # Scores of a sweep
 #
 # Reads what `querywright eval CONFIG` wrote: `responses_<name>.pkl` and `scores.json`. Set `QUERYWRIGHT_EVAL` to the
-# folder (`work/<api>/eval/<name>`), or change the line below. Nothing is asked of a model here.
+# folder (`work/<api>/eval/<name>`; of a sweep of several APIs the folder of one), or change the line below. Nothing is
+# asked of a model here.
 
 # %%
 import json

@@ -45,6 +45,8 @@ def test_one_that_is_too_sure() -> None:
     assert found["chosen"]["answered"]["mean"] == 0
     assert found["chosen"]["right"] is None
     assert found["auroc"] == 0.5
+    assert found["calibrated"]
+    assert not reliability([{"confidence": 0.5, "same": 1.0, "calibrated": False}])["reliability"]["calibrated"]
 
 
 def test_thresholds() -> None:

@@ -172,6 +172,7 @@ def _confidence(cells: list[dict[str, Any]]) -> str:
         )
     if not rows:
         return ""
+    loose = [cell["name"] for cell in cells if not cell.get("reliability", {}).get("calibrated", True)]
     target = f"{100 * next(c for c in cells if 'reliability' in c)['reliability']['target']:.0f} %"
     names = ["cell", "n", "ECE, %", "Brier (base)", "AUROC", "threshold", "answered", "held out: answered", "right"]
     note = (
@@ -180,6 +181,8 @@ def _confidence(cells: list[dict[str, Any]]) -> str:
         "ECE: how far confidence is from the share right, which is above 0 by chance in small samples. Brier: mean "
         "squared error, beside that of always saying the share right."
     )
+    if loose:
+        note += f" Not calibrated, so that the confidence only orders answers: {', '.join(map(esc, loose))}."
     return grid(names, rows, words=1) + f"<p class=note>{note}</p>"
 
 

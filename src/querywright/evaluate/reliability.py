@@ -24,8 +24,9 @@ def reliability(rows: Sequence[dict[str, Any]], seed: int = 0, target: float = T
             to a person, and counts as not answered. Right is what means the same (`same`).
 
     Returns:
-        Nothing where no row has a confidence. Else `n`, `known` (rows with a confidence), `bins` (said, was, n), `ece`
-        (expected calibration error over the bins, which is above 0 by chance in small samples), `brier` and
+        Nothing where no row has a confidence. Else `n`, `known` (rows with a confidence), `calibrated` (False where a
+        row says that its confidence only orders answers), `bins` (said, was, n), `ece` (expected calibration error over
+        the bins, which is above 0 by chance in small samples), `brier` and
         `brier_base` (of always saying the share that is right), `auroc` (how often a right answer is surer than a
         wrong one; None where there are not both), `curve` (from the surest answer on: threshold, share answered,
         share right), `aurc` (mean share wrong along it), and two ways to answer so that `target` of it is right:
@@ -46,6 +47,7 @@ def reliability(rows: Sequence[dict[str, Any]], seed: int = 0, target: float = T
     found = {
         "n": len(rows),
         "known": len(known),
+        "calibrated": all(row.get("calibrated", True) for row in known),
         "bins": bins,
         "ece": sum(b["n"] * abs(b["said"] - b["was"]) for b in bins) / len(known),
         "brier": float(((sure - right) ** 2).mean()),
