@@ -6,7 +6,6 @@ The page and REST both stand on `ask`, `check` and `find`; neither knows the eng
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +18,8 @@ from server.settings import Limits
 
 
 class Answer(Protocol):
-    """What `generate.answer` gives: a path, whether it is a call, why not, what it cost, and the code of a refusal."""
+    """What `generate.answer` gives: a path, whether it is a call, why not, what it cost, the code of a refusal, and how
+    sure it is."""
 
     @property
     def path(self) -> str: ...
@@ -31,6 +31,18 @@ class Answer(Protocol):
     def ms(self) -> float: ...
     @property
     def refused(self) -> str | None: ...
+    @property
+    def confidence(self) -> float | None: ...
+    @property
+    def calibrated(self) -> bool: ...
+    @property
+    def abstained(self) -> bool: ...
+
+
+class Writes(Protocol):
+    """Turns a sentence into an answer, chosen from `n` of them (None: as many as the server was started with)."""
+
+    def __call__(self, instruction: str, /, *, n: int | None = None) -> Answer: ...
 
 
 class Found(Protocol):
@@ -69,7 +81,7 @@ class Assistant:
     """
 
     api: API
-    write: Callable[[str], Answer]
+    write: Writes
     model: str
     executor: Runs | None = None
     records: str = ""
@@ -108,13 +120,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answered question. `ms` is the engine's time, `waited_ms` the time before it was free."""
+    """An answered question. `ms` is the engine's time, `waited_ms` the time before it was free. `confidence`: the
+    chance that it is right, None where no calibration says so; `abstained`: it is below what was asked for."""
 
     question: str
     verdict: Verdict
     ms: float
     waited_ms: float
     hits: Hits
+    confidence: float | None = None
+    abstained: bool = False
 
 
 def clean(text: object, limit: int, what: str = "instruction") -> str:
@@ -140,7 +155,7 @@ def examples(api: API) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def ask(assistant: Assistant, instruction: object, *, run: bool = True) -> Reply:
+def ask(assistant: Assistant, instruction: object, *, run: bool = True, n: int | None = None) -> Reply:
     """Answer one sentence.
 
     Raises:
@@ -152,15 +167,16 @@ def ask(assistant: Assistant, instruction: object, *, run: bool = True) -> Reply
     asked = time.perf_counter()
     with assistant.gate.enter():
         waited = time.perf_counter() - asked
-        answer = assistant.write(question)
+        answer = assistant.write(question, n=n)
+    sure = answer.confidence if answer.calibrated else None
     if answer.refused:
         verdict = Verdict(answer.path, False, answer.reason or "no call answers this", refused=answer.refused)
-        return Reply(question, verdict, answer.ms, waited * 1000, Hits(reason="no call to run"))
+        return Reply(question, verdict, answer.ms, waited * 1000, Hits(reason="no call to run"), sure, answer.abstained)
     verdict = check(assistant.api, answer.path)
     if not answer.ok:  # an answer that ran out of tokens may look like a call: the engine knows better
         verdict = Verdict(answer.path, False, answer.reason or verdict.reason or "the model gave no call")
     hits = find(assistant, verdict) if run else Hits(reason="not run")
-    return Reply(question, verdict, answer.ms, waited * 1000, hits)
+    return Reply(question, verdict, answer.ms, waited * 1000, hits, sure, answer.abstained)
 
 
 def check(api: API, path: str) -> Verdict:

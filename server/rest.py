@@ -26,6 +26,9 @@ class CallRequest(BaseModel):
 
     api: str = Field(description="Name of a served API.", examples=["mygene"])
     instruction: str = Field(description="What to look for, in a sentence.", examples=["uniprot id of human CDK2"])
+    n: int | None = Field(
+        default=None, ge=1, le=8, description="Answers of the model to choose from; each takes its time."
+    )
 
 
 class CallHits(BaseModel):
@@ -50,6 +53,12 @@ class CallReply(BaseModel):
     hits: CallHits | None = Field(description="Null where the call was not run; `hits_reason` says why.")
     hits_reason: str
     refused: str | None = Field(default=None, description="Why no call answers this; null where there is no refusal.")
+    confidence: float | None = Field(
+        default=None, description="The chance that the call is right, 0 to 1; null where it is not known."
+    )
+    abstained: bool = Field(
+        default=False, description="Less sure than the server is to answer with: `path` is a guess, `ok` is false."
+    )
 
 
 class Problem(BaseModel):
@@ -72,10 +81,11 @@ def _reply(reply: Reply, model: str) -> CallReply:
     if hits.total is not None:
         found = CallHits(total=hits.total, ids=list(hits.ids), ms=round(hits.ms, 2))
     return CallReply(
-        path=verdict.call.path if verdict.call else verdict.path, ok=verdict.ok, reason=verdict.reason,
-        ms=round(reply.ms, 2),
+        path=verdict.call.path if verdict.call else verdict.path, ok=verdict.ok and not reply.abstained,
+        reason=verdict.reason or ("not sure enough" if reply.abstained else ""), ms=round(reply.ms, 2),
         explanation=list(verdict.words), url=verdict.link, model=model, hits=found, hits_reason=hits.reason,
-        refused=verdict.refused or None,
+        refused=verdict.refused or None, abstained=reply.abstained,
+        confidence=None if reply.confidence is None else round(reply.confidence, 3),
     )  # fmt: skip
 
 
@@ -105,7 +115,7 @@ def build(assistants: Mapping[str, Assistant], store: Store) -> FastAPI:
             raise InputError(
                 "unknown_api", f"no API {request.api[:80]!r} here{near}", hint=f"served: {', '.join(assistants)}"
             )
-        reply = ask(assistant, request.instruction)
+        reply = ask(assistant, request.instruction, n=request.n)
         verdict = reply.verdict
         store.add_answer(
             api=request.api, question=reply.question, path=verdict.path, ok=verdict.ok, reason=verdict.reason,

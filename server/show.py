@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from querywright.api.definition import API
+from querywright.generate.confidence import word
 from server.assistant import Hits, Reply, Verdict
 from server.settings import Limits
 
@@ -80,10 +81,20 @@ def status(reply: Reply, noun: str) -> str:
     parts = [_badge("good", "valid call") if verdict.ok else _badge("bad", "not a valid call")]
     if verdict.ok:
         parts.append(_badge("plain" if hits.total is None else "good" if hits.total else "warn", count(hits, noun)))
+    if verdict.ok and reply.confidence is not None:
+        parts.append(_sure(reply.confidence, reply.abstained))
     parts.append(_badge("plain", seconds(reply.ms) + " to write"))
     if hits.total is not None:
         parts.append(_badge("plain", seconds(hits.ms) + " to run"))
     return f'<div class="qw-status" role="status">{"".join(parts)}</div>' + reason(verdict)
+
+
+def _sure(confidence: float, abstained: bool) -> str:
+    """How sure the answer is: a word and a number."""
+    if abstained:
+        return _badge("warn", f"a guess, {confidence:.0%}")
+    said = word(confidence)
+    return _badge({"sure": "good", "unsure": "warn"}.get(said, "plain"), f"{said}, {confidence:.0%}")
 
 
 _INSTEAD = {

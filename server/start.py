@@ -20,7 +20,8 @@ from server.store import FILE, Store
 @dataclass(frozen=True)
 class Options:
     """What `querywright serve` was asked for. `model` None is the API's own; `records` None is the definition's;
-    `refuse` None is what the strategy asks for."""
+    `refuse` None is what the strategy asks for; `n` answers are chosen from, less sure ones than `min_confidence` are
+    marked."""
 
     api: str = "mygene"
     host: str = "127.0.0.1"
@@ -31,6 +32,8 @@ class Options:
     strategy: str = "tuned"
     decoding: str = "grammar"
     refuse: bool | None = None
+    n: int = 1
+    min_confidence: float = 0.0
 
 
 def serve(options: Options) -> None:
@@ -41,6 +44,7 @@ def serve(options: Options) -> None:
         KeyboardInterrupt: Ctrl-C; requests that ran have ended.
     """
     from querywright.generate.batch import open_session
+    from querywright.pairs.reader import judged
 
     api = load(options.api)
     app.environment()
@@ -54,7 +58,7 @@ def serve(options: Options) -> None:
         session = opened.enter_context(
             open_session(
                 options.api, workspace, model=model, strategy=options.strategy, decoding=options.decoding,
-                refuse=options.refuse,
+                refuse=options.refuse, n=options.n, reader=judged, least=options.min_confidence,
             )
         )  # fmt: skip
         executor, records = open_records(api, options.records, workspace)

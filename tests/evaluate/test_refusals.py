@@ -12,7 +12,6 @@ from querywright.api.definition import API
 from querywright.errors import QuerywrightError
 from querywright.evaluate import report, score, suite, sweep
 from querywright.evaluate.config import Config, check
-from querywright.evaluate.vote import vote
 
 CALL = "/v3/query?q=symbol:CDK2"
 TURNS = [{"role": "user", "content": "genes with symbol CDK2"}, {"role": "assistant", "content": CALL}]
@@ -135,15 +134,6 @@ def test_who_may_refuse(mixed: Config) -> None:
     assert not mixed.refuses("zero_shot")
     assert mixed.model_copy(update={"refuse": True}).refuses("zero_shot")
     assert not mixed.model_copy(update={"refuse": False}).refuses("tuned")
-
-
-def test_refusals_vote_together(api: API) -> None:
-    def sample(path: str, refused: str | None = None) -> dict[str, Any]:
-        return {"path": path, "ok": refused is None, "refused": refused, "logprob": -1.0}
-
-    samples = [sample(CALL), sample("nil chat", "chat"), sample("nil topic", "topic")]
-    assert vote(api, samples)["refused"]
-    assert vote(api, [*samples, sample(CALL), sample(CALL)])["path"] == CALL
 
 
 def test_sentences_that_people_wrote_are_read(api: API) -> None:

@@ -15,7 +15,6 @@ from querywright.api.definition import API
 from querywright.evaluate import report, score, suite, sweep
 from querywright.evaluate.config import Config
 from querywright.evaluate.diagnose import diagnose
-from querywright.evaluate.vote import vote
 from querywright.statistics import holm, interval, paired, weighted_interval, wilson
 
 Q = "/v3/query?q="
@@ -201,19 +200,3 @@ def test_the_tables_fit_a_terminal(scores: dict[str, Any], width: int) -> None:
     assert "40 [" in text
     assert "…" not in text
     assert "meant /v3/query?q=summary:insulin" in text
-
-
-def test_a_vote_goes_by_meaning(api: API) -> None:
-    def sample(path: str, ok: bool = True, logprob: float | None = -1.0) -> dict[str, Any]:
-        return {"path": path, "ok": ok, "logprob": logprob, "tokens_out": 10, "ms": 5.0}
-
-    samples = [
-        sample("free text", ok=False, logprob=0.0),
-        sample(Q + "cdk3", logprob=-0.1),
-        sample(Q + "symbol:CDK2", logprob=-3.0),
-        sample(Q + "symbol:cdk2", logprob=-2.0),
-    ]
-    chosen = vote(api, samples)
-    assert (chosen["path"], chosen["votes"], chosen["tokens_out"], chosen["ms"]) == (Q + "symbol:cdk2", 2, 40, 20.0)
-    assert vote(api, samples[:2])["path"] == Q + "cdk3"
-    assert vote(api, samples[:1])["votes"] == 0, "no call among them: the text stays, as a wrong answer"

@@ -32,6 +32,9 @@ class FakeAnswer:
     reason: str | None = None
     ms: float = 12.5
     refused: str | None = None
+    confidence: float | None = 0.81
+    calibrated: bool = True
+    abstained: bool = False
 
 
 @dataclass
@@ -52,7 +55,7 @@ class FakeRecords:
         return FakeHits()
 
 
-def write(sentence: str) -> FakeAnswer:
+def write(sentence: str, /, *, n: int | None = None) -> FakeAnswer:
     """A table of sentences; everything else is answered with `GOOD`."""
     if "nonsense" in sentence:
         return FakeAnswer("/v3/query?q=symbool:<script>", False, "unknown field 'symbool'")
@@ -60,6 +63,10 @@ def write(sentence: str) -> FakeAnswer:
         return FakeAnswer(GOOD, False, "the model ran out of tokens after 200")
     if "weather" in sentence:
         return FakeAnswer("nil topic", False, "the API knows nothing about this", refused="topic")
+    if "guess" in sentence:
+        return FakeAnswer(GOOD, confidence=0.2, abstained=True)
+    if n is not None:
+        return FakeAnswer(GOOD, confidence=n / 10)
     if "crash" in sentence:
         raise RuntimeError("secret detail")
     if "broken" in sentence:

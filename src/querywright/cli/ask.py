@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from querywright.api.definition import API
 
 app = typer.Typer(add_completion=False, help="Write the call that a sentence asks for.")
 
 
-def _tuned(name: str, workspace: Path) -> str:
+def _tuned(api: API, workspace: Path) -> str:
     from querywright.finetune.export import ensure_model
 
-    return str(ensure_model(name, workspace))
+    return str(ensure_model(api, workspace))
 
 
 @app.command()
@@ -51,14 +54,23 @@ def ask(
     seed: Annotated[int, typer.Option("--seed")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
     hits: Annotated[bool, typer.Option("--hits", help="Also run it on the embedded records.")] = False,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, max=32, help="Answers of the model to choose from.")] = 1,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Run what is chosen from on the embedded records: does it find anything?")
+    ] = False,
+    min_confidence: Annotated[
+        float, typer.Option("--min-confidence", min=0.0, max=1.0, help="Give no answer that is less sure than this.")
+    ] = 0.0,
 ) -> None:
     """Write the call that a sentence asks for: the path on standard output, everything else on standard error.
 
-    Exit code 0 where it is a call, 1 where the model gave none or refused (the reason is on standard error).
+    Exit code 0 where it is a call, 1 where the model gave none, refused, or is not sure enough (the reason is on
+    standard error).
     """
     from querywright.api.definition import load
     from querywright.errors import QuerywrightError
     from querywright.generate import batch
+    from querywright.pairs.reader import judged
     from querywright.progress import say
 
     if (sentence is None) == (file is None):
@@ -69,9 +81,10 @@ def ask(
         raise QuerywrightError("--file needs --out", hint=f"--out {file.with_suffix('.answers.jsonl')}")
     folder = workspace or Path("work") / load(api).name
     work = batch.open_session(
-        api, folder, model=model or _tuned(load(api).name, folder), adapter=adapter,
+        api, folder, model=model or _tuned(load(api), folder), adapter=adapter,
         strategy=strategy, decoding=decoding, grounded=grounded, refuse=refuse,
         examples=examples, threads=threads, max_tokens=max_tokens, seed=seed,
+        n=n, reader=judged, execute=execute, least=min_confidence,
     )  # fmt: skip
     with work as session:
         if file is not None and out is not None:
@@ -80,17 +93,21 @@ def ask(
         got = session.answer(sentence or "")
     if as_json:
         print(json.dumps({k: v for k, v in got.as_dict().items() if k != "prompt"}, ensure_ascii=False))
-    elif got.ok:
+    elif got.ok and not got.abstained:
         print(got.path)
     why = "" if got.ok else f"; refused: {got.reason}" if got.refused else f"; no call: {got.reason}"
-    say(f"{got.tokens} tokens, {got.ms:.0f} ms{why}")
-    if got.ok and hits:
+    sure = "" if got.confidence is None else f", confidence {got.confidence:.2f}"
+    sure += "" if got.calibrated or not sure else " (not calibrated)"
+    say(f"{got.tokens} tokens, {got.ms:.0f} ms{sure}{why}")
+    if got.abstained:
+        say(f"not sure enough: --min-confidence {min_confidence:g}" + (f"; the guess: {got.path}" if got.ok else ""))
+    if got.ok and hits and not got.abstained:
         from querywright.generate.show import explained, found
 
         definition = load(api)
         say(explained(definition, got.path))
         say(found(definition, got.path, folder))
-    if not got.ok:
-        if not as_json and not got.refused:
+    if not got.ok or got.abstained:
+        if not got.ok and not as_json and not got.refused:
             say(f"the model wrote: {got.text}")
         sys.exit(1)

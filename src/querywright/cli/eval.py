@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from querywright.cli.calibrate import calibrate
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -48,6 +50,9 @@ def command(
 
     flags = {"api": api, "model": model, "strategy": strategy, "decoding": decoding, "n": n, "engine": engine}
     run(select(load(config, overrides or []), flags), json_scores=json_scores)
+
+
+app.command("calibrate")(calibrate)
 
 
 @app.command()
@@ -111,7 +116,7 @@ def run(config: Config, *, json_scores: bool = False) -> dict[str, Any]:
 def _one(config: Config, *, shown: bool, among: tuple[str, ...] = ()) -> dict[str, Any]:
     """A sweep of one API, out of several where `among` names them; its report on the terminal where it is `shown`."""
     from querywright.api.definition import load
-    from querywright.cli.eval_models import sources_of
+    from querywright.cli.eval_models import records, sources_of
     from querywright.engines.prices import price_of
     from querywright.evaluate import report, score, suite, sweep
     from querywright.progress import say
@@ -123,8 +128,11 @@ def _one(config: Config, *, shown: bool, among: tuple[str, ...] = ()) -> dict[st
     sources, missing = sources_of(config, api)
     config = sweep.only(config, sources, missing, some=len(among) > 1)
     responses = sweep.run(config, pairs, sources)
+    executor = records(config, api)
+    if config.execute and executor is None:
+        say(f"no records of {api.name} here: hits are not scored (records=FILE names some)")
     scores = score.score(
-        api, responses, _executor(config, api), config.seed, text=config.text_scores.model_dump(exclude_defaults=True),
+        api, responses, executor, config.seed, text=config.text_scores.model_dump(exclude_defaults=True),
         prices={cell.model: price_of(sources[cell.source].path) for cell in sweep.cells(config)},
     )  # fmt: skip
     files = report.write(config, scores)
@@ -136,19 +144,6 @@ def _one(config: Config, *, shown: bool, among: tuple[str, ...] = ()) -> dict[st
         console.print(report.problems(scores))
     say(f"written to {config.out}: {', '.join(path.name for path in files)}")
     return scores
-
-
-def _executor(config: Config, api: Any) -> Any:
-    """What runs the calls, None where they are not run: not asked for, or no records to search."""
-    from querywright.api.executors import EmbeddedExecutor
-    from querywright.progress import say
-
-    if not config.execute:
-        return None
-    if not (config.records or api.records):
-        say(f"no records of {api.name} here: hits are not scored (records=FILE names some)")
-        return None
-    return EmbeddedExecutor(api, config.records or None)
 
 
 def _console() -> Console:

@@ -26,6 +26,7 @@ def sources_of(config: Config, api: API) -> tuple[dict[str, Source], dict[str, s
     from querywright.api.docs import docs_file
     from querywright.artefacts import content_id, data_dir
     from querywright.evaluate.sweep import Source, cells, fingerprint
+    from querywright.generate.confidence import calibration_of
 
     shared = {"definition": content_id(api.model_dump_json()), "prompts": fingerprint(data_dir() / "prompts")}
     if Path(config.examples).is_file():
@@ -43,8 +44,19 @@ def sources_of(config: Config, api: API) -> tuple[dict[str, Source], dict[str, s
             continue
         else:
             weights = fingerprint(local)
-        found[cell.source] = Source(_opener(config, api, path), {"weights": weights, **shared}, path)
+        fits = calibration_of(api, path)
+        own = {"calibration": content_id(repr(fits))} if fits else {}
+        found[cell.source] = Source(_opener(config, api, path), {"weights": weights, **own, **shared}, path)
     return found, missing
+
+
+def records(config: Config, api: API) -> Any:
+    """What runs the calls, None where they are not run: not asked for, or no records to search."""
+    from querywright.api.executors import EmbeddedExecutor
+
+    if not config.execute or not (config.records or api.records):
+        return None
+    return EmbeddedExecutor(api, config.records or None)
 
 
 def model_path(given: str, engine: str) -> str:
@@ -63,17 +75,27 @@ def _opener(config: Config, api: API, path: str) -> Callable[[], AbstractContext
         from querywright.engines.base import EngineError
         from querywright.engines.memory import forget_peak, peak_mb, process
         from querywright.engines.open import open_engine
-        from querywright.evaluate.vote import vote
-        from querywright.generate.answer import sample
+        from querywright.generate.choose import Aids, choose
+        from querywright.generate.confidence import calibration_of
         from querywright.generate.prompts import strategy
+        from querywright.pairs.reader import judged
 
         engine = open_engine(path, threads=config.threads, isolated=True)
         cache = Path(config.out).parent / "retrieval"
+        calibration = calibration_of(api, path)
         measured = ""
 
         @lru_cache
         def prompt(name: str) -> Any:
             return strategy(name, api, examples=config.examples, cache=cache, seed=config.seed)
+
+        executor = lru_cache(lambda: records(config, api))  # opened at the first use
+
+        def aids(cell: Any) -> Aids:
+            """What the product judges a tuned model's answers with; the other strategies stand for themselves."""
+            if cell.strategy != "tuned":
+                return Aids()
+            return Aids(judged, executor() if cell.n > 1 else None, calibration)
 
         def ask(cell: Any, instruction: str, seed: int, turns: Sequence[Message] = ()) -> dict[str, Any]:
             nonlocal measured
@@ -82,22 +104,18 @@ def _opener(config: Config, api: API, path: str) -> Callable[[], AbstractContext
                 measured = cell.name
             grounded = cell.decoding == "grounded"
             try:
-                answers = sample(
+                answer = choose(
                     api, instruction, engine, prompt(cell.strategy), "grammar" if grounded else cell.decoding,
                     turns=turns, grounded=grounded, refuse=config.refuses(cell.strategy),
-                    max_tokens=cell.max_tokens, seed=seed, n=cell.n,
-                    temperature=config.temperature if cell.n > 1 else 0.0,
+                    max_tokens=cell.max_tokens, seed=seed, n=cell.n, temperature=config.temperature,
+                    aids=aids(cell),
                 )  # fmt: skip
             except EngineError as error:  # this sentence has no answer; the next may have one
                 return {"prompt": "", "response": "", "path": "", "ok": False, "reason": str(error), "finish": "error",
                         "confidence": None, "peak_mb": None}  # fmt: skip
-            rows = []
-            for answer in answers:
-                row = {"confidence": None, **answer.as_dict()}
-                row["response"], row["tokens_out"] = row.pop("text"), row.pop("tokens")
-                rows.append(row)
-            chosen = rows[0] if cell.n == 1 else vote(api, rows)
-            return {**chosen, "peak_mb": peak_mb(process(engine))}
+            row = answer.as_dict()
+            row["response"], row["tokens_out"] = row.pop("text"), row.pop("tokens")
+            return {**row, "peak_mb": peak_mb(process(engine))}
 
         try:
             yield ask

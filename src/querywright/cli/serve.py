@@ -25,6 +25,10 @@ def serve(
         bool | None,
         Option("--refuse/--always-call", help="Whether the model may refuse what no call answers (tuned: yes)."),
     ] = None,
+    n: Annotated[int, Option("--n", "-n", min=1, max=8, help="Answers of the model to choose from.")] = 1,
+    min_confidence: Annotated[
+        float, Option("--min-confidence", min=0.0, max=1.0, help="Mark answers that are less sure than this.")
+    ] = 0.0,
 ) -> None:
     """Serve the query assistant: a page at /, POST /v1/call, GET /health. Ctrl-C stops it."""
     from querywright.progress import say
@@ -32,7 +36,12 @@ def serve(
     from server.start import serve as run
 
     try:
-        run(Options(api, host, port, model or None, records or None, workspace, strategy, decoding, refuse))
+        run(
+            Options(
+                api, host, port, model or None, records or None, workspace, strategy, decoding, refuse, n,
+                min_confidence,
+            )
+        )  # fmt: skip
     except KeyboardInterrupt:
         say("stopped")
         raise typer.Exit(130) from None

@@ -73,7 +73,7 @@ class Source:
     Attributes:
         open: loads it.
         identity: all that its answers depend on, for the header. `examples` in it counts for the strategies that show
-            some, `docs` for the one that shows passages of the documentation.
+            some, `docs` for the one that shows passages of the documentation, `calibration` for the tuned one.
         path: what is loaded, for people.
     """
 
@@ -243,6 +243,8 @@ def _header(config: Config, cell: Cell, identity: dict[str, Any]) -> dict[str, A
         header.pop("examples", None)
     if cell.strategy != "rag_docs":
         header.pop("docs", None)
+    if cell.strategy != "tuned":
+        header.pop("calibration", None)
     plain: dict[str, Any] = json.loads(json.dumps(header))
     return plain
 

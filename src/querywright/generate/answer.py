@@ -34,8 +34,16 @@ class Answer:
         tokens: tokens of the text.
         text: what the model wrote, unchanged.
         finish: `stop`, or `length` where the tokens ran out: such a text is never a call.
-        logprob: see `engines.base.Completion`.
+        logprob, grammar_logprob: see `engines.base.Completion`.
         prompt: the messages that were sent.
+        confidence: the chance that the answer is right, 0 to 1 (see `confidence`); None where it is not known. This and
+            what follows is known of an answer that `choose.choose` gave.
+        calibrated: whether the confidence is one; else it only orders answers.
+        signs: what the confidence hangs on, by the names in `confidence.SIGNS`.
+        abstained: whether the confidence is below the one that was asked for; the answer is a guess then.
+        hits: how many records it finds; None where it was not run.
+        votes: how many of the model's answers mean the same.
+        candidates: of several answers each meaning, with its signs.
     """
 
     path: str
@@ -49,6 +57,14 @@ class Answer:
     logprob: float | None = None
     prompt: list[Message] = field(default_factory=list, repr=False)
     refused: str | None = None
+    grammar_logprob: float | None = None
+    confidence: float | None = None
+    calibrated: bool = False
+    signs: dict[str, float] = field(default_factory=dict, repr=False)
+    abstained: bool = False
+    hits: int | None = None
+    votes: int = 1
+    candidates: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -103,6 +119,20 @@ def sample(
     n: int = 1,
 ) -> list[Answer]:
     """The same, `n` times at a temperature."""
+    messages, grammar = prepare(
+        api, instruction, strategy, decoding, turns=turns, grounded=grounded, refuse=refuse
+    )  # fmt: skip
+    done = engine.generate(
+        messages, grammar=grammar, max_tokens=max_tokens, temperature=temperature, seed=seed, n=n
+    )  # fmt: skip
+    return [judge(api, one, messages) for one in done]
+
+
+def prepare(
+    api: API, instruction: str, strategy: str | Strategy, decoding: Decoding, *, turns: Sequence[Message] = (),
+    grounded: bool | None = None, refuse: bool | None = None,
+) -> tuple[list[Message], Grammar | None]:  # fmt: skip
+    """What an engine is asked for a sentence: the messages, and the grammar of the answer. See `answer`."""
     if decoding == "grounded":
         decoding, grounded = "grammar", True
     if grounded is None:
@@ -111,11 +141,7 @@ def sample(
         refuse = strategy == "tuned"
     build = _named(strategy, api) if isinstance(strategy, str) else strategy
     messages = after(turns, build(instruction))
-    grammar = grammar_for(api, decoding, heard(api, instruction, turns) if grounded else None, refuse=refuse)
-    done = engine.generate(
-        messages, grammar=grammar, max_tokens=max_tokens, temperature=temperature, seed=seed, n=n
-    )  # fmt: skip
-    return [_judge(api, one, messages) for one in done]
+    return messages, grammar_for(api, decoding, heard(api, instruction, turns) if grounded else None, refuse=refuse)
 
 
 def grammar_for(api: API, decoding: str, instruction: str | None = None, *, refuse: bool = False) -> Grammar | None:
@@ -152,7 +178,8 @@ def _named(name: str, api: API) -> Strategy:
     return strategy(name, api)
 
 
-def _judge(api: API, done: Completion, messages: list[Message]) -> Answer:
+def judge(api: API, done: Completion, messages: list[Message]) -> Answer:
+    """What an engine wrote, read as a call or a refusal."""
     text = done.text.strip()
     path, ok, reason, code = text, False, None, None
     if done.finish == "length":
@@ -167,5 +194,6 @@ def _judge(api: API, done: Completion, messages: list[Message]) -> Answer:
         except RecursionError:
             reason = "the query is too deeply nested"
     return Answer(
-        path, ok, reason, done.ms, done.tokens_out, done.text, done.tokens_in, done.finish, done.logprob, messages, code
-    )
+        path, ok, reason, done.ms, done.tokens_out, done.text, done.tokens_in, done.finish, done.logprob, messages,
+        code, done.grammar_logprob,
+    )  # fmt: skip

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from querywright.api.definition import API, load
+from querywright.api.executors import EmbeddedExecutor
 from querywright.artefacts import content_id, read_jsonl, replacing
 from querywright.engines.base import Engine, EngineError, MaskError, Message
 from querywright.engines.open import open_engine
 from querywright.errors import QuerywrightError
 from querywright.generate import prompts
-from querywright.generate.answer import Answer, Decoding, answer, grammar_for
+from querywright.generate.answer import Answer, Decoding, grammar_for
+from querywright.generate.choose import Aids, Reader, choose
+from querywright.generate.confidence import calibration_of
 from querywright.progress import say, track
 from querywright.rows import turns_of
 
@@ -34,9 +37,11 @@ class Session:
     settings: dict[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
 
-    def answer(self, instruction: str, turns: Sequence[Message] = ()) -> Answer:
-        """Write the call that one sentence asks for, after some turns. See `answer.answer`."""
-        return answer(self.api, instruction, self.engine, self.strategy, self.decoding, turns=turns, **self.settings)
+    def answer(self, instruction: str, turns: Sequence[Message] = (), *, n: int | None = None) -> Answer:
+        """Write the call that one sentence asks for, after some turns; `n` answers to choose from, else the session's.
+        See `choose.choose`."""
+        settings = self.settings if n is None else {**self.settings, "n": n}
+        return choose(self.api, instruction, self.engine, self.strategy, self.decoding, turns=turns, **settings)
 
 
 @contextmanager
@@ -44,12 +49,15 @@ def open_session(
     api_name: str, workspace: Path, *, model: str, adapter: Path | None = None, strategy: str = "tuned",
     decoding: str = "grammar", grounded: bool | None = None, refuse: bool | None = None,
     examples: Path | None = None, threads: int | None = None, max_tokens: int = 200, seed: int = 0,
+    n: int = 1, reader: Reader | None = None, execute: bool = False, least: float = 0.0,
 ) -> Iterator[Session]:  # fmt: skip
     """Open what answering needs, in the order in which mistakes are cheap to find; the engine is closed at the end.
 
     Args:
         workspace: the API's folder: its pairs are the examples that `icl` shows, its `retrieval` keeps indexes.
-        model: see `engines.open.open_engine`.
+        model: see `engines.open.open_engine`; its calibration lies beside it.
+        n, reader, least: see `choose.choose` and `choose.Aids`.
+        execute: whether answers are run on the embedded records, to see whether they find anything.
 
     Raises:
         QuerywrightError: an unknown API, strategy or way of decoding, or no model.
@@ -58,6 +66,8 @@ def open_session(
     grammar_for(api, decoding)
     pairs = examples or workspace / "pairs" / "train.jsonl"
     build = prompts.strategy(strategy, api, examples=pairs, cache=workspace / "retrieval", seed=seed)
+    calibration = calibration_of(api, model) if strategy == "tuned" and decoding == "grammar" else {}
+    executor = EmbeddedExecutor(api, workspace=workspace) if execute else None
     engine = open_engine(model, adapter=adapter, threads=threads, isolated=True)
     if grounded is None:
         grounded = decoding == "grounded" or (strategy == "tuned" and decoding == "grammar")
@@ -65,7 +75,9 @@ def open_session(
         refuse = strategy == "tuned"
     about = {"api": api.name, "strategy": strategy, "decoding": decoding, "grounded": grounded, "refuse": refuse,
              "seed": seed, "max_tokens": max_tokens, **engine.describe()}  # fmt: skip
-    settings = {"grounded": grounded, "refuse": refuse, "max_tokens": max_tokens, "seed": seed}
+    about |= {"n": n, "execute": execute, "least": least, "calibrated": sorted(calibration)}
+    aids = Aids(reader, executor, calibration, least=least)
+    settings = {"grounded": grounded, "refuse": refuse, "max_tokens": max_tokens, "seed": seed, "n": n, "aids": aids}
     try:
         yield Session(api, engine, build, decoding, settings, about)  # type: ignore[arg-type]
     finally:
@@ -73,7 +85,8 @@ def open_session(
 
 
 def run(session: Session, file: Path, out: Path) -> str:
-    """Answer the rows of `file` into `out`: each row's own keys, and path, ok, ms, tokens, reason, refused.
+    """Answer the rows of `file` into `out`: each row's own keys, and path, ok, ms, tokens, reason, refused, confidence,
+    abstained.
 
     A row's `turns`, where it has some, were said before its sentence (chat messages of user and assistant).
 
@@ -109,7 +122,8 @@ def run(session: Session, file: Path, out: Path) -> str:
                 failed += not isinstance(error, MaskError)
                 if failed >= _MOST_FAILURES:
                     raise
-                done[index] = {"path": "", "ok": False, "ms": 0.0, "tokens": 0, "reason": str(error), "refused": None}
+                done[index] = {"path": "", "ok": False, "ms": 0.0, "tokens": 0, "reason": str(error), "refused": None,
+                               "confidence": None, "abstained": False}  # fmt: skip
             kept.write(json.dumps({"row": index, **done[index]}, ensure_ascii=False) + "\n")
             kept.flush()
     with replacing(out) as final:
@@ -127,7 +141,8 @@ def _asked(row: dict[str, Any]) -> Any:
 
 def _plain(got: Answer) -> dict[str, Any]:
     plain = {"path": got.path, "ok": got.ok, "ms": round(got.ms, 1), "tokens": got.tokens, "reason": got.reason}
-    return {**plain, "refused": got.refused}
+    sure = None if got.confidence is None else round(got.confidence, 3)
+    return {**plain, "refused": got.refused, "confidence": sure, "abstained": got.abstained}
 
 
 def _kept(part: Path, header: str) -> dict[int, dict[str, Any]]:

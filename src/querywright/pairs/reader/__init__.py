@@ -5,5 +5,6 @@ It knows an API's definition and its lexicon and nothing of the template teacher
 
 from querywright.pairs.reader.reading import Reading as Reading
 from querywright.pairs.reader.reading import confident as confident
+from querywright.pairs.reader.reading import judged as judged
 from querywright.pairs.reader.reading import read as read
 from querywright.pairs.reader.reading import reading as reading

@@ -187,11 +187,17 @@ def confident(api: API, sentence: str, turns: Sequence[dict[str, str]] = ()) -> 
 
     A sentence about the weather can be read as a search for its words; it is none.
     """
+    calls, sure = judged(api, sentence, turns)
+    return calls if sure else []
+
+
+def judged(api: API, sentence: str, turns: Sequence[dict[str, str]] = ()) -> tuple[list[Call], bool]:
+    """What `read` gives, and whether it is what `confident` gives."""
     found = reading(api, sentence, turns)
     if not found.calls or found.cost > _SURE * max(len(found.pieces), 1) or loose_words(found.calls[0]):
-        return []
+        return list(found.calls), False
     asked = any(kind in ("cond", "item", "scope", "endpoint", "fields", "facets") for kind, _ in found.pieces)
-    return list(found.calls) if asked else []
+    return list(found.calls), asked
 
 
 def cover(g: Grammar, sentence: str, tokens: Sequence[Any]) -> list[tuple[float, tuple[Piece, ...], tuple[str, ...]]]:
