@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from querywright.engines.base import Completion
 from querywright.errors import QuerywrightError
-from querywright.evaluate import forgetting
+from querywright.evaluate import forgetting, harness
 
 TASK = """
 task: colours
@@ -115,19 +117,55 @@ def test_a_task_from_elsewhere_is_refused(tmp_path: Path, text: str) -> None:
         forgetting.load_tasks([tmp_path / "t.yaml"])
 
 
-def test_only_checkpoints_are_asked(tmp_path: Path, tasks: Path) -> None:
-    with pytest.raises(QuerywrightError, match="no checkpoint folder"):
+def test_what_can_not_be_compared_is_refused(tmp_path: Path, tasks: Path) -> None:
+    with pytest.raises(QuerywrightError, match="no model at"):
         forgetting.run(tmp_path / "a", tmp_path / "b", tmp_path / "out", [tasks])
     (tmp_path / "none").mkdir()
     with pytest.raises(QuerywrightError, match="no tasks"):
         forgetting.load_tasks([tmp_path / "none"])
+    (tmp_path / "m.gguf").write_bytes(b"")
+    with pytest.raises(QuerywrightError, match="asked in two ways"):
+        forgetting.run(tmp_path / "none", tmp_path / "m.gguf", tmp_path / "out", [tasks])
 
-    class Server:
+
+class Speaks:
+    """An engine that finds a text the likelier the shorter it is, and says the question backwards."""
+
+    def generate(self, messages: Any, **settings: Any) -> list[Completion]:
+        return [Completion(messages[-1]["content"][::-1], 1, 1, 0.0, "stop")]
+
+    def score(self, messages: Any, texts: Any, *, grammar: Any = None) -> list[Completion]:
+        asked = sum(len(m["content"]) for m in messages)
+        return [Completion(t, asked, len(t), 0.0, "stop", None if t == "?" else -float(len(t) + asked)) for t in texts]
+
+    def describe(self) -> dict[str, Any]:
+        return {"engine": "speaks"}
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Request:
+    args: tuple[Any, ...]
+
+
+def test_an_engine_that_weighs_texts_is_a_model_of_the_harness() -> None:
+    pytest.importorskip("lm_eval", reason="needs the lm-eval extra")
+    model = harness.harness_model(Speaks())
+    assert model.loglikelihood([Request(("abc", " de")), Request(("", "de"))]) == [(-5.0, False), (-2.0, False)]
+    assert model.loglikelihood_rolling([Request(("four",))]) == [-4.0]
+    until = {"until": ["b"], "max_gen_toks": 8}
+    assert model.generate_until([Request(("abc", until)), Request(("xyz", {"until": "x"}))]) == ["c", "zy"]
+    with pytest.raises(QuerywrightError, match="can't be told"):
+        model.loglikelihood([Request(("abc", "?"))])
+
+    class Silent:
         def describe(self) -> dict[str, Any]:
-            return {"engine": "server"}
+            return {"engine": "silent"}
 
-    with pytest.raises(QuerywrightError, match="not server"):
-        forgetting.harness_model(Server())
+    with pytest.raises(QuerywrightError, match="engine silent does not tell"):
+        harness.harness_model(Silent())
 
 
 def test_the_shipped_tasks_are_whole() -> None:

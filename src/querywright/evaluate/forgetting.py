@@ -22,15 +22,13 @@ import yaml
 from querywright.artefacts import content_id, read_jsonl, repo_dir, write_json
 from querywright.engines.open import open_engine
 from querywright.errors import QuerywrightError, need
+from querywright.evaluate.harness import EXTRA, form, harness_model
 from querywright.evaluate.sweep import fingerprint
 from querywright.progress import say
 from querywright.statistics import paired
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-_EXTRA = "lm-eval"
-_BATCH = 4
 
 
 def run(
@@ -39,7 +37,8 @@ def run(
     """Measure two models on the same tasks; a model that has been measured so before is not asked again.
 
     Args:
-        before, after: checkpoint folders, or folders of adapters whose base is there.
+        before, after: checkpoint folders, or folders of adapters whose base is there; or two GGUF files, whose
+            questions are put as chats (see `harness.form`).
         out: where `forgetting.json` and the answers of both go.
         tasks: YAML files or folders of them; those of `eval_configs/tasks` by default.
         limit: questions of each task.
@@ -51,12 +50,17 @@ def run(
     Raises:
         QuerywrightError: no such model or task, or a task that needs something from elsewhere.
     """
+    if before.is_file() != after.is_file():
+        raise QuerywrightError(
+            f"{before} and {after} are asked in two ways: a GGUF file in chats, a checkpoint in plain text",
+            hint="--before BASE.gguf for a GGUF file; of an export, merged/ is the checkpoint",
+        )
     specs = load_tasks(tasks)
     asked = content_id(json.dumps([specs, limit], sort_keys=True), 16)
     sides = {}
     for side, path in (("before", before), ("after", after)):
-        if not path.is_dir():
-            raise QuerywrightError(f"no checkpoint folder {path}", hint="querywright export writes merged/")
+        if not path.exists():
+            raise QuerywrightError(f"no model at {path}", hint="querywright export writes merged/ and GGUF files")
         key = f"{fingerprint(path)}-{asked}"
         sides[side] = _kept(out, key) or measure(path, specs, limit)
         write_json(out / f"answers-{key}.json", sides[side])
@@ -111,13 +115,13 @@ def measure(path: Path, specs: dict[str, dict[str, Any]], limit: int | None = No
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
-    lm_eval: Any = need("lm_eval", extra=_EXTRA)
+    lm_eval: Any = need("lm_eval", extra=EXTRA)
     from lm_eval.tasks import TaskManager
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    counts = {name: len(spec["rows"][spec["test_split"]]) for name, spec in specs.items()}
-    say(f"asking {path}: " + ", ".join(f"{name} ({min(n, limit or n)})" for name, n in counts.items()))
     engine = open_engine(path)
+    counts = {name: len(spec["rows"][spec["test_split"]]) for name, spec in specs.items()}
+    say(f"asking {path}, {form(engine)}: " + ", ".join(f"{name} ({min(n, limit or n)})" for name, n in counts.items()))
     try:
         with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):  # bars are not for log files
             results = lm_eval.simple_evaluate(
@@ -127,23 +131,6 @@ def measure(path: Path, specs: dict[str, dict[str, Any]], limit: int | None = No
     finally:
         engine.close()
     return {name: _values(results["samples"][name], spec) for name, spec in specs.items()}
-
-
-def harness_model(engine: Any) -> Any:
-    """An engine as a model of the harness (`loglikelihood`, `loglikelihood_rolling`, `generate_until`).
-
-    Raises:
-        QuerywrightError: the engine gives no logits of whole texts: only transformers does.
-    """
-    from querywright.engines.hf import TransformersEngine
-
-    if not isinstance(engine, TransformersEngine):
-        kind = engine.describe()["engine"]
-        raise QuerywrightError(f"the harness asks checkpoints, not {kind}", hint="give export's merged/ folder")
-    need("lm_eval", extra=_EXTRA)
-    from lm_eval.models.huggingface import HFLM
-
-    return HFLM(pretrained=engine._model, tokenizer=engine.tokenizer, batch_size=_BATCH)
 
 
 def _task(spec: dict[str, Any]) -> dict[str, Any]:
