@@ -7,7 +7,7 @@ from typing import Any
 
 from querywright.api.call import Call, fold
 from querywright.api.query import Bool, Everything, Range, Term, walk
-from querywright.evaluate.diagnose import kind_of, leaves
+from querywright.evaluate.conditions import kind_of, leaves
 from querywright.statistics import wilson
 
 Scored = dict[str, Any]

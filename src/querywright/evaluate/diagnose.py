@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from querywright.api.call import Call, Value, fold
-from querywright.api.query import Bool, Everything, Exists, Interval, Node, Range, Term
+from querywright.api.query import Everything, Exists, Interval, Node, Range, Term
+from querywright.evaluate.conditions import Leaf, bare, field_of, kind_of, leaves, value_of
 from querywright.evaluate.wrong_value import value_error
 
 
@@ -101,52 +102,6 @@ def _closest(lost: list[str], added: list[str]) -> list[tuple[str, str]]:
 
 
 # --- the query: pair off the conditions, the most alike first --------------------------------------------------------
-@dataclass(frozen=True)
-class Leaf:
-    """A condition where it stands: whether it is negated, and what joins it to its neighbours (AND, OR or nothing)."""
-
-    node: Node
-    negated: bool = False
-    join: str = ""
-
-
-def leaves(node: Node | None, negated: bool = False, join: str = "") -> Iterator[Leaf]:
-    """The conditions of a query, from left to right."""
-    if isinstance(node, Bool):
-        several = len(node.must) + len(node.should) + len(node.must_not) > 1
-        for child in (*node.must, *node.should, *node.must_not):
-            joined = "OR" if child in node.should else "AND"
-            yield from leaves(child, negated ^ (child in node.must_not), joined if several else join)
-    elif node is not None and not isinstance(node, Everything):
-        yield Leaf(node, negated, join)
-
-
-def field_of(leaf: Node) -> str:
-    """The field that a condition searches, in words where there is none."""
-    if isinstance(leaf, Interval):
-        return f"{leaf.assembly or 'default'} interval"
-    return getattr(leaf, "field", None) or "any field"
-
-
-def kind_of(leaf: Node) -> str:
-    """How a condition matches: word, phrase, wildcard, fuzzy, range, exists or interval."""
-    return leaf.kind if isinstance(leaf, Term) else type(leaf).__name__.lower()
-
-
-def _value(leaf: Node) -> str:
-    if isinstance(leaf, Term):
-        return leaf.value.lower()
-    if isinstance(leaf, Range):
-        return f"{leaf.low} TO {leaf.high}".lower()
-    if isinstance(leaf, Interval):
-        return f"{leaf.chromosome}:{leaf.start}-{leaf.end}".lower()
-    return "*"
-
-
-def _bare(leaf: Node) -> str:
-    return _value(leaf).strip("*?") if isinstance(leaf, Term) else _value(leaf)
-
-
 def _related(a: str, b: str) -> bool:
     return a.startswith(b + ".") or b.startswith(a + ".")
 
@@ -157,15 +112,15 @@ def _alike(want: Node, given: Node) -> bool:
 
     if isinstance(want, Exists) or isinstance(given, Exists):
         return False
-    a, b = _bare(want), _bare(given)
+    a, b = bare(want), bare(given)
     return bool(a and b) and (a in b or b in a or fuzz.ratio(a, b) >= 75)
 
 
 # whether these two conditions are the same one, gone wrong; the surest signs first
 _SIGNS: tuple[Callable[[Node, Node], bool], ...] = (
-    lambda w, g: field_of(w) == field_of(g) and _bare(w) == _bare(g),
-    lambda w, g: _bare(w) == _bare(g) and _related(field_of(w), field_of(g)),
-    lambda w, g: _bare(w) == _bare(g),
+    lambda w, g: field_of(w) == field_of(g) and bare(w) == bare(g),
+    lambda w, g: bare(w) == bare(g) and _related(field_of(w), field_of(g)),
+    lambda w, g: bare(w) == bare(g),
     lambda w, g: field_of(w) == field_of(g) and _alike(w, g),
     lambda w, g: field_of(w) == field_of(g),
     _alike,
@@ -217,8 +172,8 @@ def _split_phrases(left: list[Leaf], right: list[Leaf], found: _Found) -> None:
             words = leaf.node.value.lower().split()
             fields = (leaf.node.field, None)  # `name:cyclin kinase` searches its second word anywhere
             same = [p for p in parts if isinstance(p.node, Term) and p.node.field in fields]
-            taken = [p for p in same if _bare(p.node) in words]
-            if len(taken) > 1 and sorted(_bare(p.node) for p in taken) == sorted(words):
+            taken = [p for p in same if bare(p.node) in words]
+            if len(taken) > 1 and sorted(bare(p.node) for p in taken) == sorted(words):
                 whole.remove(leaf)
                 for part in taken:
                     parts.remove(part)
@@ -233,12 +188,12 @@ def _compare(want: Node, given: Node, sentence: str, found: _Found) -> None:
         found.confused.append(("searched", *fields))
     kinds = kind_of(want), kind_of(given)
     if isinstance(want, Term) and isinstance(given, Term):
-        if _bare(want) != _bare(given):
+        if bare(want) != bare(given):
             found.add(value_error(want.value, given.value, sentence), want.value, given.value)
         elif kinds[0] != kinds[1] or want.tail != given.tail:
             found.add("match kind", kinds[0] + want.tail, kinds[1] + given.tail)
         elif want.value != given.value:
-            found.add("letter case" if _value(want) == _value(given) else "match kind", want.value, given.value)
+            found.add("letter case" if value_of(want) == value_of(given) else "match kind", want.value, given.value)
     elif kinds[0] != kinds[1]:
         found.add("match kind", *kinds)
     elif isinstance(want, Range) and isinstance(given, Range):
@@ -246,8 +201,8 @@ def _compare(want: Node, given: Node, sentence: str, found: _Found) -> None:
             given.low, given.high, given.include_low, given.include_high,
         ):  # fmt: skip
             found.add("range bounds", _bounds(want), _bounds(given))
-    elif isinstance(want, Interval) and _value(want) != _value(given):
-        found.add("interval bounds", _value(want), _value(given))
+    elif isinstance(want, Interval) and value_of(want) != value_of(given):
+        found.add("interval bounds", value_of(want), value_of(given))
 
 
 def _bounds(node: Range) -> str:

@@ -14,7 +14,8 @@ from querywright.api.refusal import refused
 from querywright.engines.prices import Price
 from querywright.errors import QuerywrightError
 from querywright.evaluate.breakdown import traits
-from querywright.evaluate.diagnose import diagnose, leaves
+from querywright.evaluate.conditions import leaves
+from querywright.evaluate.diagnose import diagnose
 from querywright.evaluate.summary import against_best, by_cell, summary
 from querywright.evaluate.text_scores import TEXT_METRICS, text_scores
 from querywright.rows import said
