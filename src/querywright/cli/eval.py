@@ -57,9 +57,9 @@ app.command("calibrate")(calibrate)
 
 @app.command()
 def forgetting(
-    after: Annotated[Path, typer.Argument(help="The fine-tuned checkpoint (export writes merged/), or an adapter.")],
+    after: Annotated[Path, typer.Argument(help="What was fine-tuned: a checkpoint, an adapter or a GGUF file.")],
     before: Annotated[
-        Path | None, typer.Option(help="The checkpoint it was tuned from; the packaged base model by default.")
+        Path | None, typer.Option(help="What it was tuned from, of the same kind; the packaged base model by default.")
     ] = None,
     tasks: Annotated[
         list[Path] | None, typer.Option(help="lm-evaluation-harness tasks: YAML files or folders; ours by default.")
@@ -70,11 +70,12 @@ def forgetting(
 ) -> None:
     """Measure what a model still knows after fine-tuning: lm-evaluation-harness on local tasks, before and after."""
     from querywright.evaluate import forgetting as measure
-    from querywright.finetune.base import ensure_base
+    from querywright.finetune.base import ensure_base, packaged_gguf
     from querywright.progress import say
 
+    base = packaged_gguf if after.suffix == ".gguf" else ensure_base
     folder = out or after.parent / "forgetting"
-    found = measure.run(before or ensure_base(), after, folder, tasks=tasks or [], limit=limit)
+    found = measure.run(before or base(), after, folder, tasks=tasks or [], limit=limit)
     if as_json:
         print(json.dumps(found))
     else:
