@@ -1,7 +1,8 @@
 """llama.cpp in this process: a GGUF file, llguidance's mask or llama.cpp's own GBNF, the prompt's prefix kept.
 
-It decodes step by step itself: tokens that the grammar forces are put in without asking the model, many at once; and
-what a request shares with the one before stays in the KV cache, so constant parts of a prompt belong at its start.
+It decodes step by step itself: tokens that the grammar forces are put in without asking the model, many at once; what a
+request shares with the one before stays in the KV cache, so constant parts of a prompt belong at its start; and
+while the prompt is read, the grammar is compiled.
 (llama-cpp-python's cache on disk, which unpickles what it finds, is never switched on.)
 """
 
@@ -12,12 +13,14 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from querywright.engines.base import MAX_TOKENS, REPORT, Completion, EngineError, Finish, Grammar, MaskError, Message
 from querywright.engines.choose import Odds, given, pick
 from querywright.engines.gbnf import GbnfMask
+from querywright.engines.lookup import drafted
 from querywright.engines.mask import Compiler, Mask
 from querywright.engines.teacher import written
 from querywright.errors import need
@@ -38,8 +41,15 @@ def default_threads() -> int:
 class LlamaEngine:
     """A GGUF model on llama.cpp. See `base.Engine`."""
 
-    def __init__(self, path: Path | str, *, threads: int | None = None, context: int = CONTEXT) -> None:
+    def __init__(
+        self, path: Path | str, *, threads: int | None = None, context: int = CONTEXT, speculate: int = 0
+    ) -> None:
         """Load the model and decode one token, so that a build that does not fit this CPU fails here.
+
+        Args:
+            speculate: how many tokens that the prompt suggests are tried in one step. None by default: where a step of
+                several tokens costs nearly as much as these tokens alone (a core without idle units), it is a loss,
+                and llama.cpp rounds differently in such steps, so that near ties may fall otherwise.
 
         Raises:
             EngineError: the file is missing or no GGUF model that llama.cpp can run.
@@ -58,12 +68,15 @@ class LlamaEngine:
             )
             self._context = min(context, self._llama.n_ctx())
             self._llama.eval([max(self._llama.token_bos(), 0)])
-            pick(self._logits(), None, 0.0, _random(0))
+            pick(self._logits(-1), None, 0.0, _random(0))
         except (ValueError, RuntimeError, OSError, AssertionError) as error:
             raise EngineError(f"llama.cpp could not run {self.path}: {error}", hint="export the model again") from error
         self._vocab = self._llama._model.vocab
         self._compiler: Compiler | None = None
+        self._speculate = speculate
         self._cached: list[int] = []  # the tokens that the KV cache holds
+        self._rows: dict[int, int] = {}  # number of tokens: the last step's row of logits for what follows them
+        self._helper = ThreadPoolExecutor(1)
         say(f"engine: llama.cpp, {self.path.name}, {self.threads} thread{'s' * (self.threads > 1)}, context {context}")
 
     def generate(
@@ -86,15 +99,13 @@ class LlamaEngine:
             )
         rng = _random(seed)
         completions = []
-        first: np.ndarray | None = None
         for _ in range(n if temperature > 0 else 1):
-            masks = self._mask(grammar)
-            if first is None:
-                self._see(prompt)
-                first = self._logits().copy()
-            else:
-                self._see(prompt, at_least=0)
-            tokens, odds, finish = self._decode(prompt, first, masks, max_tokens, temperature, rng)
+            compiled = self._helper.submit(self._mask, grammar)
+            try:
+                self._follow(prompt, [])
+            finally:
+                mask = compiled.result()
+            tokens, odds, finish = self._decode(prompt, mask, max_tokens, temperature, rng)
             ms = (time.perf_counter() - start) * 1000
             start = time.perf_counter()
             text = self._llama.detokenize(tokens).decode("utf-8", errors="replace")
@@ -122,23 +133,13 @@ class LlamaEngine:
 
     def _odds(self, prompt: list[int], tokens: list[int], choices: list[tuple[int, int, bytes | None]]) -> Odds:
         """How likely `tokens` follow the prompt, out of one pass that keeps the logits at each of them."""
-        odds = Odds()
-        self._see(prompt[:-1], at_least=0)
-        fed, most = [prompt[-1], *tokens], int(self._llama.n_batch)
-        for first in range(0, len(fed), most):
-            part = fed[first : first + most]
-            batch = self._llama._batch
-            batch.set_batch(batch=part, n_past=self._llama.n_tokens, logits_all=True)
-            try:
-                self._llama._ctx.decode(batch)
-            except RuntimeError as error:
-                self._cached = self._cached[:0]
-                raise EngineError(f"llama.cpp failed: {error}", hint="try again", retryable=True) from error
-            self._llama.n_tokens += len(part)
-            self._cached += part
+        odds, most = Odds(), int(self._llama.n_batch) - 1
+        for first in range(0, max(1, len(tokens)), most):
+            part = tokens[first : first + most]
+            self._follow(prompt + tokens[:first], part)
             for place, token, bits in choices:
-                if first <= place < first + len(part):
-                    odds.add(given(self._logits(place - first), bits, token))
+                if first <= place < first + len(part) or place == len(tokens) == first + len(part):
+                    odds.add(given(self._logits(self._rows[len(prompt) + place]), bits, token))
         return odds
 
     def next_logits(self, chats: Sequence[Sequence[Message]], batch: int = 1) -> Iterator[np.ndarray]:
@@ -147,8 +148,7 @@ class LlamaEngine:
             prompt = self._prompt(chat)
             if len(prompt) > self._context:
                 raise EngineError(f"a prompt of {len(prompt)} tokens; the context holds {self._context}")
-            self._see(prompt)
-            yield self._logits().copy()
+            yield self._follow(prompt, []).copy()
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of plain text, nothing added."""
@@ -161,11 +161,12 @@ class LlamaEngine:
 
     def close(self) -> None:
         """Free the model."""
+        self._helper.shutdown(cancel_futures=True)
         self._llama.close()
 
     def _decode(
-        self, prompt: list[int], logits: np.ndarray, mask: Mask | GbnfMask | None, max_tokens: int,
-        temperature: float, rng: np.random.Generator,
+        self, prompt: list[int], mask: Mask | GbnfMask | None, max_tokens: int, temperature: float,
+        rng: np.random.Generator,
     ) -> tuple[list[int], Odds, Finish]:  # fmt: skip
         tokens: list[int] = []
         odds = Odds()
@@ -176,9 +177,7 @@ class LlamaEngine:
                 continue
             if mask is not None and mask.must_end:
                 return tokens, odds, "stop"
-            if tokens:
-                self._see(prompt + tokens)
-                logits = self._logits()
+            logits = self._follow(prompt + tokens, self._draft(prompt, tokens, mask, max_tokens))
             try:
                 if isinstance(mask, GbnfMask):
                     step = mask.pick(logits, temperature, rng)
@@ -218,30 +217,61 @@ class LlamaEngine:
                 self._compiler = Compiler(lltokenizer_from_vocab(self._vocab))
         return self._compiler.start(grammar)
 
-    def _see(self, tokens: list[int], at_least: int = 1) -> None:
-        """Bring the KV cache to exactly `tokens`, computing only what it does not hold (at least the last token)."""
+    def _draft(
+        self, prompt: list[int], tokens: list[int], mask: Mask | GbnfMask | None, max_tokens: int
+    ) -> list[int]:
+        """What the prompt suggests to try, as far as the grammar takes it."""
+        most = min(self._speculate, max_tokens - len(tokens) - 1)
+        if most < 1 or isinstance(mask, GbnfMask) or self._known(prompt + tokens):
+            return []
+        found = drafted(prompt, tokens, most)
+        return found[: mask.takes(found)] if mask is not None and found else found
+
+    def _follow(self, tokens: list[int], draft: list[int]) -> np.ndarray:
+        """The logits of what follows `tokens`, a view that the next step overwrites.
+
+        Unless the last step has left them, the KV cache is brought to `tokens` and `draft` (shorter than a batch), and
+        what it does not hold is computed; then the logits behind each token of `draft` are there too, in `_rows`.
+        """
+        n = len(tokens)
+        if self._known(tokens) and not draft:
+            return self._logits(self._rows[n])
         shared = 0
-        for old, new in zip(self._cached, tokens[: len(tokens) - at_least], strict=False):
+        for old, new in zip(self._cached, tokens[: n - 1], strict=False):
             if old != new:
                 break
             shared += 1
-        self._llama.n_tokens = shared
-        self._cached = self._cached[:shared]
-        if tokens[shared:]:
-            try:
-                self._llama.eval(tokens[shared:])
-            except RuntimeError as error:
-                raise EngineError(f"llama.cpp failed: {error}", hint="try again", retryable=True) from error
-        else:
-            self._llama._ctx.kv_cache_seq_rm(-1, shared, -1)
-        self._cached = list(tokens)
+        self._cached, self._rows = self._cached[:shared], {}
+        fresh, size, batch = [*tokens[shared:], *draft], self._llama.n_batch, self._llama._batch
+        self._llama._ctx.kv_cache_seq_rm(-1, shared, -1)
+        try:
+            start = shared
+            while fresh:
+                part = fresh[: (len(fresh) - 1) % size + 1]  # the last one is full: it holds all that is wanted
+                batch.set_batch(batch=part, n_past=start, logits_all=False)
+                for row in range(max(0, n - 1 - start), len(part)):
+                    batch.batch.logits[row] = True
+                    self._rows[start + row + 1] = row
+                self._llama._ctx.decode(batch)
+                fresh, start = fresh[len(part) :], start + len(part)
+        except RuntimeError as error:
+            self._rows = {}
+            raise EngineError(f"llama.cpp failed: {error}", hint="try again", retryable=True) from error
+        self._cached = [*tokens, *draft]
+        return self._logits(self._rows[n])
 
-    def _logits(self, place: int = -1) -> np.ndarray:
-        """The logits of a token of the last step, the last one by default; a view that the next step overwrites."""
+    def _known(self, tokens: list[int]) -> bool:
+        """Whether the last step has left the logits of what follows `tokens`."""
+        n = len(tokens)
+        return n in self._rows and self._cached[:n] == tokens
+
+    def _logits(self, row: int) -> np.ndarray:
+        """The logits behind one token of the last step, a view that the next step overwrites."""
         import numpy as np
 
-        row = self._cpp.llama_get_logits_ith(self._llama._ctx.ctx, place)
-        return np.ctypeslib.as_array(ctypes.cast(row, ctypes.POINTER(ctypes.c_float)), shape=(self._llama.n_vocab(),))
+        found = self._cpp.llama_get_logits_ith(self._llama._ctx.ctx, row)
+        cells = ctypes.cast(found, ctypes.POINTER(ctypes.c_float))
+        return np.ctypeslib.as_array(cells, shape=(self._llama.n_vocab(),))
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
         """A chat's tokens. What people wrote never becomes a control token."""

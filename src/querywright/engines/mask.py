@@ -73,6 +73,12 @@ class Mask:
         self._check()
         return tokens
 
+    def takes(self, tokens: list[int]) -> int:
+        """How many of `tokens` may come next, one after the other; none of them is taken."""
+        count: int = self._matcher.validate_tokens(tokens)
+        self._check()
+        return count
+
     @property
     def may_end(self) -> bool:
         """Whether the text so far is whole."""
