@@ -176,7 +176,9 @@ models:
     assert [*gene.models] == ["tuned"]
     assert [*chem.models] == ["tuned", "chem"]
     assert flights.models["tuned"].path == "work/flights/model/model-q8_0.gguf"
-    assert (flights.out, flights.pairs) == ("work/eval/quick/flights", "work/flights/pairs/test.jsonl")
+    assert (flights.out, flights.pairs) == ("work/flights/eval/quick", "work/flights/pairs/test.jsonl")
+    assert load(write(tmp_path, text), ["out=here"]).of("mygene").out == "here/mygene"
+    assert select(config, {"api": "mygene"}).of("mygene").out == "work/mygene/eval/quick-mygene"
     assert [*select(config, {"api": "mygene"}).models] == ["tuned"]
     with pytest.raises(QuerywrightError, match="each API once"):
         load(write(tmp_path, text), ["api=[mygene, mygene]"])

@@ -52,7 +52,8 @@ class Config(Strict):
         records: what the embedded executor searches: a records file, or empty for the definition's own.
         execute: whether calls are run, for the score of equal hits.
         text_scores: `{meteor: true, bertscore: FOLDER}`; none unless given.
-        out: folder of everything written, `work/<api>/eval/<name>` unless given; `work/eval/<name>` for several APIs.
+        out: folder of everything written, `work/<api>/eval/<name>` unless given. What several APIs have together goes
+            to `work/eval/<name>`; where `out` is given, to it, and what is an API's own to a folder below it.
     """
 
     api: str | tuple[str, ...]
@@ -147,7 +148,7 @@ class Config(Strict):
         return (self.api,) if isinstance(self.api, str) else self.api
 
     def of(self, api: str) -> Config:
-        """The part of a sweep of several APIs that is one's: a sweep of its own, in a folder below the whole's."""
+        """The part of a sweep of several APIs that is one's: a sweep of its own, in a folder of its own."""
         data = self.model_dump(exclude_none=True)
         data["api"] = api
         for key in ("pairs", "examples", "records"):
@@ -159,7 +160,9 @@ class Config(Strict):
                 model["path"] = {k: path.replace("{api}", label(api)) for k, path in model["path"].items()}
             else:
                 model["path"] = model["path"].replace("{api}", label(api))
-        if not isinstance(self.api, str):
+        if self.out == f"work/eval/{self.name}":  # where nobody named a folder, an API's own scores lie with its model
+            data["out"] = f"work/{label(api)}/eval/{self.name}"
+        elif not isinstance(self.api, str):
             data["out"] = f"{self.out}/{label(api)}"
         return check(data, f"{self.name} for {api}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from querywright.evaluate.models import Absent
 from querywright.evaluate.score import METRICS, finite
 from querywright.evaluate.summary import by_cell, summary
 from querywright.page import esc, grid, write_page
-from querywright.progress import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,22 +85,23 @@ def table(found: dict[str, Any]) -> Table:
 
 def write(config: Config, found: dict[str, Any]) -> list[Path]:
     """Write `scores.json`, `report.html` and the responses of all APIs to `config.out`; the APIs' own reports lie in
-    folders below it.
+    their own folders.
 
     Returns:
         The files, the first to look at first.
     """
     out = Path(config.out)
-    rows = [row for api in found["apis"] for row in read_jsonl(out / label(api) / f"responses_{config.name}.jsonl")]
+    folders = {api: Path(config.of(api).out) for api in found["apis"]}
+    rows = [row for folder in folders.values() for row in read_jsonl(folder / f"responses_{config.name}.jsonl")]
     resolved = config.model_dump(mode="json")
     write_json(out / "scores.json", {"config": resolved, **found})
     write_jsonl(out / f"responses_{config.name}.jsonl", rows)
     safe_pickle.dump(rows, out / f"responses_{config.name}.pkl")
-    links = "".join(f"<li><a href='{esc(label(api))}/report.html'>{esc(label(api))}</a></li>" for api in found["apis"])
+    places = {label(api): os.path.relpath(folder / "report.html", out) for api, folder in folders.items()}
+    links = "".join(f'<li><a href="{esc(place)}">{esc(name)}</a></li>' for name, place in places.items())
     lines = [[esc(cell) for cell in line] for line in _lines(found)]
     body = [f"<h1>{esc(config.name)}</h1>", f"<ul>{links}</ul>", grid(_HEADINGS, lines, words=2)]
     write_page(out / "report.html", config.name, body)
     files = ["report.html", "scores.json", *(f"responses_{config.name}.{kind}" for kind in ("jsonl", "pkl"))]
     write_manifest(out, resolved, files, rows=len(rows))
-    say(f"of each API: {', '.join(f'{label(api)}/report.html' for api in found['apis'])}")
     return [out / name for name in files]
