@@ -127,7 +127,8 @@ def test_a_file_of_sentences(mygene: API, tmp_path: Path) -> None:
     file, out = _rows(tmp_path / "in.jsonl", 3), tmp_path / "deep" / "out.jsonl"
     said = batch.run(_session(mygene, Parrot("/v3/gene/1", "nonsense", "/v3/gene/3")), file, out)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [list(r) for r in rows] == [["instruction", "id", "path", "ok", "ms", "tokens", "reason", "refused"]] * 3
+    answered = ["path", "ok", "ms", "tokens", "reason", "refused", "confidence", "abstained"]
+    assert [list(r) for r in rows] == [["instruction", "id", *answered]] * 3
     assert [r["ok"] for r in rows] == [True, False, True]
     assert "3 answers" in said
     assert "2 of them calls" in said

@@ -55,6 +55,16 @@ def test_what_is_no_call_says_why_and_is_not_run(client: TestClient, assistant: 
     assert assistant.executor.ran == []  # type: ignore[union-attr]
 
 
+def test_how_sure_it_is(client: TestClient) -> None:
+    body = ask(client, "uniprot of CDK2").json()
+    assert (body["confidence"], body["abstained"]) == (0.81, False)
+    body = ask(client, "a guess").json()
+    assert (body["ok"], body["abstained"], body["reason"], body["path"]) == (False, True, "not sure enough", GOOD)
+    several = {"api": "mygene", "instruction": "uniprot of CDK2", "n": 5}
+    assert client.post("/v1/call", json=several).json()["confidence"] == 0.5
+    assert client.post("/v1/call", json={**several, "n": 99}).status_code == 422
+
+
 def test_a_refusal_has_its_code(client: TestClient, assistant: Assistant) -> None:
     body = ask(client, "how is the weather?").json()
     assert (body["ok"], body["refused"], body["path"]) == (False, "topic", "nil topic")
@@ -128,7 +138,7 @@ def test_one_too_many_is_refused_at_once(client: TestClient, assistant: Assistan
     inside, go_on = threading.Event(), threading.Event()
     real = assistant.write
 
-    def slow(sentence: str) -> Any:
+    def slow(sentence: str, /, *, n: int | None = None) -> Any:
         inside.set()
         go_on.wait(20)
         return real(sentence)
