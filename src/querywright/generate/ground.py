@@ -42,7 +42,7 @@ def spans(sentence: str) -> Spans:
         words.update(dict.fromkeys(_parts(token)))
     for left, right in pairwise(raw):
         a, b = left.strip(EDGE), right.strip(EDGE)
-        if a and b:
+        if a and b and not any(re.search(r"[A-Za-z].*\d|\d.*[A-Za-z]", part) for part in (a, b)):  # an id stays whole
             words.update(dict.fromkeys((f"{a}-{b}", f"{a}_{b}", f"{a}{b}")))
     found = numbers(sentence)
     found += [n for text in re.findall(r"(?<![\w.])\.\d{1,12}(?![\w.])", sentence) for n in (f"0{text}", text)]
