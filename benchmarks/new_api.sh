@@ -67,7 +67,7 @@ stage "calls to pairs" querywright pairs make --api "$api" --calls "$WORK/calls/
   --most "$MOST" --draw "$DRAW" --per-call 1 --refusals "$REFUSALS" --out "$WORK/made"
 stage "verify" querywright pairs verify "$WORK/made/pairs.jsonl" --api "$api" \
   --out "$WORK/made/verified.jsonl" --rejects "$WORK/made/rejects.jsonl"
-stage "split" querywright pairs split "$WORK/made/verified.jsonl" --valid 0.02 --test 0.03 --out "$WORK/pairs"
+stage "split" querywright pairs split "$WORK/made/verified.jsonl" --api "$api" --valid 0.02 --test 0.03 --out "$WORK/pairs"
 if [ "$MINUTES" = 0 ]; then
   report
   printf '\nMINUTES=0: no training. MINUTES=10 bash benchmarks/new_api.sh goes on from here.\n' >&2

@@ -7,6 +7,7 @@
     path         the call as a model writes it; empty in a refusal
     canonical    its canonical form, by which pairs are split; of a refusal `nil CODE: sentence`
     signature    its shape; of a refusal `nil CODE`
+    fields       what the tuned prompt shows: names of the fields nearest to the sentence (see `api.nearest`)
     refusal      the reason's code (refusals only; see `api.refusal`)
     source       `log`, `drawn`, `refusal`, ... : where it comes from
     teacher      who worded it: `templates`, `narrow`, or a model's name
@@ -20,6 +21,7 @@ call: see `answer` and `system`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from querywright.api.call import Call
@@ -122,12 +124,17 @@ def turns_of(r: Row, where: str) -> list[Message]:
 
 def system(r: Row) -> str:
     """The system message that a row is trained and asked with."""
-    return str(r.get("system") or system_line(r["api"]))
+    return str(r.get("system") or system_line(r["api"], r.get("fields") or ()))
 
 
-def system_line(api_name: str) -> str:
-    """The system message of the tuned prompt."""
-    return (data_dir() / "prompts" / "tuned.txt").read_text(encoding="utf-8").strip().format(api=api_name)
+def system_line(api_name: str, fields: Sequence[str] = ()) -> str:
+    """The system message of the tuned prompt: what to write, then the nearest fields, a line each."""
+    return "\n".join([_tuned().format(api=api_name), *fields])
+
+
+@lru_cache(maxsize=1)
+def _tuned() -> str:
+    return (data_dir() / "prompts" / "tuned.txt").read_text(encoding="utf-8").strip()
 
 
 def chat(r: Row) -> dict[str, list[Message]]:

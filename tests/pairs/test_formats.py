@@ -17,7 +17,8 @@ from querywright.errors import QuerywrightError
 from querywright.pairs.folded import fold, unfold
 from querywright.pairs.formats import FORMS, SEPARATOR, export
 from querywright.pairs.imports import imports, take_in
-from querywright.rows import Row, answer, refusal_row, row, system_line
+from querywright.pairs.prompted import with_fields
+from querywright.rows import Row, answer, refusal_row, row, system, system_line
 
 FILES = {"rows": "r.jsonl", "chat": "c.jsonl", "completion": "p.jsonl", "alpaca": "a.json", "sharegpt": "s.json",
          "csv": "t.csv", "hf": "folder"}  # fmt: skip
@@ -229,7 +230,7 @@ def test_torchtune_reads_the_table_and_the_conversations(
     rows = _torchtune_rows(mygene)
     line = system_line("mygene")
 
-    def shown(r: Row, messages: list[tuple[str, str]]) -> str:
+    def shown(r: Row, messages: list[tuple[str, str]], line: str = line) -> str:
         said = [("system", line), *messages, ("assistant", "nil" if r.get("refusal") else r["path"])]
         return "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in said)
 
@@ -252,7 +253,8 @@ def test_torchtune_reads_the_table_and_the_conversations(
             conversation_style=style, split="train", **cache,
         )  # fmt: skip
         told = [tokenizer.decode(data[i]["tokens"]) for i in range(len(data))]
-        assert told == [shown(r, m) for r, m in zip(rows, said, strict=True)]
+        lines = [system(r) for r in with_fields(rows)]
+        assert told == [shown(r, m, x) for r, m, x in zip(rows, said, lines, strict=True)]
         labels = data[0]["labels"]
         assert tokenizer.decode([t for t in labels if t != -100]) == f"{rows[0]['path']}<|im_end|>"
 

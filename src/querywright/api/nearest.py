@@ -177,8 +177,10 @@ def _entries(api: API) -> Iterator[SchemaField]:
         return
     for name, p in api.params.items():
         if name not in (*api.unwritten, *api.ignored_params):
-            words_of = {"description": p.description, "synonyms": p.synonyms, "weight": p.weight}
-            yield SchemaField(name=name, type="keyword", examples=(*p.examples, *p.values), **words_of)
+            yield SchemaField(
+                name=name, type="keyword", description=p.description, synonyms=p.synonyms, weight=p.weight,
+                examples=(*p.examples, *p.values),
+            )  # fmt: skip
 
 
 @lru_cache(maxsize=8)

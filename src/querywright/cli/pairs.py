@@ -260,7 +260,10 @@ def split(
     by: Annotated[
         Literal["canonical", "signature"], typer.Option(help="what stays together: canonical (a query), or signature")
     ] = "canonical",
-    api: Annotated[str | None, typer.Option("--api", help="for conversations of an API that is not shipped")] = None,
+    api: Annotated[str | None, typer.Option("--api", help="of an API that is not shipped: its definition")] = None,
+    vary: Annotated[
+        float, typer.Option(min=0, max=1, help="share of the training rows said of an API with other names")
+    ] = 0.0,
     seed: Seed = 17,
 ) -> None:
     """Split by canonical query into train, valid, test and test_unseen; also as chat messages for training.
@@ -270,7 +273,8 @@ def split(
     from querywright.api.definition import load
     from querywright.pairs.split import split as run
 
-    run(source, out, valid=valid, test=test, seed=seed, by=by, unseen=unseen, api=load(api) if api else None)
+    given = load(api) if api else None
+    run(source, out, valid=valid, test=test, seed=seed, by=by, unseen=unseen, api=given, vary=vary)
 
 
 @app.command()
@@ -283,13 +287,15 @@ def export(
     refusals: Annotated[
         str, typer.Option(help="code (nil CODE), nil, drop; by default code for chat and rows, nil for the others")
     ] = "",
+    api: Annotated[str | None, typer.Option("--api", help="of an API that is not shipped: its definition")] = None,
 ) -> None:
     """Write pairs as trainers read them."""
+    from querywright.api.definition import load
     from querywright.pairs.formats import export as run
     from querywright.pairs.read import read_pairs
 
     apart(source, out=out)
-    run(read_pairs(source), out, form, refusals, source)
+    run(read_pairs(source), out, form, refusals, source, load(api) if api else None)
 
 
 @app.command("import")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from querywright.api.nearest import FIELDS
 from querywright.finetune.base import LICENCE, MODEL_ID, PACKAGE
 from querywright.rows import system_line
 
@@ -80,7 +81,9 @@ def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files:
         "## Prompt",
         "",
         "```",
-        f"<|im_start|>system\n{system_line(api)}<|im_end|>\n<|im_start|>user\nSENTENCE<|im_end|>\n<|im_start|>assistant",
+        f"<|im_start|>system\n{system_line(api)}",
+        f"{FIELDS} LINES: THE NEAREST FIELDS<|im_end|>",
+        "<|im_start|>user\nSENTENCE<|im_end|>\n<|im_start|>assistant",
         "```",
         "",
         "## Limits",

@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import MANIFEST, data_dir, is_done, sha256, write_manifest, write_text
+from querywright.api.nearest import FIELDS
+from querywright.artefacts import MANIFEST, content_id, data_dir, is_done, sha256, write_manifest, write_text
 from querywright.errors import QuerywrightError
 from querywright.finetune.base import DEFAULT_FOLDER, MODEL_ID, ensure_base, packaged_gguf
 from querywright.finetune.card import card, modelfile
 from querywright.finetune.lora import CONFIG, WEIGHTS, deltas, read_adapter, write_adapter
 from querywright.finetune.to_gguf import write_gguf
 from querywright.progress import say
+from querywright.rows import system_line
 
 GGUF = "model-{kind}.gguf"
 BEST = GGUF.format(kind="q8_0")
+GENERAL = "general"
 WHAT = {
     f"adapter/{WEIGHTS}": "the LoRA adapter in PEFT's layout, 16 bit",
     "merged/model.safetensors": "base and adapter as one checkpoint, 32 bit",
@@ -76,7 +79,7 @@ def export(
     measured = [json.loads(path.read_text(encoding="utf-8")) for path in scores]
     hashes = [sha256(path) for path in scores]
     config = {"source": "run", "api": api, "adapter_sha256": sha256(source / WEIGHTS), "merged": merged}
-    config |= {"definition": definition} if definition else {}
+    config |= {"prompt": prompt_id(), **({"definition": definition} if definition else {})}
     if not is_done(out, {**config, "scores_sha256": hashes}):
         (out / MANIFEST).unlink(missing_ok=True)
         say(f"export: adapter of {run_folder} to {out}")
@@ -95,6 +98,11 @@ def export(
     size = (out / "adapter" / WEIGHTS).stat().st_size / 1e6
     say(f"adapter {size:.1f} MB, model card {out / 'README.md'}; try: querywright ask --api {api} --model {out / BEST}")
     return out / BEST
+
+
+def prompt_id() -> str:
+    """What a tuned model's prompt looks like, as a hash: a model trained for another one would answer badly."""
+    return content_id(system_line("API", [f"FIELD {i}" for i in range(FIELDS)]))
 
 
 def merge(base: Path, added: dict[str, Any], out: Path) -> None:
@@ -124,43 +132,66 @@ def merge(base: Path, added: dict[str, Any], out: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def shipped_adapter(api: str) -> Path | None:
-    """The folder of the adapter that comes with Querywright for an API, if there is one."""
-    folder = data_dir() / "adapters" / api
+def names_for(api: Any) -> list[str]:
+    """Under which names a model for an API (a name or a definition) may stand: its own; then, for any API with a query
+    language, the general one's, which reads the nearest fields off its prompt."""
+    general = getattr(api, "query_language", "none") == "lucene"
+    return [str(getattr(api, "name", api)), *([GENERAL] if general else [])]
+
+
+def shipped_adapter(name: str) -> Path | None:
+    """The folder of an adapter that comes with Querywright, None if there is none of this name."""
+    folder = data_dir() / "adapters" / name
     return folder if (folder / WEIGHTS).is_file() else None
 
 
 def ensure_model(api: Any, workspace: Path) -> Path:
-    """The GGUF to answer with for an API (a name or a definition): the workspace's own, else the shipped adapter.
+    """The GGUF to answer with for an API (a name or a definition).
 
-    The latter is merged into the base on first use, which takes about half a minute.
+    The first of: what was trained in its workspace; the shipped adapter of its own; what was trained as the general
+    model in the folder beside it (`work/general`); the shipped general adapter. A shipped adapter is merged into the
+    base on first use, which takes about half a minute, the general one once for all APIs.
 
     Raises:
-        QuerywrightError: there is neither.
+        QuerywrightError: there is none, or the workspace's own was trained for another prompt.
     """
-    name = str(getattr(api, "name", api))
-    folder = Path(workspace) / "model"
-    path = folder / BEST
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        manifest = {"config": {}, "files": {}}
-    made = manifest["config"]
-    whole = path.is_file() and manifest["files"].get(BEST) == sha256(path)
-    if whole and made.get("source") == "run":
-        say(f"model: {path}, trained here")
-        return path
-    adapter = shipped_adapter(name)
-    if adapter is None:
-        raise QuerywrightError(
-            f"no tuned model for {name}: none was exported to {folder} and none is shipped",
-            hint="train one (querywright finetune, querywright export), or name a file with --model",
-        )
-    base = packaged_gguf()
+    names = names_for(api)
+    for name in names:
+        folder = Path(workspace) / "model" if name == names[0] else Path(workspace).parent / name / "model"
+        made, whole = _made(folder)
+        if whole and made.get("source") == "run":
+            if made.get("prompt") != prompt_id():
+                raise QuerywrightError(
+                    f"{folder / BEST} was trained for another prompt than this version of Querywright asks with",
+                    hint="train it again (querywright pairs split, finetune, export), or move the folder away",
+                )
+            say(f"model: {folder / BEST}, trained here")
+            return folder / BEST
+        if adapter := shipped_adapter(name):
+            return _merged_once(adapter, name, folder, made if whole else {})
+    raise QuerywrightError(
+        f"no tuned model for {names[0]}: none was exported to {Path(workspace) / 'model'} and none is shipped",
+        hint="train one (querywright finetune, querywright export), or name a file with --model",
+    )
+
+
+def _merged_once(adapter: Path, name: str, folder: Path, made: dict[str, Any]) -> Path:
+    """The GGUF of a shipped adapter in `folder`; written unless it was made of just these."""
+    base, path = packaged_gguf(), folder / BEST
     config = {"source": "shipped", "api": name, "adapter_sha256": sha256(adapter / WEIGHTS), "base": base.name}
-    if not whole or made != config:
-        say(f"model: merging the shipped adapter for {name} into {base.name} (once, about half a minute)")
+    if made != config:
+        say(f"model: merging the shipped adapter ({name}) into {base.name} (once, about half a minute)")
         folder.mkdir(parents=True, exist_ok=True)
         write_gguf(base, deltas(*read_adapter(adapter)), {"q8_0": path}, f"SmolLM2-135M {name}")
         write_manifest(folder, config, [BEST])
     return path
+
+
+def _made(folder: Path) -> tuple[dict[str, Any], bool]:
+    """What a model folder was made from, and whether its GGUF is whole."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}, False
+    path = folder / BEST
+    return manifest["config"], path.is_file() and manifest["files"].get(BEST) == sha256(path)

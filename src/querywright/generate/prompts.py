@@ -18,11 +18,13 @@ from typing import Any
 from querywright.api.definition import API, Param, SchemaField
 from querywright.api.docs import passages as passages_of
 from querywright.api.lexicon import lexicon
+from querywright.api.nearest import FIELDS, nearest_fields
 from querywright.artefacts import data_dir, read_jsonl
 from querywright.engines.base import Message
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.generate.retrieve import FaissRetriever, fields
 from querywright.protected import refuse
+from querywright.rows import system_line
 
 Strategy = Callable[[str], list[Message]]
 STRATEGIES = ("tuned", "zero_shot", "icl", "icl_nearest", "rag", "rag_docs", "rag_icl")
@@ -47,7 +49,7 @@ def strategy(
         QuerywrightError: an unknown name, or no examples for a strategy that shows some.
     """
     if name == "tuned":
-        return lambda instruction: [{"role": "system", "content": tuned_line(api)}, _user(instruction)]
+        return lambda instruction: [{"role": "system", "content": tuned_line(api, instruction)}, _user(instruction)]
     if name == "zero_shot":
         return lambda instruction: [{"role": "system", "content": explain(api)}, _user(instruction)]
     if name == "icl":
@@ -70,10 +72,9 @@ def strategy(
     )
 
 
-@lru_cache(maxsize=8)
-def tuned_line(api: API) -> str:
-    """The system line of the tuned prompt, and of the training data."""
-    return _template("tuned.txt").strip().format(api=api.name)
+def tuned_line(api: API, instruction: str) -> str:
+    """The system message of the tuned prompt, as in the training data (`pairs.prompted`)."""
+    return system_line(api.name, nearest_fields(api, instruction, FIELDS))
 
 
 @lru_cache(maxsize=8)

@@ -22,10 +22,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from querywright.api.definition import API
 from querywright.api.refusal import NIL, refused
 from querywright.artefacts import replacing, write_jsonl
 from querywright.errors import QuerywrightError, need
 from querywright.pairs.folded import NEXT, fold
+from querywright.pairs.prompted import with_fields
 from querywright.progress import say
 from querywright.protected import refuse
 from querywright.rows import Message, Row, answer, chat, system
@@ -131,6 +133,9 @@ def _folder(path: Path, records: Iterable[dict[str, Any]]) -> int:
     return len(table)
 
 
+PROMPTED = ("chat", "alpaca", "sharegpt", "hf")
+"""The formats that hold the system message, and so the nearest fields."""
+
 _Form = tuple[Callable[[Row], dict[str, Any]], Callable[[Path, Iterable[dict[str, Any]]], int], str]
 FORMS: dict[str, _Form] = {
     "rows": (dict, write_jsonl, "code"),
@@ -144,12 +149,20 @@ FORMS: dict[str, _Form] = {
 """Name: how a row becomes a record, how records are written, and how refusals stand in it unless told."""
 
 
-def export(rows: Sequence[Row], out: Path, form: str = "chat", mode: str = "", source: Path | str = "pairs") -> int:
+def export(
+    rows: Sequence[Row],
+    out: Path,
+    form: str = "chat",
+    mode: str = "",
+    source: Path | str = "pairs",
+    api: API | None = None,
+) -> int:
     """Write pairs in a format; returns how many.
 
     Args:
         mode: how refusals are written: `code`, `nil` or `drop`; the format's own by default.
         source: where the rows come from, for messages.
+        api: whose fields the prompt shows; by default those of the shipped API that a row names.
 
     Raises:
         QuerywrightError: an unknown format or mode, no rows, a row with a protected sentence.
@@ -160,6 +173,8 @@ def export(rows: Sequence[Row], out: Path, form: str = "chat", mode: str = "", s
         raise QuerywrightError(f"{source} holds no rows", hint="querywright pairs make")
     refuse(rows, source)
     record, write, usual = FORMS[form]
+    if form in PROMPTED:
+        rows = list(with_fields(rows, api))
     chosen = list(rows) if form == "rows" and not mode else list(refusals(rows, mode or usual))
     n = write(out, map(record, chosen))
     nils = sum(refused(answer(r)) is not None for r in chosen)

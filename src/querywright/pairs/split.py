@@ -16,6 +16,7 @@ conversation may begin with a known one.
 from __future__ import annotations
 
 import hashlib
+import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,10 +25,13 @@ from typing import Any
 from querywright.api.call import CallError, parse
 from querywright.api.definition import API, load, shipped
 from querywright.api.identity import definition_id
+from querywright.api.nearest import FIELDS
 from querywright.api.refusal import refused
 from querywright.artefacts import alone, is_done, read_jsonl, sha256, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
+from querywright.pairs.prompted import with_fields
 from querywright.pairs.read import read_pairs
+from querywright.pairs.vary import varied
 from querywright.progress import say
 from querywright.protected import refuse
 from querywright.rows import Row, answer, chat
@@ -60,6 +64,7 @@ def split(
     by: str = "canonical",
     unseen: float = 0.0,
     api: API | None = None,
+    vary: float = 0.0,
 ) -> dict[str, int]:
     """Write each side's rows, and the same as chat messages, into `out`.
 
@@ -68,7 +73,10 @@ def split(
         by: `canonical` or `signature`.
         unseen: share of the shapes that go to `test_unseen`; none is written for 0, as here by default (the command
             `pairs split` takes 0.03).
-        api: reads the calls of earlier turns; by default the shipped API that a row names.
+        api: whose fields the prompt shows, and who reads the calls of earlier turns; by default the shipped API that a
+            row names.
+        vary: share of the training rows whose chat is that of an API that does not exist (see `vary`), so that a model
+            reads names off its prompt instead of learning them.
 
     Returns:
         Rows on each side.
@@ -85,6 +93,7 @@ def split(
     rows = read_pairs(source)
     refuse(rows, source)
     config = {"stage": "pairs split", "pairs": sha256(source), "valid": valid, "test": test, "seed": seed}
+    config |= {"fields": FIELDS, **({"vary": vary} if vary else {})}
     config |= {"by": by, "unseen": unseen, **({"definition": definition_id(api)} if api else {})}
     sides = SIDES if unseen else PARTS
     if is_done(out, config):
@@ -120,8 +129,10 @@ def split(
                 (out / f"{part}.jsonl").unlink(missing_ok=True)
                 (out / f"{part}.chat.jsonl").unlink(missing_ok=True)
                 continue
-            write_jsonl(out / f"{part}.jsonl", parts[part])
-            write_jsonl(out / f"{part}.chat.jsonl", map(chat, parts[part]))
+            prompted = list(with_fields(parts[part], api))
+            write_jsonl(out / f"{part}.jsonl", prompted)
+            told = list(_varied(prompted, vary, seed, api)) if part == "train" else prompted
+            write_jsonl(out / f"{part}.chat.jsonl", map(chat, told))
         write_jsonl(out / LEFT_OUT, left_out)
         sizes = {part: len(parts[part]) for part in sides}
         traffic = {part: round(sum(map(_weight, parts[part])), 6) for part in sides}
@@ -132,6 +143,13 @@ def split(
         )  # fmt: skip
     say(_told(sizes, traffic, by, len(held), len(left_out)))
     return sizes
+
+
+def _varied(rows: list[Row], share_of: float, seed: int, api: API | None) -> Iterator[Row]:
+    """The rows, a share of them under other names."""
+    rng = random.Random(seed)
+    for r in rows:
+        yield (varied(r, rng, api) if rng.random() < share_of else None) or r
 
 
 def _told(sizes: dict[str, int], traffic: dict[str, float], by: str, held: int, left_out: int) -> str:
