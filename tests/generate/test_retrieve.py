@@ -54,6 +54,24 @@ def test_nearest_fields_and_their_index_on_disk(mygene: API, cache: Path, monkey
     assert [h.item.name for h in again.nearest("OMIM", 3)] == [h.item.name for h in retriever.nearest("OMIM", 3)]
 
 
+def test_fused_finds_stand_by_the_sum_of_their_ranks() -> None:
+    from querywright.generate.retrieve import FusedRetriever, Hit
+
+    class Fixed:
+        def __init__(self, *names: str) -> None:
+            self.names = names
+
+        def nearest(self, text: str, k: int) -> list[Hit[str]]:
+            return [Hit(name, 1.0) for name in self.names[:k]]
+
+    one, two = Fixed("a", "b", "c"), Fixed("c", "d", "a")
+    fused = FusedRetriever((one, 1.0), (two, 1.0), key=str)
+    assert [hit.item for hit in fused.nearest("", 4)] == ["a", "c", "b", "d"]
+    assert fused.nearest("", 1)[0].score == pytest.approx(1 / 61 + 1 / 63)
+    heavy = FusedRetriever((one, 1.0), (two, 9.0), key=str)
+    assert [hit.item for hit in heavy.nearest("", 2)] == ["c", "a"]
+
+
 def test_a_damaged_index_is_made_again(tmp_path: Path) -> None:
     texts = ["one", "two"]
     FaissRetriever(texts, texts, tmp_path / "i")
