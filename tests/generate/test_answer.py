@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from querywright.api.definition import API, load, shipped
+from querywright.api.nearest import FIELDS
 from querywright.api.refusal import REASONS
 from querywright.engines.base import Completion, EngineError, Grammar, MaskError, Message
 from querywright.errors import QuerywrightError
@@ -17,6 +18,8 @@ from querywright.generate import batch
 from querywright.generate.answer import answer, grammar_for
 from querywright.generate.prompts import STRATEGIES, strategy
 from querywright.generate.turns import heard
+from querywright.pairs.prompted import with_fields
+from querywright.rows import chat
 
 
 class Parrot:
@@ -69,10 +72,13 @@ def test_tuned_prompt_is_the_training_format(mygene: API) -> None:
     engine = Parrot("/v3/metadata")
     answer(mygene, "Give me CDK2", engine)
     messages, grammar = engine.asked[0]
-    assert messages == [
-        {"role": "system", "content": "Write the mygene call."},
-        {"role": "user", "content": "Give me CDK2"},
-    ]
+    trained = next(with_fields([{"api": "mygene", "instruction": "Give me CDK2", "path": "/v3/query?q=symbol:CDK2"}]))
+    assert messages == chat(trained)["messages"][:-1]
+    first, *shown = messages[0]["content"].splitlines()
+    assert first == "Write the mygene call."
+    assert len(shown) == FIELDS
+    assert set(shown) <= set(mygene.fields)
+    assert "symbol" in shown
     assert grammar is not None
     assert "CDK2" in grammar.text  # grounded in the sentence
 
