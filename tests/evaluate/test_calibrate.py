@@ -40,7 +40,7 @@ def made(n: int, several: bool = True) -> list[dict[str, Any]]:
 
 def test_the_chances_come_back(mygene: API, tmp_path: Path) -> None:
     out = tmp_path / "calibration.json"
-    facts = calibrate(mygene, made(400), out)
+    facts = calibrate({"mygene": mygene}, made(400), out)
     one = read_calibration(out)["one"]
     for weakest in (-3.0, -1.3, -0.2):
         assert one.chance({"weakest": weakest}) == pytest.approx(1 / (1 + math.exp(-(4 + 3 * weakest))), abs=0.1)
@@ -48,13 +48,14 @@ def test_the_chances_come_back(mygene: API, tmp_path: Path) -> None:
     assert facts["one"]["brier"] < facts["one"]["brier_base"]
     assert facts["one"]["ece"] < 0.1
     assert facts["several"]["right"] > facts["one"]["right"] + 0.1, "the other candidate is taken where it is likelier"
-    assert facts["one"]["threshold"] == pytest.approx(0.9, abs=0.1)
+    # 0.88 by the true chances; a penalised fit says a little less, and the lowest threshold that holds is taken
+    assert facts["one"]["threshold"] == pytest.approx(0.85, abs=0.1)
     assert "95% are right" in told("one", facts["one"])
     assert set(read_calibration(out)) == {"one", "several"}
 
 
 def test_one_pass_alone(mygene: API, tmp_path: Path) -> None:
-    assert set(calibrate(mygene, made(60, several=False), tmp_path / "c.json")) == {"one"}
+    assert set(calibrate({"mygene": mygene}, made(60, several=False), tmp_path / "c.json")) == {"one"}
 
 
 def test_what_can_not_be_fitted_is_said(mygene: API, tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_what_can_not_be_fitted_is_said(mygene: API, tmp_path: Path) -> None:
         ([{**row, "expected": row["path"]} for row in made(60, several=False)], "nothing to tell apart"),
     ):
         with pytest.raises(QuerywrightError, match=said):
-            calibrate(mygene, wrong, tmp_path / "c.json")
+            calibrate({"mygene": mygene}, wrong, tmp_path / "c.json")
     assert not (tmp_path / "c.json").exists()
 
 

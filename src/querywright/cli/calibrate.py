@@ -13,32 +13,33 @@ def calibrate(
     responses: Annotated[Path, typer.Argument(help="responses_*.jsonl of a sweep over pairs not trained on.")],
     out: Annotated[Path | None, typer.Option(help="The calibration; default: work/API/model/calibration.json.")] = None,
     cell: Annotated[str | None, typer.Option(help="Only this MODEL.STRATEGY.DECODING of several.")] = None,
-    api: Annotated[str | None, typer.Option(help="Only the rows of this API, where there are several.")] = None,
+    api: Annotated[str | None, typer.Option(help="Only the rows of this API; all of them by default.")] = None,
     target: Annotated[float, typer.Option(min=0.5, max=1.0, help="Share right that the threshold is for.")] = 0.95,
     as_json: Annotated[bool, typer.Option("--json", help="Print what is known of the fits as JSON.")] = False,
 ) -> None:
     """Fit the confidence of answers, and find the threshold from which on they are right as often as asked for.
 
     A sweep with `n: 5` calibrates one pass and choosing among several. Sentences like those that will be asked fit
-    best: on easier ones the confidence comes out too high.
+    best: on easier ones the confidence comes out too high. Answers of several APIs are fitted together, for the model
+    that serves them all.
     """
     from querywright.api.definition import load
     from querywright.artefacts import read_jsonl
     from querywright.errors import QuerywrightError
     from querywright.evaluate import calibrate as room
+    from querywright.finetune.export import GENERAL
     from querywright.progress import say
 
     rows = read_jsonl(responses)
     names = sorted({str(row["api"]) for row in rows if row.get("api")})
-    if api is None and len(names) != 1:
-        said = ", ".join(names) or "no API"
-        raise QuerywrightError(f"{responses} has answers of {said}", hint="--api NAME takes one")
-    name = load(api or names[0]).name
-    mine = [row for row in rows if row.get("api", name) == name]
+    if not names and api is None:
+        raise QuerywrightError(f"{responses} has no answers of an API", hint="querywright eval CONFIG writes them")
+    apis = {load(name).name: load(name) for name in ([api] if api else names)}
+    mine = [row for row in rows if row.get("api", api) in apis]
     if cell is not None:
         mine = [r for r in mine if cell == f"{r.get('model')}.{r.get('strategy')}.{r.get('decoding')}"]
-    path = out or Path("work") / name / "model" / room.FILE
-    facts = room.calibrate(load(api or names[0]), mine, path, target)
+    path = out or Path("work") / (next(iter(apis)) if len(apis) == 1 else GENERAL) / "model" / room.FILE
+    facts = room.calibrate(apis, mine, path, target)
     if as_json:
         print(json.dumps(facts))
     for mode, known in facts.items():

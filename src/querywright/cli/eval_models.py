@@ -25,7 +25,9 @@ def sources_of(config: Config, api: API) -> tuple[dict[str, Source], dict[str, s
     """
     from querywright.api.docs import docs_file
     from querywright.artefacts import content_id, data_dir
+    from querywright.errors import QuerywrightError
     from querywright.evaluate.sweep import Source, cells, fingerprint
+    from querywright.finetune.export import ensure_model
     from querywright.generate.confidence import calibration_of
 
     shared = {"definition": content_id(api.model_dump_json()), "prompts": fingerprint(data_dir() / "prompts")}
@@ -36,7 +38,14 @@ def sources_of(config: Config, api: API) -> tuple[dict[str, Source], dict[str, s
     found: dict[str, Source] = {}
     missing: dict[str, str] = {}
     for cell in {cell.source: cell for cell in cells(config)}.values():
-        path = model_path(config.models[cell.model].path_for(cell.engine), cell.engine)
+        given = config.models[cell.model].path_for(cell.engine)
+        if given == "tuned":
+            try:
+                given = str(ensure_model(api, Path("work") / api.name))
+            except QuerywrightError as error:
+                missing[cell.source] = str(error)
+                continue
+        path = model_path(given, cell.engine)
         if "://" in path:
             weights = path
         elif not (local := Path(path.removeprefix("outlines:"))).exists():

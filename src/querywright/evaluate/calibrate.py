@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,13 @@ _NOT_ALWAYS = ("no_hits",)  # known only of answers that were run
 _MODES = {"one": "one pass", "several": "a choice among several answers"}
 
 
-def calibrate(api: API, rows: Sequence[dict[str, Any]], out: Path, target: float = TARGET) -> dict[str, Any]:
+def calibrate(
+    apis: Mapping[str, API], rows: Sequence[dict[str, Any]], out: Path, target: float = TARGET
+) -> dict[str, Any]:
     """Fit on the rows of a sweep's cell and write the calibration.
+
+    Args:
+        apis: by name, those that the rows' `api` names; a model that serves several is calibrated on all of them.
 
     Returns:
         For each mode (one, several): what is known of the fit on sentences that it had not seen (ten-fold): `n`
@@ -56,7 +61,7 @@ def calibrate(api: API, rows: Sequence[dict[str, Any]], out: Path, target: float
             f"{len(signed)} answers with signs: at least {LEAST} are needed", hint="ask more pairs: limit=200"
         )
     fits, facts = {}, {}
-    for mode, groups in (("one", _one(api, signed)), ("several", _several(api, signed))):
+    for mode, groups in (("one", _one(apis, signed)), ("several", _several(apis, signed))):
         if len(groups) < LEAST:
             continue
         right = [label for group in groups for _, label in group]
@@ -66,7 +71,7 @@ def calibrate(api: API, rows: Sequence[dict[str, Any]], out: Path, target: float
                 hint="calibrate on harder pairs, at best on sentences of the people who will ask",
             )
         fits[mode], facts[mode] = _fit(groups, target)
-    made = {"version": VERSION, "api": api.name, "cell": ".".join(cells[0])}
+    made = {"version": VERSION, "api": ", ".join(apis), "cell": ".".join(cells[0])}
     with contextlib.suppress(OSError, ValueError, KeyError):  # beside an exported model: whose it is
         made["adapter"] = json.loads((out.parent / MANIFEST).read_text(encoding="utf-8"))["config"]["adapter_sha256"]
     write_json(out, {**made, "fits": fits})
@@ -76,25 +81,26 @@ def calibrate(api: API, rows: Sequence[dict[str, Any]], out: Path, target: float
 Group = list[tuple[dict[str, float], float]]  # the candidates of one sentence: signs, and 1 where right
 
 
-def _right(api: API, row: dict[str, Any], answer: dict[str, Any]) -> float:
+def _right(apis: Mapping[str, API], row: dict[str, Any], answer: dict[str, Any]) -> float:
+    api = apis[row["api"]] if "api" in row else next(iter(apis.values()))
     return float(score_row(api, {**row, "path": answer["path"], "finish": answer.get("finish", "stop")})["same"])
 
 
-def _one(api: API, rows: Sequence[dict[str, Any]]) -> list[Group]:
+def _one(apis: Mapping[str, API], rows: Sequence[dict[str, Any]]) -> list[Group]:
     groups: list[Group] = []
     for row in rows:
         given = [c for c in row.get("candidates") or [] if c["signs"].get("most_likely")] or [row]
         signs = {k: v for k, v in given[0]["signs"].items() if k not in _AMONG}
         if given[0].get("ok") or given[0].get("refused"):
-            groups.append([(signs, _right(api, row, given[0]))])
+            groups.append([(signs, _right(apis, row, given[0]))])
     return groups
 
 
-def _several(api: API, rows: Sequence[dict[str, Any]]) -> list[Group]:
+def _several(apis: Mapping[str, API], rows: Sequence[dict[str, Any]]) -> list[Group]:
     """A sentence that was sure enough after one pass has no candidates, and is no example of a choice."""
     found = []
     for row in rows:
-        group = [(c["signs"], _right(api, row, c)) for c in row.get("candidates") or [] if c["ok"] or c.get("refused")]
+        group = [(c["signs"], _right(apis, row, c)) for c in row.get("candidates") or [] if c["ok"] or c.get("refused")]
         if group:
             found.append(group)
     return found
