@@ -41,7 +41,7 @@ def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files:
     start = run["config"].get("start_adapter_sha256")
     facts = {
         "base model": f"{MODEL_ID} ({LICENCE}), dequantised from the 4-bit file in the package {PACKAGE}",
-        "training rows": f"{run['rows']:,} template-written pairs, of which {seen:,} were seen",
+        "training rows": f"{run['rows']:,} pairs, of which {seen:,} were seen",
         "rows' SHA-256": f"`{run['config']['data_sha256']}`",
         **({"started from": f"the adapter with SHA-256 `{start}`"} if start else {}),
         "LoRA": f"rank {model['lora_rank']}, alpha {model['lora_alpha']}, all projections",
@@ -63,7 +63,7 @@ def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files:
     lines = ["---", *(f"{key}: {value}" for key, value in head.items()), "tags: [lora, querywright]", "---", ""]
     lines += [f"# {api}: from a sentence to a call", ""]
     lines += [
-        f"Writes one request to the API `{api}` for an English sentence. Made by Querywright; use it under the API's",
+        f"Writes one request to {_whose(api)} for an English sentence. Made by Querywright; use it under the API's",
         "grammar (`querywright ask`, `querywright serve`): freely decoded text may name fields that do not exist.",
         "",
         "| | |",
@@ -88,8 +88,8 @@ def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files:
         "",
         "## Limits",
         "",
-        "Trained on sentences from templates: what people write differs, and scores on held-out template sentences are",
-        "an upper bound. English only; one call for a sentence; nothing is known of fields added to the API later.",
+        "Trained on sentences that templates or a language model wrote: what people write differs, and scores on",
+        "held-out sentences of the same kind are an upper bound. English only; one call for a sentence.",
         "",
         "## Files",
         "",
@@ -103,6 +103,10 @@ def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files:
         "",
     ]
     return "\n".join(lines)
+
+
+def _whose(api: str) -> str:
+    return "any API with a query language, which the prompt names," if api == "general" else f"the API `{api}`"
 
 
 def _shareable(value: Any, workspace: str) -> Any:
