@@ -18,6 +18,7 @@ stage() {
   printf '\n\033[1m== %s\033[0m   %s\n' "$1" "${*:2}" >&2
   "${@:2}"
 }
+mkdir -p "$WORK"
 for api in $APIS; do
   made=$WORK/made/$api
   stage "$api: calls nobody has logged" querywright pairs make --api "$api" --draw "$DRAW" --conversations 120 --out "$made"
