@@ -11,6 +11,7 @@ import random
 import re
 
 from querywright.api.definition import API, load
+from querywright.api.query_text import escape, unescape
 from querywright.rows import Row, system_line
 
 _NOUNS = (
@@ -18,8 +19,10 @@ _NOUNS = (
     *("assay", "tissue", "allele", "peptide", "enzyme", "vaccine", "reaction", "material", "plant", "device", "lipid"),
 )
 _PARENTS = ("annotation", "info", "data", "source", "meta", "record", "general", "details", "attributes", "core")
-_ENDPOINT = re.compile(r"^(/v\d+)/([a-z]+)(?=/)")
-_LIST = re.compile(r"([?&](?:fields|sort|facets)=)([^&]*)")
+_QUOTED = r'\\.|"(?:\\.|[^"\\])*"'
+_NAME = re.compile(r"[\w@](?:[\w.@/-]|%2B)*")
+_CODED = re.compile(r"[^A-Za-z]|[a-z][A-Z]")  # no word of the language: `clinvar.gene`, `type_of_gene`, `mgiId`
+_TRIES = 8
 _TURNED = ("snake", "camel", "dotted", "nested")
 
 
@@ -36,40 +39,66 @@ def other_name(synonym: str, rng: random.Random) -> str:
 
 
 def varied(row: Row, rng: random.Random, api: API | None = None) -> Row | None:
-    """The row as one of an API that does not exist; None where its sentence has a field's very name, and for
-    conversations.
+    """The row as one of an API that does not exist.
 
     Args:
         row: with `fields` (see `prompted`).
 
     Returns:
-        A row whose `path` is no call of its API any more: for training only, under its own `system`.
+        A row whose `path` is no call of its API any more: for training only, under its own `system`. None where a name
+        has to stay: the sentence has it letter for letter, the API has parameters instead of fields, or the row is a
+        conversation or no call.
     """
     if not row.get("path") or row.get("turns"):
         return None
     api = api or load(row["api"])
-    text = row["path"]
-    # longest first, so that a field is not taken for the object that holds it
-    known = sorted({*row.get("fields", ()), *_named(api, text)}, key=lambda n: (-len(n), n))
-    if any("." in name and name in row["instruction"] for name in known):
+    if api.query_language == "none":
         return None
+    known = {*row.get("fields", ()), *_named(api, row["path"])}
+    if any(_CODED.search(name) and name in row["instruction"] for name in known):
+        return None
+    new = _other_names(api, sorted(known), rng)
+    noun = rng.choice(_NOUNS)
+    system = system_line(f"my{noun}", [new[name] for name in row.get("fields", ())])
+    return {**row, "path": _renamed(api, row["path"], new, noun), "system": system}
+
+
+def _other_names(api: API, known: list[str], rng: random.Random) -> dict[str, str]:
+    """For each field a name that no other has, now or before; its own where its synonyms give none."""
+    taken = set(known)
     new: dict[str, str] = {}
     for name in known:
         field = api.fields.get(name)
-        fresh = other_name(rng.choice(field.synonyms), rng) if field and field.synonyms else name
-        new[name] = name if fresh in new.values() else fresh
-    noun = rng.choice(_NOUNS)
-    path = _ENDPOINT.sub(lambda m: f"{m[1]}/{noun}" if m[2] != "query" else m[0], text)
-    body = "|".join(map(re.escape, known))
-    if known:
-        # where names stand: before a colon, after _exists_:, in lists of fields; a value of the same text stays
-        named = rf'(?<![\w.":-])(?:{body})(?=:)|(?<=_exists_:)(?:{body})(?![\w.])'
-        path = re.sub(named, lambda m: new[m[0]], path)
-        path = _LIST.sub(lambda m: m[1] + re.sub(rf"(?<![\w.])(?:{body})(?![\w.])", lambda n: new[n[0]], m[2]), path)
-    system = system_line(f"my{noun}", [new[name] for name in row.get("fields", ())])
-    return {**row, "path": path, "system": system}
+        synonyms = field.synonyms if field else ()
+        tried = (other_name(rng.choice(synonyms), rng) for _ in range(_TRIES if synonyms else 0))
+        new[name] = next((fresh for fresh in tried if fresh not in taken), name)
+        taken.add(new[name])
+    return new
+
+
+def _renamed(api: API, path: str, new: dict[str, str], noun: str) -> str:
+    """A call's text under other names, where names stand: before a colon, after `_exists_:`, in lists of fields, and of
+    the record endpoint its last word. A value of the same text stays, quoted or not."""
+    record = next((e.path for e in api.endpoints.values() if e.path.endswith("/{id}")), "").removesuffix("{id}")
+    if record and path.startswith(record):
+        path = f"{record.rstrip('/').rpartition('/')[0]}/{noun}/{path.removeprefix(record)}"
+    if not new:
+        return path
+    # longest first, so that a field is not taken for the object that holds it
+    new = {escape(old): fresh for old, fresh in new.items()}
+    body = "|".join(re.escape(name) for name in sorted(new, key=lambda n: (-len(n), n)))
+    named = rf"{_QUOTED}|(?<![\w.:@/-])(?:{body})(?=:)|(?<=_exists_:)(?:{body})(?![\w.@%/-])"
+    path = re.sub(named, lambda m: new.get(m[0], m[0]), path)
+    lists = "|".join(re.escape(name) for name, p in api.params.items() if p.kind in ("fields", "sort"))
+    return re.sub(rf"{_QUOTED}|(?<=[?&])((?:{lists})=)([^&]*)", lambda m: _listed(m, new), path) if lists else path
+
+
+def _listed(found: re.Match[str], new: dict[str, str]) -> str:
+    if not found[1]:
+        return found[0]
+    return found[1] + re.sub(r"(-?)([^,]+)", lambda m: m[1] + new.get(m[2], m[2]), found[2])
 
 
 def _named(api: API, text: str) -> set[str]:
     """Fields that a call's text names."""
-    return {name for name in re.findall(r"[A-Za-z_][\w.+-]*", text) if name in api.fields}
+    return {name for name in map(unescape, _NAME.findall(text)) if name in api.fields}
