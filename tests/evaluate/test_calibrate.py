@@ -62,6 +62,7 @@ def test_what_can_not_be_fitted_is_said(mygene: API, tmp_path: Path) -> None:
     rows = made(60)
     for wrong, said in (
         ([*rows, {**rows[0], "model": "other"}], "of one model"),
+        ([*rows, *({**row, "n": 5} for row in rows)], "of one model"),
         (rows[:20], "at least 30"),
         ([{**row, "signs": {}} for row in rows], "0 answers with signs"),
         ([{**row, "expected": row["path"]} for row in made(60, several=False)], "nothing to tell apart"),
@@ -75,7 +76,8 @@ def test_the_command(tmp_path: Path) -> None:
     file, out = tmp_path / "responses_x.jsonl", tmp_path / "model" / "calibration.json"
     out.parent.mkdir()
     (out.parent / "manifest.json").write_text('{"config": {"adapter_sha256": "abc"}}')
-    lines = [*made(80), *({**row, "model": "other"} for row in made(40))]
+    others = [{**row, "model": "other"} for row in made(40)]
+    lines = [*made(80), *others, *({**row, "strategy": "rag"} for row in others)]
     file.write_text("".join(json.dumps(row) + "\n" for row in lines))
     done = CliRunner().invoke(app, ["calibrate", str(file), "--out", str(out), "--cell", "m.tuned.grammar", "--json"])
     assert done.exit_code == 0, done.output

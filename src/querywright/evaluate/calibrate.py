@@ -48,12 +48,11 @@ def calibrate(
     Raises:
         QuerywrightError: the rows have no signs, are of several cells, or too few of a kind.
     """
-    cells = sorted({(str(r.get("model")), str(r.get("strategy")), str(r.get("decoding"))) for r in rows})
-    if len(cells) != 1:
-        listed = ", ".join(".".join(cell) for cell in cells) or "none"
+    cells = sorted({cell_of(row) for row in rows})
+    if len(cells) != 1:  # two of them would have each sentence twice, and what is fitted on one is tested on the other
         raise QuerywrightError(
-            f"a calibration is of one model, strategy and decoding; the rows are of {listed}",
-            hint="--cell MODEL.STRATEGY.DECODING takes one",
+            f"a calibration is of one model, strategy and decoding; the rows are of {', '.join(cells) or 'none'}",
+            hint="--cell takes one of these",
         )
     signed = [row for row in rows if row.get("signs")]
     if len(signed) < LEAST:
@@ -71,11 +70,17 @@ def calibrate(
                 hint="calibrate on harder pairs, at best on sentences of the people who will ask",
             )
         fits[mode], facts[mode] = _fit(groups, target)
-    made = {"version": VERSION, "api": ", ".join(apis), "cell": ".".join(cells[0])}
+    made = {"version": VERSION, "api": ", ".join(apis), "cell": cells[0]}
     with contextlib.suppress(OSError, ValueError, KeyError):  # beside an exported model: whose it is
         made["adapter"] = json.loads((out.parent / MANIFEST).read_text(encoding="utf-8"))["config"]["adapter_sha256"]
     write_json(out, {**made, "fits": fits})
     return facts
+
+
+def cell_of(row: Mapping[str, Any]) -> str:
+    """The cell that a row answers for: MODEL.STRATEGY.DECODING.ENGINE, and `n5` for five samples."""
+    parts = [str(row[key]) for key in ("model", "strategy", "decoding", "engine") if row.get(key)]
+    return ".".join([*parts, *([f"n{row['n']}"] if row.get("n", 1) != 1 else [])])
 
 
 Group = list[tuple[dict[str, float], float]]  # the candidates of one sentence: signs, and 1 where right
