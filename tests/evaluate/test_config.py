@@ -194,3 +194,13 @@ def test_the_shipped_configs_are_right(path: Path) -> None:
     assert isinstance(load(path), Config)
     first = path.read_text().splitlines()[0]
     assert first.startswith("# querywright eval "), "the header is the command that runs it"
+
+
+def test_nothing_is_asked_twice_and_a_path_is_one(tmp_path: Path) -> None:
+    config = load(write(tmp_path, GOOD), ["decodings=free,free", "n=[1, 1]", "models.tuned=tuned"])
+    names = [c.name for c in cells(config)]
+    assert len(names) == len(set(names)) == 3
+    assert {c.engine for c in cells(config)} == {"llama"}, "what ask takes is a GGUF file"
+    for wrong, said in (("models.tuned=", "no path"), ("name=../there", "files' names"), ("name=a/b", "files' names")):
+        with pytest.raises(QuerywrightError, match=said):
+            load(write(tmp_path, GOOD), [wrong])

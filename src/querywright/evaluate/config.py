@@ -92,6 +92,13 @@ class Config(Strict):
             raise ValueError(f"{', '.join(map(repr, wrong))}: a model's name becomes a file's: letters, digits, . _ -")
         return value
 
+    @field_validator("name")
+    @classmethod
+    def _file_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w+-][\w.+ -]*", value):
+            raise ValueError(f"{value!r} becomes a part of files' names: letters, digits, . _ -")
+        return value
+
     @field_validator("strategies", "decodings", "engines", "n", mode="before")
     @classmethod
     def _one(cls, value: Any) -> Any:

@@ -30,9 +30,11 @@ class Strict(BaseModel):
 
 
 def one_or_more(value: Any) -> Any:
-    """A list's value as people give it: one, several with commas between them, or a list."""
+    """A list's value as people give it, each once: one, several with commas between them, or a list."""
     if isinstance(value, str):
-        return [part.strip() for part in value.split(",")]
+        value = [part.strip() for part in value.split(",")]
+    if isinstance(value, list | tuple):  # twice the same would be twice the sentences
+        return [one for i, one in enumerate(value) if one not in value[:i]]
     return [value] if isinstance(value, int) else value
 
 
@@ -40,9 +42,9 @@ class Model(Strict):
     """One model of the sweep; what is set here stands instead of the sweep's own lists.
 
     Attributes:
-        path: a GGUF file, a checkpoint or adapter folder, a server's address (`URL#NAME`), or `base` for the base model
-            as it is packaged; or one of these for each engine (`{llama: x.gguf, hf: checkpoint}`). `{api}` in it is the
-            API's name.
+        path: a GGUF file, a checkpoint or adapter folder, a server's address (`URL#NAME`), `base` for the base model as
+            it is packaged, or `tuned` for the GGUF file that `querywright ask` takes; or one of these for each engine
+            (`{llama: x.gguf, hf: checkpoint}`). `{api}` in it is the API's name.
         apis: those that it is asked for, where they are not all of the sweep's.
         strategies, decodings, n, engines: the cells of this model, where they differ from the sweep's.
         limit: the number of pairs for each of its cells, where it differs.
@@ -69,7 +71,7 @@ class Model(Strict):
         by_engine = self.path if isinstance(self.path, dict) else dict.fromkeys(self.engines or (), self.path)
         wrong = [reason for engine, path in by_engine.items() if (reason := unfit(engine, path))]
         wrong += [f"no path for the engine {engine}" for engine in self.engines or () if engine not in by_engine]
-        if isinstance(self.path, dict) and not self.path:
+        if not self.path or (isinstance(self.path, dict) and not all(self.path.values())):
             wrong.append("no path")
         if wrong:
             raise ValueError("; ".join(wrong))
@@ -96,7 +98,7 @@ def implied(path: str) -> str:
         return "server"
     if path.startswith("outlines:"):
         return "outlines"
-    if path == "base" or path.endswith(".gguf") or Path(path).is_file():
+    if path in ("base", "tuned") or path.endswith(".gguf") or Path(path).is_file():
         return "llama"
     folder = Path(path)
     checkpoint = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
