@@ -122,11 +122,14 @@ def test_rows_that_are_broken(api: API, tmp_path: Path) -> None:
     for broken, said in (
         ({"instruction": "x", "refusal": "whim"}, "lack a key"),
         ({"instruction": "x"}, "lack a key"),
+        ({"instruction": "x", "path": CALL, "weight": "often"}, "weight is a number"),
+        ({"instruction": "x", "path": CALL, "weight": -1.0}, "weight is a number"),
         ({"instruction": "x", "path": CALL, "turns": [{"role": "system", "content": "x"}]}, "no chat messages"),
     ):
         (tmp_path / "p.jsonl").write_text(json.dumps({"api": "mygene", **broken}) + "\n")
-        with pytest.raises(QuerywrightError, match=said):
+        with pytest.raises(QuerywrightError) as caught:
             suite.load(api, tmp_path / "p.jsonl")
+        assert said in f"{caught.value} {caught.value.hint}"
 
 
 def test_who_may_refuse(mixed: Config) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,11 @@ def test_examples_that_are_asked_are_refused(api: API, config: Config) -> None:
     with pytest.raises(QuerywrightError, match=r"5 sentences of .* are asked as well"):
         suite.check_examples(config.pairs, pairs)
     suite.check_examples(config.pairs, [])
+    louder = [replace(pair, instruction=f" {pair.instruction.upper()}!") for pair in pairs]
+    with pytest.raises(QuerywrightError, match="asked as well"):
+        suite.check_examples(config.pairs, louder)
+    with pytest.raises(QuerywrightError, match=r"no file 'absent\.jsonl'"):
+        suite.check_examples("absent.jsonl", pairs)
 
 
 def test_a_failed_request_is_made_again(api: API, config: Config, recorded: Any) -> None:

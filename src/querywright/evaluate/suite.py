@@ -6,6 +6,7 @@ A row may have `turns`, said before its sentence, and `refusal` (a reason's code
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from querywright.artefacts import content_id, read_jsonl
 from querywright.errors import QuerywrightError
 from querywright.evaluate.models import Absent
 from querywright.progress import say
+from querywright.protected import plain
 from querywright.rows import Message, turns_of
 
 
@@ -71,7 +73,10 @@ def load(api: API, path: Path | str, seed: int = 0, among: Collection[str] = ())
     broken = [number for number, row in mine if not _whole(row)]
     if broken:
         which = ", ".join(map(str, broken[:5]))
-        raise QuerywrightError(f"{path}: {len(broken)} rows lack a key (rows {which})", hint=f"each needs {_KEYS}")
+        raise QuerywrightError(
+            f"{path}: {len(broken)} rows lack a key, or have one that can't be (rows {which})",
+            hint=f"each needs {_KEYS}; weight is a number",
+        )
     if not mine:
         names = sorted({str(row.get("api")) for row in rows})
         raise Absent(f"{path} has no pairs for {api.name}", hint=f"it has {', '.join(names) or 'no rows'}")
@@ -95,8 +100,13 @@ def check_examples(examples: Path | str, pairs: list[Pair]) -> None:
     Raises:
         QuerywrightError: it does; or the file cannot be read.
     """
-    asked = {pair.instruction for pair in pairs}
-    shared = [row for row in read_jsonl(examples) if str(row.get("instruction", "")).strip() in asked]
+    if not Path(examples).is_file():
+        raise QuerywrightError(
+            f"icl shows examples, and there is no file {str(examples)!r}",
+            hint="querywright pairs make and split write one; or examples=FILE, or --strategy without icl",
+        )
+    asked = {plain(pair.instruction) for pair in pairs}
+    shared = [row for row in read_jsonl(examples) if plain(str(row.get("instruction", ""))) in asked]
     if shared:
         raise QuerywrightError(
             f"{len(shared)} sentences of {examples} are asked as well, such as {shared[0]['instruction']!r}",
@@ -108,7 +118,10 @@ _KEYS = "api, instruction, path (or refusal)"
 
 
 def _whole(row: dict[str, Any]) -> bool:
-    if not isinstance(row.get("instruction"), str):
+    weight = row.get("weight") or 0.0
+    if not isinstance(row.get("instruction"), str) or not isinstance(weight, int | float):
+        return False
+    if not 0 <= weight < math.inf:
         return False
     return row["refusal"] in (*REASONS, NIL) if row.get("refusal") else isinstance(row.get("path"), str)
 
