@@ -109,7 +109,12 @@ def test_what_was_measured_is_not_measured_again(
 
 
 @pytest.mark.parametrize(
-    "text", ["- a", "task: x", "task: x\ndataset_path: squad\ntest_split: test\nmetric_list: [{metric: acc}]", ": ["]
+    "text",
+    [
+        *("- a", "task: x", "task: x\ndataset_path: squad\ntest_split: test\nmetric_list: [{metric: acc}]", ": ["),
+        "task: x\nmetric_list: [{metric: acc}]\ndataset_kwargs: {data_files: {test: [a, b]}}\ntest_split: test",
+        "task: x\nmetric_list: [{metric: acc}]\ndataset_kwargs: {data_files: {}}",
+    ],
 )
 def test_a_task_from_elsewhere_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.yaml").write_text(text)
@@ -123,6 +128,8 @@ def test_what_can_not_be_compared_is_refused(tmp_path: Path, tasks: Path) -> Non
     (tmp_path / "none").mkdir()
     with pytest.raises(QuerywrightError, match="no tasks"):
         forgetting.load_tasks([tmp_path / "none"])
+    with pytest.raises(QuerywrightError, match="no model at"):
+        forgetting.run(tmp_path / "none", tmp_path / "absent.gguf", tmp_path / "out", [tasks])
     (tmp_path / "m.gguf").write_bytes(b"")
     with pytest.raises(QuerywrightError, match="asked in two ways"):
         forgetting.run(tmp_path / "none", tmp_path / "m.gguf", tmp_path / "out", [tasks])

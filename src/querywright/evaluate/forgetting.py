@@ -50,6 +50,9 @@ def run(
     Raises:
         QuerywrightError: no such model or task, or a task that needs something from elsewhere.
     """
+    for path in (before, after):
+        if not path.exists():
+            raise QuerywrightError(f"no model at {path}", hint="querywright export writes merged/ and GGUF files")
     if before.is_file() != after.is_file():
         raise QuerywrightError(
             f"{before} and {after} are asked in two ways: a GGUF file in chats, a checkpoint in plain text",
@@ -59,8 +62,6 @@ def run(
     asked = content_id(json.dumps([specs, limit], sort_keys=True), 16)
     sides = {}
     for side, path in (("before", before), ("after", after)):
-        if not path.exists():
-            raise QuerywrightError(f"no model at {path}", hint="querywright export writes merged/ and GGUF files")
         key = f"{fingerprint(path)}-{asked}"
         sides[side] = _kept(out, key) or measure(path, specs, limit)
         write_json(out / f"answers-{key}.json", sides[side])
@@ -94,14 +95,14 @@ def load_tasks(paths: Sequence[Path] = ()) -> dict[str, dict[str, Any]]:
             spec = yaml.safe_load(file.read_text(encoding="utf-8"))
             splits = spec["dataset_kwargs"]["data_files"]
             splits = splits if isinstance(splits, dict) else {spec["test_split"]: splits}
-            name, _ = str(spec["task"]), spec["metric_list"][0]["metric"]
+            name, _ = str(spec["task"]), (spec["metric_list"][0]["metric"], splits[spec["test_split"]])
+            rows = {split: read_jsonl(file.parent / data) for split, data in splits.items()}
         except (OSError, yaml.YAMLError, KeyError, TypeError, IndexError) as error:
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise QuerywrightError(
                 f"{file} is no task whose data is local: {reason}",
                 hint="it needs task, test_split, metric_list and dataset_kwargs: {data_files: {test: rows.jsonl}}",
             ) from error
-        rows = {split: read_jsonl(file.parent / rows) for split, rows in splits.items()}
         found[name] = {**spec, "rows": rows}
     if not found:
         raise QuerywrightError("no tasks there", hint="--tasks takes YAML files, or a folder of them")
