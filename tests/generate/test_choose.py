@@ -106,6 +106,18 @@ def test_one_pass_is_one_pass(mygene: API) -> None:
     assert got.signs["differs"] == got.signs["surely_differs"] == 1
 
 
+def test_half_a_character_is_no_crash(mygene: API) -> None:
+    """As an argument arrives from a terminal in Latin-1, or an escape in JSON."""
+    asked: list[str] = []
+
+    def hears(api: API, sentence: str, turns: Any) -> Any:
+        asked.append(sentence)
+        return [], False
+
+    assert choose(mygene, "caf\udce9 CDK2", Told(Q + "symbol:CDK2"), aids=Aids(hears)).ok
+    assert asked == ["caf? CDK2"]
+
+
 def test_a_calibration_chooses_abstains_and_saves_samples(mygene: API) -> None:
     fits = {"one": Fit(-2, {"agrees": 6}), "several": Fit(-3, {"surely_agrees": 5, "share": 1})}
     engine = Told(Q + "CDK2", [Q + "CDK2"])

@@ -142,6 +142,10 @@ def test_template_pairs_can_be_written(mygene: API) -> None:
     assert len(missed) <= 0.02 * len(rows), missed
 
 
+def test_a_word_as_long_as_a_file_is_passed_over(mygene: API) -> None:
+    assert ground(mygene, "A" * 100_000 + " CDK2") == ground(mygene, "CDK2")
+
+
 def test_spans_of_numbers() -> None:
     got = spans("between 1,500 and 2.5 kb, a dozen, twenty-one, the third")
     assert {"1500", "2500", "12", "21", "3"} <= set(got.numbers)

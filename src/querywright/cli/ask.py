@@ -30,10 +30,10 @@ def ask(
     ] = None,
     adapter: Annotated[Path | None, typer.Option("--adapter", help="A PEFT adapter for a checkpoint folder.")] = None,
     strategy: Annotated[
-        str, typer.Option("--strategy", help="How the prompt is built: tuned, zero_shot, icl, icl_nearest or rag.")
+        str, typer.Option("--strategy", help="The prompt: tuned, zero_shot, icl, icl_nearest, rag, rag_docs, rag_icl.")
     ] = "tuned",
     decoding: Annotated[
-        str, typer.Option("--decoding", help="What may be written: grammar, grounded, gbnf, free.")
+        str, typer.Option("--decoding", help="What may be written: grammar, grounded, regex, gbnf, free.")
     ] = "grammar",
     grounded: Annotated[
         bool | None,

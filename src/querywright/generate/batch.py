@@ -66,11 +66,12 @@ def open_session(
     grammar_for(api, decoding)
     pairs = examples or workspace / "pairs" / "train.jsonl"
     build = prompts.strategy(strategy, api, examples=pairs, cache=workspace / "retrieval", seed=seed)
-    calibration = calibration_of(api, model) if strategy == "tuned" and decoding == "grammar" else {}
-    executor = EmbeddedExecutor(api, workspace=workspace) if execute else None
-    engine = open_engine(model, adapter=adapter, threads=threads, isolated=True)
     if grounded is None:
         grounded = decoding == "grounded" or (strategy == "tuned" and decoding == "grammar")
+    as_calibrated = strategy == "tuned" and decoding in ("grammar", "grounded")
+    calibration = calibration_of(api, model) if as_calibrated else {}
+    executor = EmbeddedExecutor(api, workspace=workspace) if execute else None
+    engine = open_engine(model, adapter=adapter, threads=threads, isolated=True)
     if refuse is None:
         refuse = strategy == "tuned"
     about = {"api": api.name, "strategy": strategy, "decoding": decoding, "grounded": grounded, "refuse": refuse,

@@ -87,6 +87,7 @@ def choose(
         EngineError: the engine failed.
     """
     aids = aids or Aids()
+    instruction = instruction.encode("utf-8", "replace").decode()  # halves of a character, as of a terminal in Latin-1
     messages, grammar = prepare(
         api, instruction, strategy, decoding, turns=turns, grounded=grounded, refuse=refuse
     )  # fmt: skip

@@ -44,7 +44,6 @@ SIGNS = {
     "most_likely": "the model's most likely answer means the same (of several)",
     "lead": "`grammar` above that of the best answer that means something else, -10 to 10 (of several)",
 }
-SEVERAL = ("share", "most_likely", "lead")  # known only among several
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from querywright.api.spoken import EDGE, MOST_WORDS, numbers
 from querywright.generate.ground_typed import typed_terminals
 
 _LONGEST = 10  # words of a phrase
+_LONGEST_WORD = 1000  # characters; what is longer (a file pasted by mistake) is no value, and would take minutes
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def ground(api: API, sentence: str) -> str:
     A parameter whose values would all have to come from the sentence, and for which it offers none, is left out:
     no species where none is named, no offset where no number is.
     """
+    sentence = " ".join(word for word in sentence.split() if len(word) <= _LONGEST_WORD)
     offered = spans(sentence)
     if api.query_language == "none":
         words = dict.fromkeys(part for token in sentence.split()[:MOST_WORDS] for part in _parts(token))
