@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import runpy
 from functools import lru_cache
 from pathlib import Path
@@ -149,3 +150,11 @@ def test_a_word_as_long_as_a_file_is_passed_over(mygene: API) -> None:
 def test_spans_of_numbers() -> None:
     got = spans("between 1,500 and 2.5 kb, a dozen, twenty-one, the third")
     assert {"1500", "2500", "12", "21", "3"} <= set(got.numbers)
+
+
+def test_no_record_is_asked_for_where_no_id_is_said() -> None:
+    """A grammar that has to finish `/v1/variant/` without an id in the sentence would invent one."""
+    api = load("myvariant")
+    without = ground(api, "ClinVar variation ID 17661, return the preferred name")
+    assert "variant_call" not in re.search(r"(?m)^call: .*$", without)[0]  # type: ignore[index]
+    assert "variant_call" in re.search(r"(?m)^call: .*$", ground(api, "the record of rs58991260"))[0]  # type: ignore[index]

@@ -134,7 +134,7 @@ def vocabulary_terminal(param: Param) -> str:
     return f"P_{param.vocabulary.upper()}"
 
 
-def _rule(name: str) -> str:
+def rule_name(name: str) -> str:
     """A name as it may stand in a rule's name."""
     return name if re.fullmatch(r"[a-z][a-z0-9_]*", name) else f"x{_ascii(name)}"
 
@@ -154,12 +154,13 @@ def _tail(endpoint: str, params: list[str], needed: tuple[tuple[str, ...], ...],
     rules = []
     for i, name in enumerate(params):
         later = params[i + 1 :]
-        rest = f" {endpoint}_and_{_rule(later[0])}" + ("" if must & set(later) else "?") if later else ""
+        rest = f" {endpoint}_and_{rule_name(later[0])}" + ("" if must & set(later) else "?") if later else ""
         for mark, sign in (("has", "?"), ("and", "&")):
             if (mark == "has" and first == "&") or (mark == "and" and first == "?" and i == 0):
                 continue
-            skip = f" | {endpoint}_{mark}_{_rule(later[0])}" if later and name not in must else ""
-            rules.append(f'{endpoint}_{mark}_{_rule(name)}: "{sign}{escape(name)}=" v_{_rule(name)}{rest}{skip}')
+            skip = f" | {endpoint}_{mark}_{rule_name(later[0])}" if later and name not in must else ""
+            rule = rule_name(name)
+            rules.append(f'{endpoint}_{mark}_{rule}: "{sign}{escape(name)}=" v_{rule}{rest}{skip}')
     return rules
 
 
@@ -182,18 +183,18 @@ def build(api: API, without: frozenset[str] = frozenset()) -> str:
         behind = [p for p in behind if p in must or writable(api.params[p])]
         needed = tuple(group for group in endpoint.needs if group[0] in behind)
         parts = [_path_part(piece) for piece in re.split(r"(\{[^{}]+\})", endpoint.path) if piece]
-        rule = _rule(name)
+        rule = rule_name(name)
         if has_query:
             parts[-1] = parts[-1][:-1] + '?q=" query'
         tail: list[str] = []
         if behind:
-            parts.append(f"{rule}_{'and' if has_query else 'has'}_{_rule(behind[0])}" + ("" if needed else "?"))
+            parts.append(f"{rule}_{'and' if has_query else 'has'}_{rule_name(behind[0])}" + ("" if needed else "?"))
             tail = _tail(rule, behind, needed, "&" if has_query else "?")
         calls.append(f"{rule}_call")
         rules += [f"{rule}_call: {' '.join(parts)}", *tail]
         for p in (*behind, *endpoint.in_path):
             value, used = _value_rule(api, p, api.params[p], p in in_paths)
-            rules.append(f"v_{_rule(p)}: {value}")
+            rules.append(f"v_{rule_name(p)}: {value}")
             terminals |= used
     head = f"// {' '.join(api.title.split())}: written by `querywright grammar build --api {api.name}`; do not edit.\n"
     top = "\n".join([f"start: call\ncall: {' | '.join(calls)}", *dict.fromkeys(rules), ""])
@@ -222,7 +223,7 @@ def _written(api: API) -> dict[str, str]:
 def _path_part(piece: str) -> str:
     if piece == "{id}":
         return "ID"
-    return f"v_{_rule(piece[1:-1])}" if piece.startswith("{") else f'"{piece}"'
+    return f"v_{rule_name(piece[1:-1])}" if piece.startswith("{") else f'"{piece}"'
 
 
 def _ids(api: API) -> str:

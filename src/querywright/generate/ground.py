@@ -16,7 +16,7 @@ from itertools import chain, pairwise
 from typing import Any
 
 from querywright.api.definition import API
-from querywright.api.grammar import SPECIAL, alternatives, integer_terminal, mask_source, vocabulary_terminal
+from querywright.api.grammar import SPECIAL, alternatives, integer_terminal, mask_source, rule_name, vocabulary_terminal
 from querywright.api.lexicon import lexicon
 from querywright.api.query import Term, escape, print_query
 from querywright.api.spoken import EDGE, MOST_WORDS, numbers
@@ -136,7 +136,7 @@ def ground(api: API, sentence: str) -> str:
         terminals, without = typed_terminals(api, sentence, words, [*api.params])
         if any("{id}" in e.path for e in api.endpoints.values()):
             terminals["ID"] = _ids(api, offered)
-        return mask_source(api, terminals, frozenset(without))
+        return _with_records_said(api, mask_source(api, terminals, frozenset(without)), offered)
     terminals = _values(api, sentence, offered)
     usual = [n for n, p in api.params.items() if p.kind in ("number", "date", "enum", "list")]
     typed, without = typed_terminals(api, sentence, offered.words, usual)
@@ -152,7 +152,7 @@ def ground(api: API, sentence: str) -> str:
             said = [*mentioned(api, param.vocabulary, sentence), *ids]
             terminals[vocabulary_terminal(param)] = f"/{alternatives(said or ['0'])}/"
             without |= set() if said else {name}
-    return mask_source(api, terminals, frozenset(without))
+    return _with_records_said(api, mask_source(api, terminals, frozenset(without)), offered)
 
 
 # how many: also said as "how many", "the top one" or "all"
@@ -278,14 +278,28 @@ def _id_shapes(api: API) -> list[re.Pattern[str]]:
     return shapes if api.id_refused else [*(s for s in shapes if ":" in s.pattern), _ID]
 
 
+def _with_records_said(api: API, source: str, offered: Spans) -> str:
+    """The grammar without the calls for a record where the sentence has no id: else one would have to be invented.
+
+    An API that has no other calls keeps them.
+    """
+    if _said_ids(api, offered):
+        return source
+    kept = [f"{rule_name(name)}_call" for name, e in api.endpoints.items() if "{id}" not in e.path]
+    return re.sub(r"(?m)^call: .*$", f"call: {' | '.join(kept)}", source, count=1) if kept else source
+
+
 def _spare(api: API) -> str:
     """An id for a sentence that offers none, so that every call can still be finished."""
     return next((e.example for e in api.ids if e.example), "0") if api.id_refused else "0"
 
 
 def _ids(api: API, offered: Spans) -> str:
-    words = chain.from_iterable(map(_cases, offered.words))
-    found = dict.fromkeys(w for w in words if any(shape.fullmatch(w) for shape in _id_shapes(api)))
+    return f"/{alternatives(_said_ids(api, offered) or [_spare(api)])}/"
+
+
+def _said_ids(api: API, offered: Spans) -> list[str]:
     if not api.ids:
-        found = dict.fromkeys(w for w in offered.words if _ID.fullmatch(w))
-    return f"/{alternatives(found or [_spare(api)])}/"
+        return [*dict.fromkeys(w for w in offered.words if _ID.fullmatch(w))]
+    words = chain.from_iterable(map(_cases, offered.words))
+    return [*dict.fromkeys(w for w in words if any(shape.fullmatch(w) for shape in _id_shapes(api)))]
