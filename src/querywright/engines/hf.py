@@ -224,7 +224,9 @@ class TransformersEngine:
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
         if not self._chatml:
-            ids: list[int] = self.tokenizer.apply_chat_template(list(messages), add_generation_prompt=True)
+            ids: list[int] = self.tokenizer.apply_chat_template(
+                list(messages), add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+            )
             return ids
         # what people wrote must not become a control token
         safe = [{**m, "content": m["content"].replace("<|", "<\u200b|")} for m in messages]
