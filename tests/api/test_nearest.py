@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from querywright.api.definition import load, shipped
+from querywright.api.definition import API, load, shipped
 from querywright.api.nearest import look, nearest_fields, words
+from querywright.api.parts import SchemaField
+from querywright.errors import QuerywrightError
 
 
 @pytest.mark.parametrize(
@@ -64,3 +67,81 @@ def test_looks_and_words() -> None:
     assert look("aspirin") is None
     assert look("two words") is None
     assert words("The clinicalSignificance of ratings: 1,000") == ["clinic", "signific", "rate", "1", "000"]
+
+
+def defined(*fields: SchemaField) -> API:
+    return load("mydisease").model_copy(update={"fields": {f.name: f for f in fields}, "folder": "nowhere"})
+
+
+def keyword(
+    name: str, *synonyms: str, weight: float = 1.0, shape: str = "", examples: tuple[str, ...] = ()
+) -> SchemaField:
+    return SchemaField(name=name, type="keyword", synonyms=synonyms, weight=weight, shape=shape, examples=examples)
+
+
+def test_synonyms_of_one_worth_fade_in_their_order() -> None:
+    """Two synonyms are named whole and worth the same: the first one has spoken, so what the other names comes next."""
+    code = (
+        "from querywright.api.definition import load; from querywright.api.nearest import nearest_fields;"
+        "from querywright.api.parts import SchemaField as F; found = [];"
+        "field = lambda name, *words, weight=1.0: F(name=name, type='keyword', synonyms=words, weight=weight);"
+        "names = [[c + 'abcdefgh'[i] for c in ('red', 'blue', 'green')] for i in range(8)];"
+        "fields = [(field('zero', f'{x} {y}', f'{x} {z}', weight=3), field('one', y), field('two', z))"
+        " for x, y, z in names];"
+        "apis = [load('mydisease').model_copy(update={'fields': {f.name: f for f in several}, 'folder': 'nowhere'})"
+        " for several in fields];"
+        "print([nearest_fields(api, ' '.join(words), 3) for api, words in zip(apis, names)])"
+    )
+    for seed in ("1", "2"):
+        made = subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PATH": ""}, capture_output=True, text=True
+        )
+        assert made.stdout.strip() == str([["zero", "two", "one"]] * 8), made.stderr
+
+
+def test_definitions_with_few_fields_or_odd_ones() -> None:
+    assert nearest_fields(defined(), "anything", 8) == []
+    assert nearest_fields(load("mygene"), "the symbol", 0) == []
+    bare = [keyword("a", weight=0), keyword("gerp++.rs"), keyword("x/(y)", ""), keyword("名前", "名前")]
+    bare.append(keyword("...", "?"))
+    for sentence in ("", "gerp rs", "名前", "a+b (c) [d] \\ *", "\0\ud800 \u202e", "9" * 3000):
+        found = nearest_fields(defined(*bare), sentence, 8)
+        assert sorted(found) == sorted(f.name for f in bare)
+    assert nearest_fields(defined(*bare), "what is its GERP RS", 8)[0] == "gerp++.rs"
+
+
+def test_a_name_that_is_another_fields_value() -> None:
+    """`alias` is a field and a value here: it speaks for both."""
+    kind = keyword("kind", "sort of name", examples=("alias", "symbol"))
+    fields = (keyword("alias", "other name"), kind, *map(keyword, "pqrstuvw"))
+    assert set(nearest_fields(defined(*fields), "all of the kind alias", 2)) == {"alias", "kind"}
+    assert nearest_fields(defined(*fields), "names that are a symbol", 1) == ["kind"]
+
+
+@pytest.mark.parametrize("sentence", ["disease whose shape is AB12 please", "AB12", "(AB12).", "is it AB12?"])
+def test_a_value_of_a_fields_shape(sentence: str) -> None:
+    fields = (*map(keyword, "pqrstuvw"), keyword("code", shape=r"[A-Z]{2}\d\d"))
+    assert nearest_fields(defined(*fields), sentence, 8)[0] == "code"
+    assert nearest_fields(defined(*fields), sentence.replace("AB12", "AB123"), 8)[0] == "p"
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('code,keyword,"[A-Z",1', "no regular expression"),
+        ("code,keyword,,-1", "greater than or equal to 0"),
+        ("code,keyword,,nan", "finite number"),
+        ('"co\nde",keyword,,1', "no name of a field"),
+        (" ,keyword,,1", "no name of a field"),
+    ],
+)
+def test_fields_that_the_search_could_not_use_are_refused(tmp_path: Path, row: str, said: str) -> None:
+    """At the door, with the row's number: not by a traceback of the first question."""
+    (tmp_path / "api.yaml").write_text(
+        "{name: x, title: X, base_url: 'https://x.example', endpoints: {query: {path: /query, params: [q]}},"
+        " params: {q: {kind: query}}}"
+    )
+    (tmp_path / "fields.csv").write_text(f"name,type,shape,weight\nfine,keyword,,2\n{row}\n")
+    with pytest.raises(QuerywrightError, match=said) as caught:
+        load(str(tmp_path))
+    assert "fields.csv:" in str(caught.value)

@@ -84,7 +84,7 @@ class NearestFields:
         self._phrases: list[tuple[int, frozenset[str], float]] = []  # field, words, their idf in all
         self._with: dict[str, list[int]] = defaultdict(list)  # the phrases that hold a word
         for i, several in enumerate(texts):
-            for phrase in {frozenset(words(text)) for text in several} - {frozenset()}:
+            for phrase in filter(None, dict.fromkeys(frozenset(words(text)) for text in several)):  # in their order
                 for word in phrase:
                     self._with[word].append(len(self._phrases))
                 self._phrases.append((i, phrase, sum(self._idf[w] for w in sorted(phrase))))

@@ -15,6 +15,13 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", ignored_types=(cached_property,))
 
 
+def _regular(expression: str) -> None:
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"{expression[:60]!r} is no regular expression: {error}") from None
+
+
 class SchemaField(Strict):
     """One field of the API's records. `analysis` decides letter case and whether a phrase has order."""
 
@@ -27,7 +34,15 @@ class SchemaField(Strict):
     synonyms: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     shape: str = ""
-    weight: float = 1.0
+    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _sound(self) -> SchemaField:
+        """A name is a line of a prompt, a shape can be read."""
+        if not self.name.strip() or not self.name.isprintable():
+            raise ValueError(f"{self.name[:60]!r} is no name of a field")
+        _regular(self.shape)
+        return self
 
 
 Kind = Literal["query", "vocabulary", "fields", "sort", "integer", "boolean", "text", "number", "date", "enum", "list"]
@@ -63,7 +78,7 @@ class Param(Strict):
     description: str = ""
     synonyms: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
-    weight: float = 1.0
+    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _whole(self) -> Param:
@@ -133,10 +148,7 @@ class IdShape(Strict):
     def _regular(self) -> IdShape:
         """Its expressions can be read."""
         for expression in (self.shape, self.write, *(pattern for pattern, _ in self.slips)):
-            try:
-                re.compile(expression)
-            except re.error as error:
-                raise ValueError(f"{expression[:60]!r} is no regular expression: {error}") from None
+            _regular(expression)
         return self
 
     @cached_property

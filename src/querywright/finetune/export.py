@@ -153,11 +153,12 @@ def ensure_model(api: Any, workspace: Path) -> Path:
     base on first use, which takes about half a minute, the general one once for all APIs.
 
     Raises:
-        QuerywrightError: there is none, or the workspace's own was trained for another prompt.
+        QuerywrightError: there is none, or the one that comes first was trained here for another prompt.
     """
     names = names_for(api)
     for name in names:
-        folder = Path(workspace) / "model" if name == names[0] else Path(workspace).parent / name / "model"
+        home = Path(workspace) if name == names[0] else Path(os.path.normpath(Path(workspace, "..", name)))
+        folder = home / "model"
         made, whole = _made(folder)
         if whole and made.get("source") == "run":
             if made.get("prompt") != prompt_id():
@@ -191,7 +192,8 @@ def _made(folder: Path) -> tuple[dict[str, Any], bool]:
     """What a model folder was made from, and whether its GGUF is whole."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        config, files = dict(manifest["config"]), dict(manifest["files"])
+    except (OSError, ValueError, TypeError, KeyError):  # none, or damaged: as if there were none
         return {}, False
     path = folder / BEST
-    return manifest["config"], path.is_file() and manifest["files"].get(BEST) == sha256(path)
+    return config, path.is_file() and files.get(BEST) == sha256(path)
