@@ -41,6 +41,7 @@ def test_an_api_that_is_not_shipped_needs_its_definition() -> None:
         list(with_fields([stranger]))
     assert "--api" in caught.value.hint
     assert next(with_fields([stranger], load("mychem")))["fields"] == pair()["fields"]
+    assert next(with_fields([pair()], load("mygene")))["fields"] == pair()["fields"], "a shipped one keeps its own"
 
 
 def test_a_split_writes_the_prompt(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def with_fields(rows: Iterable[Row], api: API | None = None) -> Iterator[Row]:
     """The rows with `fields`; those of other machinery (no call, no refusal) as they are.
 
     Args:
-        api: whose fields; by default those of the shipped API that a row names.
+        api: whose fields, in place of an API that is not shipped; a row of a shipped one has its own.
 
     Raises:
         QuerywrightError: a row of an API that is not shipped, and none given.
@@ -25,11 +25,13 @@ def with_fields(rows: Iterable[Row], api: API | None = None) -> Iterator[Row]:
             yield r
             continue
         name = str(r.get("api", ""))
-        if api is None and name not in apis:
+        if api is not None and (name == api.name or name not in shipped()):
+            apis[name] = api
+        if name not in apis:
             if name not in shipped():  # a row's word is no path to read a definition from
                 raise QuerywrightError(
                     f"pairs of the API {name!r}, which is not shipped: its fields are part of the prompt",
                     hint="--api with its name or definition file",
                 )
             apis[name] = load(name)
-        yield {**r, "fields": nearest_fields(api or apis[name], r["instruction"], FIELDS)}
+        yield {**r, "fields": nearest_fields(apis[name], r["instruction"], FIELDS)}
