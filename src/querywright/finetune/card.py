@@ -20,8 +20,12 @@ def modelfile(gguf: str, api: str) -> str:
         "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
         "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n"
     )
+    about = (
+        f"# As it was trained, the {FIELDS} fields nearest to a sentence follow the system message, a line each, and\n"
+        "# the API's grammar holds. `querywright ask` and `serve` see to both; without them it is less often right.\n"
+    )
     return (
-        f'FROM ./{gguf}\nTEMPLATE """{template}"""\nSYSTEM """{system_line(api)}"""\n'
+        f'FROM ./{gguf}\nTEMPLATE """{template}"""\n{about}SYSTEM """{system_line(api)}"""\n'
         'PARAMETER stop "<|im_end|>"\nPARAMETER temperature 0\nPARAMETER num_ctx 1024\n'
     )
 
