@@ -131,7 +131,7 @@ def _said(turns: Iterable[Message]) -> str:
 
 
 def _pair(api: API, row: dict[str, Any], turns: list[Message]) -> Pair:
-    instruction = row["instruction"].strip()
+    instruction = row["instruction"].strip().encode("utf-8", "replace").decode()  # half characters fit in no report
     code = row.get("refusal")
     path = (NIL if code == NIL else refusal(code)) if code else row["path"].strip()
     try:

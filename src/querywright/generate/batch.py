@@ -12,7 +12,7 @@ from typing import Any
 
 from querywright.api.definition import API, load
 from querywright.api.executors import EmbeddedExecutor
-from querywright.artefacts import content_id, read_jsonl, replacing
+from querywright.artefacts import content_id, read_jsonl, write_jsonl
 from querywright.engines.base import Engine, EngineError, MaskError, Message
 from querywright.engines.open import open_engine
 from querywright.errors import QuerywrightError
@@ -127,9 +127,7 @@ def run(session: Session, file: Path, out: Path) -> str:
                                "confidence": None, "abstained": False}  # fmt: skip
             kept.write(json.dumps({"row": index, **done[index]}, ensure_ascii=False) + "\n")
             kept.flush()
-    with replacing(out) as final:
-        for index, row in enumerate(rows):
-            final.write(json.dumps({**row, **done[index]}, ensure_ascii=False) + "\n")
+    write_jsonl(out, ({**row, **done[index]} for index, row in enumerate(rows)))
     os.unlink(part)
     calls = sum(a["ok"] for a in done.values())
     nils = sum(bool(a.get("refused")) for a in done.values())
@@ -150,7 +148,7 @@ def _kept(part: Path, header: str) -> dict[int, dict[str, Any]]:
     """The answers of an interrupted run with the same settings and input; a torn last line is left out."""
     if not part.is_file():
         return {}
-    lines = part.read_text(encoding="utf-8").split("\n")
+    lines = part.read_text(encoding="utf-8", errors="replace").split("\n")  # torn perhaps within a character
     answers: dict[int, dict[str, Any]] = {}
     for line in lines[:-1]:
         try:
