@@ -13,6 +13,7 @@ from querywright.api.grammar import mask_source
 from querywright.api.refusal import REASONS, beside, refused
 from querywright.engines.base import Completion, Engine, Grammar, Message
 from querywright.errors import QuerywrightError, did_you_mean
+from querywright.generate.complete import completed
 from querywright.generate.ground import ground
 from querywright.generate.prompts import Strategy, strategy
 from querywright.generate.turns import after, heard
@@ -119,20 +120,23 @@ def sample(
     n: int = 1,
 ) -> list[Answer]:
     """The same, `n` times at a temperature."""
-    messages, grammar = prepare(
+    messages, grammar, said = prepare(
         api, instruction, strategy, decoding, turns=turns, grounded=grounded, refuse=refuse
     )  # fmt: skip
     done = engine.generate(
         messages, grammar=grammar, max_tokens=max_tokens, temperature=temperature, seed=seed, n=n
     )  # fmt: skip
-    return [judge(api, one, messages) for one in done]
+    return [judge(api, one, messages, said) for one in done]
 
 
 def prepare(
     api: API, instruction: str, strategy: str | Strategy, decoding: Decoding, *, turns: Sequence[Message] = (),
     grounded: bool | None = None, refuse: bool | None = None,
-) -> tuple[list[Message], Grammar | None]:  # fmt: skip
-    """What an engine is asked for a sentence: the messages, and the grammar of the answer. See `answer`."""
+) -> tuple[list[Message], Grammar | None, str | None]:  # fmt: skip
+    """What an engine is asked for a sentence: the messages, and the grammar of the answer. See `answer`.
+
+    The third is the text that values come from, where the answer is grounded in one.
+    """
     if decoding == "grounded":
         decoding, grounded = "grammar", True
     if grounded is None:
@@ -141,7 +145,8 @@ def prepare(
         refuse = strategy == "tuned"
     build = _named(strategy, api) if isinstance(strategy, str) else strategy
     messages = after(turns, build(instruction))
-    return messages, grammar_for(api, decoding, heard(api, instruction, turns) if grounded else None, refuse=refuse)
+    said = heard(api, instruction, turns) if grounded else None
+    return messages, grammar_for(api, decoding, said, refuse=refuse), said
 
 
 def grammar_for(api: API, decoding: str, instruction: str | None = None, *, refuse: bool = False) -> Grammar | None:
@@ -178,8 +183,8 @@ def _named(name: str, api: API) -> Strategy:
     return strategy(name, api)
 
 
-def judge(api: API, done: Completion, messages: list[Message]) -> Answer:
-    """What an engine wrote, read as a call or a refusal."""
+def judge(api: API, done: Completion, messages: list[Message], said: str | None = None) -> Answer:
+    """What an engine wrote, read as a call or a refusal; where it is grounded in a text, with its values made whole."""
     text = done.text.strip()
     path, ok, reason, code = text, False, None, None
     if done.finish == "length":
@@ -188,7 +193,7 @@ def judge(api: API, done: Completion, messages: list[Message]) -> Answer:
         reason = REASONS[code]
     else:
         try:
-            path, ok = parse(api, text).path, True
+            path, ok = parse(api, text if said is None else completed(api, said, text)).path, True
         except CallError as error:
             reason = str(error)
         except RecursionError:

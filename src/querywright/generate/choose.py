@@ -88,14 +88,14 @@ def choose(
     """
     aids = aids or Aids()
     instruction = instruction.encode("utf-8", "replace").decode()  # halves of a character, as of a terminal in Latin-1
-    messages, grammar = prepare(
+    messages, grammar, said = prepare(
         api, instruction, strategy, decoding, turns=turns, grounded=grounded, refuse=refuse
     )  # fmt: skip
     with ThreadPoolExecutor(1) as beside:  # the model is mostly in a process of its own, or outside of the interpreter
         reading = None if aids.reader is None else beside.submit(aids.reader, api, instruction, turns)
         first = engine.generate(messages, grammar=grammar, max_tokens=max_tokens, temperature=0.0, seed=seed, n=1)[0]
         readings = None if reading is None else reading.result()
-    one = _groups(api, messages, [(first, "model")], readings)
+    one = _groups(api, messages, [(first, "model")], readings, said)
     _run(one, aids.executor)
     best = _best(one, "one", aids, 1)
     sure = best.sure if "one" in aids.calibration else None
@@ -108,7 +108,7 @@ def choose(
     known = {parsed.canonical for done, _ in told if (parsed := _parsed(api, done)) is not None}
     texts = [call.text for call in ([*readings[0]] if readings else [])[:_READINGS] if call.canonical not in known]
     told += [(done, "reader") for done in weigh(engine, messages, texts, grammar)]
-    groups = _groups(api, messages, told, readings)
+    groups = _groups(api, messages, told, readings, said)
     _run(groups, aids.executor)
     return _settled(_best(groups, "several", aids, n), groups, "several", aids, [done for done, _ in told])
 
@@ -121,12 +121,13 @@ def _parsed(api: API, done: Completion) -> Call | None:
 
 
 def _groups(
-    api: API, messages: list[Message], told: Sequence[tuple[Completion, str]], readings: Readings | None
+    api: API, messages: list[Message], told: Sequence[tuple[Completion, str]], readings: Readings | None,
+    said: str | None = None,
 ) -> list[_Group]:
     """Answers by meaning, in the order in which they came; refusals are one group, so is what is no call at all."""
     found: dict[str, _Group] = {}
     for done, source in told:
-        answer = judge(api, done, messages)
+        answer = judge(api, done, messages, said)
         call = parse(api, answer.path) if answer.ok else None
         meaning = call.canonical if call else NIL if answer.refused else ""
         signs = likelihood(done) | agreement(call, bool(answer.refused), readings) | {"clauses": size(call)}
