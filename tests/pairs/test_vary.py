@@ -14,10 +14,11 @@ import pytest
 from querywright.api.call import parse
 from querywright.api.definition import API, load
 from querywright.api.parts import SchemaField
+from querywright.api.query import FIELD_PATTERN
 from querywright.pairs.draw import Drawer
 from querywright.pairs.make import sound
 from querywright.pairs.prompted import with_fields
-from querywright.pairs.vary import varied
+from querywright.pairs.vary import other_name, varied
 from querywright.rows import Row, refusal_row, row
 
 LUCENE = ("mygene", "myvariant", "mychem", "mydisease")
@@ -152,6 +153,13 @@ def test_no_two_fields_get_one_name() -> None:
         assert new["path"] == "/v3/query?q={}:1 AND {}:2 AND delta:3".format(*shown[:2])
 
 
+@pytest.mark.parametrize("synonym", ["1000 Genomes frequency", "3D structure", "5", "hg19 start", "Ångström value"])
+def test_other_names_are_names(synonym: str) -> None:
+    rng = random.Random(4)
+    for _ in range(30):
+        assert re.fullmatch(FIELD_PATTERN, other_name(synonym, rng))
+
+
 def test_odd_definitions() -> None:
     rng = random.Random(3)
     for synonyms in ((), ("",), ("???",), ("日本",), ("3-D (x, y)",), ("a" * 300,)):
@@ -174,6 +182,16 @@ def test_a_sentence_with_the_very_name_keeps_it(sentence: str) -> None:
     assert varied(given, random.Random(1)) is None
 
 
+def test_a_name_that_the_prompt_does_not_show_would_be_a_guess() -> None:
+    rng = random.Random(1)
+    given = {"api": "mygene", "instruction": "y", "path": "/v3/query?q=symbol:alias&fields=uniprot"}
+    assert varied({**given, "fields": ["symbol"]}, rng) is None
+    assert varied({**given, "fields": ["uniprot", "alias"]}, rng) is None
+    new = varied({**given, "fields": ["uniprot", "symbol"]}, rng)  # `alias` is a value here
+    assert new is not None
+    assert ":alias&" in new["path"]
+
+
 def test_rows_that_are_no_calls_of_fields() -> None:
     rng = random.Random(1)
     quake = pair("earthquakes", "/fdsnws/event/1/query?minmagnitude=6")
@@ -185,7 +203,7 @@ def test_the_same_in_every_process() -> None:
     """A set's order decides nothing."""
     code = (
         "import random; from querywright.pairs.vary import varied;"
-        "names = ['symbol', 'name', 'alias', 'taxid', 'summary', 'ensembl.gene', 'go'];"
+        "names = ['symbol', 'name', 'alias', 'taxid', 'summary', 'ensembl.gene', 'uniprot'];"
         "row = {'api': 'mygene', 'instruction': 'y', 'path': '/v3/query?q=symbol:a AND uniprot:b', 'fields': names};"
         "print([varied(row, random.Random(i)) for i in range(5)])"
     )

@@ -29,7 +29,7 @@ _TURNED = ("snake", "camel", "dotted", "nested")
 def other_name(synonym: str, rng: random.Random) -> str:
     """A name made of what people call a field: `ClinVar clinical significance` to `clinvar.clinical_significance`."""
     parts = re.findall(r"[a-z0-9]+", synonym.lower())[:4] or ["value"]
-    kind = rng.choice(_TURNED)
+    kind = "nested" if parts[0][0].isdigit() else rng.choice(_TURNED)  # no name begins with a digit
     if kind == "camel":
         return parts[0] + "".join(p.capitalize() for p in parts[1:])
     if kind == "dotted" and len(parts) > 1:
@@ -46,21 +46,24 @@ def varied(row: Row, rng: random.Random, api: API | None = None) -> Row | None:
 
     Returns:
         A row whose `path` is no call of its API any more: for training only, under its own `system`. None where a name
-        has to stay: the sentence has it letter for letter, the API has parameters instead of fields, or the row is a
-        conversation or no call.
+        has to stay: the sentence has it letter for letter, the call has one that the prompt does not show (nobody could
+        know what it is now), the API has parameters instead of fields, or the row is a conversation or no call.
     """
     if not row.get("path") or row.get("turns"):
         return None
     api = api or load(row["api"])
     if api.query_language == "none":
         return None
-    known = {*row.get("fields", ()), *_named(api, row["path"])}
-    if any(_CODED.search(name) and name in row["instruction"] for name in known):
+    shown, text = list(row.get("fields", ())), row["path"]
+    untold = _named(api, text) - {*shown}
+    if any(_CODED.search(name) and name in row["instruction"] for name in {*shown, *untold}):
         return None
-    new = _other_names(api, sorted(known), rng)
     noun = rng.choice(_NOUNS)
-    system = system_line(f"my{noun}", [new[name] for name in row.get("fields", ())])
-    return {**row, "path": _renamed(api, row["path"], new, noun), "system": system}
+    if untold and _renamed(api, text, dict.fromkeys(untold, "?"), noun) != _renamed(api, text, {}, noun):
+        return None
+    new = _other_names(api, sorted(shown), rng)
+    system = system_line(f"my{noun}", [new[name] for name in shown])
+    return {**row, "path": _renamed(api, text, new, noun), "system": system}
 
 
 def _other_names(api: API, known: list[str], rng: random.Random) -> dict[str, str]:
