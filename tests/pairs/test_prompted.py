@@ -8,11 +8,13 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from querywright.api.call import parse
 from querywright.api.definition import load
 from querywright.api.nearest import FIELDS
 from querywright.artefacts import write_jsonl
+from querywright.cli.pairs import app
 from querywright.errors import QuerywrightError
 from querywright.generate.prompts import strategy
 from querywright.pairs.make import make
@@ -104,3 +106,36 @@ def test_unknown_file_leaves_no_half_split(tmp_path: Path) -> None:
     with pytest.raises(QuerywrightError):
         split(tmp_path / "p.jsonl", tmp_path / "out", valid=0.2, test=0.2, seed=1)
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_commands_for_an_api_that_is_not_shipped(tmp_path: Path) -> None:
+    definition = str(Path(__file__).parent / "minerals" / "api.yaml")
+    api = load(definition)
+    calls = [f"/v1/query?q={name}:x{i}" for i in range(8) for name in list(api.fields)[:3]]
+    write_jsonl(tmp_path / "p.jsonl", [row(parse(api, call), f"wanted: {call[12:]}", "test") for call in calls])
+    splitting = ["split", str(tmp_path / "p.jsonl"), "--out", str(tmp_path / "s"), "--valid", "0.2", "--test", "0.2"]
+    told = ["--unseen", "0", "--vary", "1", "--api", definition]
+    assert CliRunner().invoke(app, [*splitting, *told], catch_exceptions=False).exit_code == 0
+    shown = [json.loads(line)["messages"][0]["content"] for line in (tmp_path / "s" / "train.chat.jsonl").open()]
+    assert all(len(text.splitlines()) == 1 + min(FIELDS, len(api.fields)) for text in shown)
+    exporting = ["export", str(tmp_path / "p.jsonl"), "--out", str(tmp_path / "out.jsonl")]
+    refused = CliRunner().invoke(app, exporting)
+    assert isinstance(refused.exception, QuerywrightError)
+    assert "--api" in refused.exception.hint
+    assert CliRunner().invoke(app, [*exporting, "--api", definition], catch_exceptions=False).exit_code == 0
+    asked = [json.loads(line)["messages"] for line in (tmp_path / "out.jsonl").open()]
+    assert [m[:-1] for m in asked] == [strategy("tuned", api)(m[1]["content"]) for m in asked]
+
+
+def test_a_split_is_made_again_when_the_words_of_an_api_change(tmp_path: Path) -> None:
+    """The prompt's fields are found by people's words for them: in training they have to be those of use."""
+    api = load("mychem")
+    write_jsonl(tmp_path / "p.jsonl", [pair(f"{SENTENCE} {i}", f"/v1/query?q=chembl.pref_name:A{i}") for i in range(20)])
+    split(tmp_path / "p.jsonl", tmp_path / "out", valid=0.1, test=0.1, api=api)
+    before = (tmp_path / "out" / "train.jsonl").stat().st_mtime_ns
+    split(tmp_path / "p.jsonl", tmp_path / "out", valid=0.1, test=0.1, api=api)
+    assert (tmp_path / "out" / "train.jsonl").stat().st_mtime_ns == before
+    field = api.fields["drugbank.name"].model_copy(update={"synonyms": ("ChEMBL name",)})
+    other = api.model_copy(update={"fields": {**api.fields, field.name: field}})
+    split(tmp_path / "p.jsonl", tmp_path / "out", valid=0.1, test=0.1, api=other)
+    assert (tmp_path / "out" / "train.jsonl").stat().st_mtime_ns > before
