@@ -125,17 +125,3 @@ def test_commands_for_an_api_that_is_not_shipped(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*exporting, "--api", definition], catch_exceptions=False).exit_code == 0
     asked = [json.loads(line)["messages"] for line in (tmp_path / "out.jsonl").open()]
     assert [m[:-1] for m in asked] == [strategy("tuned", api)(m[1]["content"]) for m in asked]
-
-
-def test_a_split_is_made_again_when_the_words_of_an_api_change(tmp_path: Path) -> None:
-    """The prompt's fields are found by people's words for them: in training they have to be those of use."""
-    api = load("mychem")
-    write_jsonl(tmp_path / "p.jsonl", [pair(f"{SENTENCE} {i}", f"/v1/query?q=chembl.pref_name:A{i}") for i in range(20)])
-    split(tmp_path / "p.jsonl", tmp_path / "out", valid=0.1, test=0.1, api=api)
-    before = (tmp_path / "out" / "train.jsonl").stat().st_mtime_ns
-    split(tmp_path / "p.jsonl", tmp_path / "out", valid=0.1, test=0.1, api=api)
-    assert (tmp_path / "out" / "train.jsonl").stat().st_mtime_ns == before
-    field = api.fields["drugbank.name"].model_copy(update={"synonyms": ("ChEMBL name",)})
-    other = api.model_copy(update={"fields": {**api.fields, field.name: field}})
-    split(tmp_path / "p.jsonl", tmp_path / "out", valid=0.1, test=0.1, api=other)
-    assert (tmp_path / "out" / "train.jsonl").stat().st_mtime_ns > before

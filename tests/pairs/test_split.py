@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from querywright.api.call import parse
-from querywright.api.definition import API
+from querywright.api.definition import API, load
 from querywright.artefacts import read_jsonl, write_jsonl
 from querywright.errors import QuerywrightError
 from querywright.pairs.split import LEFT_OUT, PARTS, SIDES, UNSEEN, part_of, split
@@ -161,3 +161,19 @@ def test_the_side_is_a_hash_of_the_query() -> None:
     sides = [part_of(f"/q={i}", 0.1, 0.2, 1) for i in range(4000)]
     assert 0.17 < sides.count("test") / 4000 < 0.23
     assert 0.07 < sides.count("valid") / 4000 < 0.13
+
+
+def test_a_split_is_made_again_when_the_words_of_an_api_change(tmp_path: Path) -> None:
+    """The prompt's fields are found by people's words for them: in training they have to be those of use."""
+    api = load("mychem")
+    calls = [parse(api, f"/v1/query?q=chembl.pref_name:A{i}") for i in range(20)]
+    rows = [row(call, f"drug {i} by its ChEMBL name", "test") for i, call in enumerate(calls)]
+    write_jsonl(tmp_path / "p.jsonl", rows)
+    split(tmp_path / "p.jsonl", tmp_path / "out", valid=0.1, test=0.1, seed=1, api=api)
+    before = (tmp_path / "out" / "train.jsonl").stat().st_mtime_ns
+    split(tmp_path / "p.jsonl", tmp_path / "out", valid=0.1, test=0.1, seed=1, api=api)
+    assert (tmp_path / "out" / "train.jsonl").stat().st_mtime_ns == before
+    field = api.fields["drugbank.name"].model_copy(update={"synonyms": ("ChEMBL name",)})
+    other = api.model_copy(update={"fields": {**api.fields, field.name: field}})
+    split(tmp_path / "p.jsonl", tmp_path / "out", valid=0.1, test=0.1, seed=1, api=other)
+    assert (tmp_path / "out" / "train.jsonl").stat().st_mtime_ns > before

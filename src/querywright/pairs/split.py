@@ -29,7 +29,7 @@ from querywright.api.nearest import FIELDS
 from querywright.api.refusal import refused
 from querywright.artefacts import alone, is_done, read_jsonl, sha256, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
-from querywright.pairs.prompted import with_fields
+from querywright.pairs.prompted import searched, with_fields
 from querywright.pairs.read import read_pairs
 from querywright.pairs.vary import varied
 from querywright.progress import say
@@ -93,7 +93,7 @@ def split(
     rows = read_pairs(source)
     refuse(rows, source)
     config = {"stage": "pairs split", "pairs": sha256(source), "valid": valid, "test": test, "seed": seed}
-    config |= {"fields": FIELDS, **({"vary": vary} if vary else {})}
+    config |= {"fields": FIELDS, "searched": searched(rows, api), **({"vary": vary} if vary else {})}
     config |= {"by": by, "unseen": unseen, **({"definition": definition_id(api)} if api else {})}
     sides = SIDES if unseen else PARTS
     if is_done(out, config):
@@ -147,9 +147,10 @@ def split(
 
 def _varied(rows: list[Row], share_of: float, seed: int, api: API | None) -> Iterator[Row]:
     """The rows, a share of them under other names."""
-    rng = random.Random(seed)
+    rng, known = random.Random(seed), shipped()
     for r in rows:
-        yield (varied(r, rng, api) if rng.random() < share_of else None) or r
+        own = None if api is None or (r["api"] != api.name and r["api"] in known) else api  # as in `with_fields`
+        yield (varied(r, rng, own) if rng.random() < share_of else None) or r
 
 
 def _told(sizes: dict[str, int], traffic: dict[str, float], by: str, held: int, left_out: int) -> str:
