@@ -94,7 +94,7 @@ def test_no_query_stands_on_two_sides(mygene: API, tmp_path: Path) -> None:
     assert sum(len(read_jsonl(tmp_path / "split" / f"{part}.jsonl")) for part in PARTS) == 400
     chat = read_jsonl(tmp_path / "split" / "train.chat.jsonl")[0]["messages"]
     assert [m["role"] for m in chat] == ["system", "user", "assistant"]
-    assert chat[0]["content"] == "Write the mygene call."
+    assert chat[0]["content"].splitlines()[0] == "Write the mygene call."  # the nearest fields follow
 
 
 def test_too_few_pairs_to_split_is_said(mygene: API, tmp_path: Path) -> None:

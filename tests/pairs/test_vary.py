@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import subprocess
 import sys
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +17,11 @@ from querywright.api.call import parse
 from querywright.api.definition import API, load
 from querywright.api.parts import SchemaField
 from querywright.api.query import FIELD_PATTERN
+from querywright.artefacts import write_jsonl
 from querywright.pairs.draw import Drawer
 from querywright.pairs.make import sound
 from querywright.pairs.prompted import with_fields
+from querywright.pairs.split import split
 from querywright.pairs.vary import other_name, varied
 from querywright.rows import Row, refusal_row, row
 
@@ -213,3 +217,16 @@ def test_the_same_in_every_process() -> None:
     ]
     assert made[0].stdout.count(b"instruction") == 5, made[0].stderr
     assert made[0].stdout == made[1].stdout == made[2].stdout
+
+
+def test_rows_of_several_apis_keep_to_their_own(tmp_path: Path) -> None:
+    """`--api` is for rows of an API that is not shipped; the others are renamed by their own synonyms."""
+    minerals = load(str(Path(__file__).parent / "minerals" / "api.yaml"))
+    calls = [f"/v1/query?q=chembl.pref_name:x{i}" for i in range(60)]
+    rows = [row(parse(load("mychem"), call), f"the ChEMBL name x{i}", "test") for i, call in enumerate(calls)]
+    rows += [{**rows[0], "api": "theirs", "path": "/v1/query?q=x", "canonical": "x", "id": "x"}]
+    write_jsonl(tmp_path / "p.jsonl", rows)
+    split(tmp_path / "p.jsonl", tmp_path / "s", valid=0.1, test=0.1, seed=1, vary=1, api=minerals)
+    answers = [json.loads(line)["messages"][-1]["content"] for line in (tmp_path / "s" / "train.chat.jsonl").open()]
+    assert len(answers) > 30
+    assert not any("chembl.pref_name" in answer for answer in answers)

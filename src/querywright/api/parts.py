@@ -15,6 +15,11 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", ignored_types=(cached_property,))
 
 
+def is_name(text: str) -> bool:
+    """Whether a text can be a field's name, a line of a prompt."""
+    return bool(text.strip()) and text.isprintable()
+
+
 def _regular(expression: str) -> None:
     try:
         re.compile(expression)
@@ -39,7 +44,7 @@ class SchemaField(Strict):
     @model_validator(mode="after")
     def _sound(self) -> SchemaField:
         """A name is a line of a prompt, a shape can be read."""
-        if not self.name.strip() or not self.name.isprintable():
+        if not is_name(self.name):
             raise ValueError(f"{self.name[:60]!r} is no name of a field")
         _regular(self.shape)
         return self

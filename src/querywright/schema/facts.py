@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from querywright.api.definition import SchemaField
+from querywright.api.parts import is_name
 
 NUMBERS = frozenset({"integer", "long", "float", "double", "byte", "date"})
 
@@ -146,8 +147,11 @@ def table(facts: Facts) -> dict[str, SchemaField]:
                 turned.append(parent)
     if turned:
         facts.notes.append(f"taken as objects, because they have fields below them: {some(sorted(turned))}")
+    unnamed = sorted(name for name in known if not is_name(name))
+    if unnamed:
+        facts.notes.append(f"left out, because their names are none ({len(unnamed)}): {some([*map(repr, unnamed)])}")
     rows = {}
-    for name in sorted(known):
+    for name in sorted(known.keys() - {*unnamed}):
         fact = known[name]
         is_object = fact.type == "object"
         indexed = fact.indexed is not False
