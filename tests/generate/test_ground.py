@@ -158,3 +158,14 @@ def test_no_record_is_asked_for_where_no_id_is_said() -> None:
     without = ground(api, "ClinVar variation ID 17661, return the preferred name")
     assert "variant_call" not in re.search(r"(?m)^call: .*$", without)[0]  # type: ignore[index]
     assert "variant_call" in re.search(r"(?m)^call: .*$", ground(api, "the record of rs58991260"))[0]  # type: ignore[index]
+
+
+def test_a_record_is_asked_for_by_what_looks_like_an_id() -> None:
+    for api, sentence, wanted in (
+        ("mygene", "give me the uniprot id of the gene with entrez gene id 1017", ["1017"]),
+        ("mychem", "compound with key BSYNRYMUTXBXSQ-UHFFFAOYSA-N", ["BSYNRYMUTXBXSQ-UHFFFAOYSA-N"]),
+    ):
+        terminal = re.search(r"(?m)^ID: /(.*)/$", ground(load(api), sentence))
+        assert terminal
+        words = {w for w in ["1017", "gene", "entrezgene", "compound", *wanted] if re.fullmatch(terminal[1], w)}
+        assert words == set(wanted)

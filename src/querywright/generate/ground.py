@@ -28,11 +28,13 @@ _LONGEST_WORD = 1000  # characters; what is longer (a file pasted by mistake) is
 
 @dataclass(frozen=True)
 class Spans:
-    """What a sentence offers: bare words, whole and decimal numbers (as digits), whole numbers."""
+    """What a sentence offers: bare words, whole and decimal numbers (as digits), whole numbers; and which of the words
+    are two of the sentence, joined."""
 
     words: tuple[str, ...]
     numbers: tuple[str, ...]
     integers: tuple[int, ...]
+    joined: frozenset[str] = frozenset()
 
 
 def spans(sentence: str) -> Spans:
@@ -41,14 +43,16 @@ def spans(sentence: str) -> Spans:
     words: dict[str, None] = {}
     for token in raw:
         words.update(dict.fromkeys(_parts(token)))
+    single = {*words}
     for left, right in pairwise(raw):
         a, b = left.strip(EDGE), right.strip(EDGE)
         if a and b and not any(re.search(r"[A-Za-z].*\d|\d.*[A-Za-z]", part) for part in (a, b)):  # an id stays whole
             words.update(dict.fromkeys((f"{a}-{b}", f"{a}_{b}", f"{a}{b}")))
     found = numbers(sentence)
     found += [n for text in re.findall(r"(?<![\w.])\.\d{1,12}(?![\w.])", sentence) for n in (f"0{text}", text)]
-    integers = sorted({int(n) for n in found if n.isdigit() and len(n) < 12})
-    return Spans(tuple(words), tuple(found), tuple(integers))
+    coded = {*re.findall(r"(?<=[A-Za-z:_])0[0-9]*", sentence)}  # of ENST00000266970: digits, no number
+    integers = sorted({int(n) for n in found if n.isdigit() and len(n) < 12 and n not in coded})
+    return Spans(tuple(words), tuple(found), tuple(integers), frozenset(words.keys() - single))
 
 
 def _parts(token: str) -> list[str]:
@@ -299,7 +303,11 @@ def _ids(api: API, offered: Spans) -> str:
 
 
 def _said_ids(api: API, offered: Spans) -> list[str]:
-    if not api.ids:
-        return [*dict.fromkeys(w for w in offered.words if _ID.fullmatch(w))]
-    words = chain.from_iterable(map(_cases, offered.words))
-    return [*dict.fromkeys(w for w in words if any(shape.fullmatch(w) for shape in _id_shapes(api)))]
+    """The words that a record may be asked for by: those that look like a code, if there are any."""
+    words = [w for w in offered.words if w not in offered.joined]
+    if api.ids:
+        cased = chain.from_iterable(map(_cases, words))
+        found = dict.fromkeys(w for w in cased if any(shape.fullmatch(w) for shape in _id_shapes(api)))
+    else:
+        found = dict.fromkeys(w for w in words if _ID.fullmatch(w))
+    return [w for w in found if re.search(r"\d|^[A-Z]+(-[A-Z]+)+$", w)] or [*found]
