@@ -1,48 +1,79 @@
-"""What a training run leaves behind besides weights: losses as JSON lines and as a picture."""
+"""What a training run leaves behind besides weights: its losses as JSON lines and as a picture, and its manifest."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import replacing
+from querywright.artefacts import MANIFEST, content_id, replacing, sha256, write_manifest
+from querywright.errors import QuerywrightError
+from querywright.finetune.family import family
+from querywright.progress import say
 
-LOSSES, PLOT = "losses.jsonl", "losses.png"
+LOSSES, PLOT, RESOLVED = "losses.jsonl", "losses.png", "resolved.yaml"
 LAST = 20  # steps that a mean loss is taken over
+PLOT_EVERY_S = 60.0
+PACKAGES = ("torch", "torchtune", "torchao", "transformers", "peft", "bitsandbytes", "safetensors", "tokenizers")
+OF_BACKEND = {"torchtune": {"transformers", "peft"}, "peft": {"torchtune", "torchao"}}  # what a backend does not use
 
 
 class JSONLogger:
     """Metric logger component for torchtune: one JSON object a step, appended to ``log_dir/losses.jsonl``.
 
-    The file begins anew with each run; a run that goes on calls :meth:`rewind` first.
+    The file begins anew with the first step that is logged; a run that goes on calls :meth:`rewind` before. Nothing is
+    lost where a process ends before that. ``log_dir/losses.png`` is drawn again while the run lasts.
+
+    Args:
+        log_dir: where both go, and ``resolved.yaml`` with the config.
+        plot_every_s: seconds between two drawings (half a second each); 0 for none while training.
     """
 
-    def __init__(self, log_dir: str) -> None:
+    def __init__(self, log_dir: str, plot_every_s: float = PLOT_EVERY_S) -> None:
         self.path = Path(log_dir) / LOSSES
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._before = read_losses(self.path)
-        self._file = self.path.open("w", encoding="utf-8")
+        self._file: Any = None
+        self._every, self._drawn = plot_every_s, time.monotonic()
 
     def rewind(self, step: int) -> None:
-        """Bring back what an earlier run logged up to ``step``."""
-        for row in self._before:
-            if row["step"] <= step:
-                self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        """Keep what an earlier run logged up to ``step``, and go on after it."""
+        self.close()
+        kept = [row for row in read_losses(self.path) if row["step"] <= step]
+        with replacing(self.path) as out:
+            out.writelines(json.dumps(row) + "\n" for row in kept)
+        self._file = self.path.open("a", encoding="utf-8")
 
     def log_config(self, config: Any) -> None:
         """The resolved config, beside the losses."""
         from omegaconf import OmegaConf
 
-        with replacing(self.path.parent / "config.yaml") as out:
+        with replacing(self.path.parent / RESOLVED) as out:
             out.write(OmegaConf.to_yaml(config, resolve=True))
 
     def log_dict(self, payload: Mapping[str, Any], step: int) -> None:
-        """One row: ``step`` and the numbers of ``payload``."""
-        self._file.write(json.dumps({"step": step, **{k: round(float(v), 6) for k, v in payload.items()}}) + "\n")
+        """One row: ``step`` and the numbers of ``payload``; null for what is no finite number."""
+        numbers = {key: round(float(value), 6) for key, value in payload.items()}
+        row = {"step": step, **{key: x if math.isfinite(x) else None for key, x in numbers.items()}}
+        self._file = self._file or self.path.open("w", encoding="utf-8")
+        self._file.write(json.dumps(row) + "\n")
         self._file.flush()
+        if self._every and time.monotonic() - self._drawn >= self._every:
+            self._draw()
+
+    def _draw(self) -> None:
+        try:
+            plot_losses(self.path.parent)
+        except Exception as error:  # a picture is not worth a training run
+            say(f"{PLOT} is not drawn while training: {error}")
+            self._every = 0
+        self._drawn = time.monotonic()
 
     def log(self, name: str, data: Any, step: int) -> None:
         """One number."""
@@ -50,10 +81,12 @@ class JSONLogger:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file:
+            self._file.close()
+            self._file = None
 
 
-def read_losses(path: Path) -> list[dict[str, float]]:
+def read_losses(path: Path) -> list[dict[str, Any]]:
     """The rows of a losses file; none where it is missing; a last line cut short by a crash is left out."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
@@ -65,22 +98,154 @@ def read_losses(path: Path) -> list[dict[str, float]]:
 
 
 def plot_losses(folder: Path) -> Path:
-    """Draw ``losses.png`` from ``losses.jsonl``: each step, and the mean of the last :data:`LAST`."""
-    import matplotlib
+    """Draw ``losses.png`` from ``losses.jsonl``: each step, and the mean of the last 20 or 2 % of them."""
+    from matplotlib.figure import Figure  # no pyplot: nothing of the process's own drawing is touched
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    rows = [row for row in read_losses(folder / LOSSES) if "loss" in row]
+    rows = [row for row in read_losses(folder / LOSSES) if row.get("loss") is not None]
     steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
-    means = [sum(part) / len(part) for part in (losses[max(0, i + 1 - LAST) : i + 1] for i in range(len(losses)))]
-    figure, axes = pyplot.subplots(figsize=(7, 4))
+    last = max(LAST, len(losses) // 50)
+    sums = [0.0]
+    for loss in losses:
+        sums.append(sums[-1] + loss)
+    means = [(sums[i] - sums[max(0, i - last)]) / min(i, last) for i in range(1, len(sums))]
+    figure = Figure(figsize=(7, 4), layout="tight")
+    axes = figure.subplots()
     axes.plot(steps, losses, color="0.75", linewidth=0.8, label="each step")
-    axes.plot(steps, means, color="tab:blue", label=f"mean of the last {LAST}")
-    axes.set(xlabel="step", ylabel="loss of answer tokens (nats)", yscale="log")
+    axes.plot(steps, means, color="tab:blue", label=f"mean of the last {last}")
+    axes.set(xlabel="step", ylabel="loss of answer tokens (nats)", yscale="log" if min(losses, default=1) > 0 else None)
     axes.legend()
-    figure.tight_layout()
     with replacing(folder / PLOT, "wb") as out:
         figure.savefig(out, format="png", dpi=120)
-    pyplot.close(figure)
     return folder / PLOT
+
+
+def finish_run(
+    output: Path,
+    facts: Mapping[str, Any],
+    *,
+    backend: str,
+    steps: int,
+    seconds: float,
+    rows: int,
+    tokens: int,
+    device: str,
+    peak_bytes: int | None = None,
+    dataset_report: Mapping[str, Any] | None = None,
+    files: Iterable[str] = (),
+    **more: Any,
+) -> dict[str, Any]:
+    """Say that a run is done: draw the losses, and last write ``manifest.json``.
+
+    Args:
+        output: the run's folder; ``losses.jsonl`` and ``adapter/`` lie there.
+        facts: what decides the result, ``settings`` (the resolved config) and ``data_sha256`` among them: the
+            manifest's ``config``, by which `artefacts.is_done` judges.
+        backend: ``torchtune`` or ``peft``.
+        steps, seconds: optimizer steps, and the time that training took in all its goes.
+        rows: rows that there are to train on (an epoch's).
+        tokens: tokens of the rows that the steps took in, question and answer, without padding.
+        device: ``cpu`` or ``cuda``, whose names are looked up; or a name.
+        peak_bytes: the most memory used; this process's own peak by default, which is right where training ran in it.
+        dataset_report: :attr:`querywright.finetune.data.ChatRows.report`.
+        files: further files in ``output`` for the manifest to name; safetensors of ``adapter/`` are found.
+        more: further facts, as they are.
+
+    Returns:
+        the manifest's facts.
+    """
+    report = dict(dataset_report or {})
+    found = [row["loss"] for row in read_losses(output / LOSSES) if row.get("loss") is not None][-LAST:]
+    names = [*files, *(str(path.relative_to(output)) for path in sorted((output / "adapter").glob("*.safetensors")))]
+    if found:
+        names += [LOSSES, plot_losses(output).name]
+    settings = facts.get("settings") or {}
+    made = {
+        "backend": backend,
+        "steps": steps,
+        "seconds": round(seconds, 1),
+        "rows": rows,
+        "too_long": int(report.get("too_long", 0)),
+        "tokens": tokens,
+        "tokens_per_s": round(tokens / seconds, 1) if seconds else None,
+        "peak_memory_bytes": peak_memory(device) if peak_bytes is None else peak_bytes,
+        "device": hardware(device),
+        "mean_last_losses": round(sum(found) / len(found), 4) if found else None,
+        "packages": packages(backend),
+        "base": base_facts(Path((settings.get("checkpointer") or {}).get("checkpoint_dir") or "")),
+        "dataset": report,
+        **more,
+    }
+    write_manifest(output, dict(facts), list(dict.fromkeys(names)), **made)
+    return made
+
+
+def packages(backend: str) -> dict[str, str]:
+    """Versions of Python and of the installed libraries that a backend trains with."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            if name not in OF_BACKEND.get(backend, ()):
+                found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(device: str) -> str:
+    """What a device is called: ``NVIDIA H100 80GB HBM3``, or ``AMD EPYC 7B13 (CPU, 1 thread)``."""
+    if device.startswith("cuda"):
+        import torch
+
+        return str(torch.cuda.get_device_name(device)) if torch.cuda.is_available() else device
+    if device != "cpu":
+        return device
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    n = int(os.environ.get("OMP_NUM_THREADS") or 0) if os.environ.get("OMP_NUM_THREADS", "").isdigit() else 0
+    n = n or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return f"{name} (CPU, {n} thread{'s' * (n > 1)})"
+
+
+def peak_memory(device: str) -> int:
+    """The most memory, in bytes, that this process used: on the GPU what torch allocated, else what was resident."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device)) if torch.cuda.is_available() else 0
+    try:
+        import resource
+    except ImportError:  # pragma: no cover - Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def base_facts(folder: Path) -> dict[str, Any]:
+    """Name, licence and SHA-256 of a base checkpoint; of several weight files, that of a list of theirs.
+
+    Hashes that the folder's own manifest holds are taken from there (files of 16 GB take half a minute to read).
+    """
+    if not (folder / "config.json").is_file():
+        return {}
+    try:
+        made = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        known, about = dict(made["files"]), dict(made)
+    except (OSError, ValueError, KeyError, TypeError):
+        known, about = {}, {}
+    weights = sorted(folder.glob("*.safetensors"))
+    hashes = {path.name: known.get(path.name) or sha256(path) for path in weights}
+    listed = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
+    digest = next(iter(hashes.values())) if len(hashes) == 1 else content_id(listed, 64) if hashes else None
+    model = (about.get("config") or {}).get("model")
+    try:
+        kind = family(folder)
+        name, licence = kind.model_id or kind.human, kind.licence
+    except QuerywrightError:  # of no known family: its folder's name, and a licence that nobody has stated
+        name, licence = folder.name, "unknown"
+    return {"name": model or name, "licence": about.get("licence") or licence, "sha256": digest}
