@@ -44,9 +44,11 @@ def ensure_base(folder: Path | str = DEFAULT_FOLDER) -> Path:
     """Make the checkpoint in ``folder`` unless it is there, whole; returns the folder. Takes about ten seconds.
 
     Raises:
-        QuerywrightError: package or libraries are missing.
+        QuerywrightError: package or libraries are missing, or the folder holds something else (it is left alone).
     """
     folder = Path(folder)
+    if _foreign(folder):
+        raise QuerywrightError(f"{folder} holds something else than the base model", hint="name another folder")
     if (folder / MANIFEST).is_file():
         made = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("config")
         if made and made.get("model") == MODEL_ID and is_done(folder, made):
@@ -71,17 +73,34 @@ def ensure_base(folder: Path | str = DEFAULT_FOLDER) -> Path:
 def smollm2_checkpointer(
     checkpoint_dir: str, output_dir: str, should_load_recipe_state: bool = False, **options: Any
 ) -> Any:
-    """Checkpointer component for torchtune: its own for Hugging Face folders, once the base model is there."""
+    """Checkpointer component for torchtune: its own for Hugging Face folders, once the base model is there.
+
+    A folder with another checkpoint of the same shape, such as an export's ``merged``, is trained on as it is.
+    """
     from torchtune.training import FullModelHFCheckpointer
 
+    folder = Path(checkpoint_dir)
+    if not (_foreign(folder) and (folder / "model.safetensors").is_file()):
+        folder = ensure_base(folder)
     return FullModelHFCheckpointer(
-        checkpoint_dir=str(ensure_base(checkpoint_dir)),
+        checkpoint_dir=str(folder),
         checkpoint_files=["model.safetensors"],
         model_type="LLAMA3_2",
         output_dir=output_dir,
         should_load_recipe_state=should_load_recipe_state,
         **options,
     )
+
+
+def _foreign(folder: Path) -> bool:
+    """Whether a folder holds files that :func:`ensure_base` did not write."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    try:
+        made = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["config"]
+        return bool(made["model"] != MODEL_ID or "gguf" not in made)
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def _dequantise(gguf: Path, folder: Path) -> None:

@@ -1,11 +1,11 @@
 """Llama 3's chat format for torchtune, with the loss on answers only, as :mod:`querywright.finetune.tokenizer` has it.
 
 A row is ``<|begin_of_text|>`` and for each message
-``<|start_header_id|>role<|end_header_id|>\\n\\ncontent<|eot_id|>``: Meta's reference (``llama_models``, ``ChatFormat``)
-and llama.cpp's template ``llama3`` render a chat the same way. The Jinja template in the Llama 3.1 and 3.2 checkpoints
-adds two lines to the system message (``Cutting Knowledge Date: …``, ``Today Date: …``), the second of which changes from
-day to day in 3.2. They are not trained on: who serves the model leaves them out too, with the template that
-:func:`chat_template` returns.
+``<|start_header_id|>role<|end_header_id|>\\n\\ncontent<|eot_id|>``: Meta's reference (``ChatFormat`` in the package
+``llama-models``) and llama.cpp's template ``llama3`` render a chat the same way. The Jinja template in the
+checkpoints of Llama 3.1 and 3.2 adds two lines to the system message (``Cutting Knowledge Date: …`` and
+``Today Date: …``, which in 3.2 changes from day to day). They are not trained on, so whoever serves the model leaves
+them out too: with the template of :mod:`querywright.finetune.family`, which the export puts into what it writes.
 
 torchtune's own tokenizer differs in what it trains on: it counts the answer's header to the loss, and adds
 ``<|end_of_text|>``, which no chat engine ever shows the model.
@@ -20,16 +20,6 @@ from torchtune.data import Message
 from torchtune.models.llama3 import Llama3Tokenizer
 
 from querywright.errors import QuerywrightError
-
-
-def chat_template() -> str:
-    """Llama 3's chat format as a Jinja template for transformers and vLLM, without the lines about dates."""
-    return (
-        "{{- bos_token }}{%- for message in messages %}"
-        "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim "
-        "+ '<|eot_id|>' }}{%- endfor %}"
-        "{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}"
-    )
 
 
 class Llama3ChatTokenizer(Llama3Tokenizer):
@@ -74,7 +64,7 @@ class Llama3ChatTokenizer(Llama3Tokenizer):
         return tokens[: self.max_seq_len], mask[: self.max_seq_len]
 
     def __call__(self, sample: Any, inference: bool = False) -> dict[str, Any]:
-        """Replace ``messages`` by ``tokens`` and ``mask``, as torchtune's datasets expect; ``sample`` stays as it is."""
+        """Replace ``messages`` by ``tokens`` and ``mask``, as torchtune's datasets expect."""
         rest = {key: value for key, value in sample.items() if key != "messages"}
         tokens, mask = self.tokenize_messages(sample["messages"], add_end_tokens=not inference)
         return {**rest, "tokens": tokens, "mask": mask}

@@ -1,8 +1,8 @@
 """Preference rows for DPO: a prompt, the answer that is wanted and one that is not.
 
-One JSON object a line with ``prompt``, ``chosen`` and ``rejected``, each a list of chat messages or a string: the layout
-that TRL's ``DPOTrainer`` reads as well (its conversational format, with or without a ``prompt`` of its own). A string
-is the content of one message: of the user in ``prompt``, of the assistant in the others. ::
+One JSON object a line with ``prompt``, ``chosen`` and ``rejected``, each a list of chat messages or a string: as lists
+they are what TRL's ``DPOTrainer`` reads as well (its conversational format, with or without a ``prompt`` of its own). A
+string is the content of one message: of the user in ``prompt``, of the assistant in the others. ::
 
     {"prompt": [{"role": "system", "content": "Write the mygene call."}, {"role": "user", "content": "BRCA1 in mice"}],
      "chosen": [{"role": "assistant", "content": "/v3/query?q=symbol:BRCA1&species=mouse"}],
