@@ -9,22 +9,31 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from querywright.artefacts import repo_dir
 from querywright.errors import QuerywrightError, did_you_mean, need
+from querywright.finetune.recipes import DPO, EVERYWHERE, OURS, PEFT, TORCHTUNE, backend_of, recipe_keys, recipe_of
 
-# what the recipe itself hands to a component, first positional, then by name
+# what the recipe itself hands to a component: how many first ones, then by name
 GIVEN: dict[str, tuple[int, tuple[str, ...]]] = {
     "optimizer": (1, ()),
     "lr_scheduler": (1, ("num_training_steps", "last_epoch")),
     "dataset": (1, ()),
     "checkpointer": (0, ("should_load_recipe_state",)),
 }
-OURS = ("save_every_minutes", "max_minutes", "start_adapter")
-POSITIVE = ("batch_size", "epochs", "gradient_accumulation_steps", "optimizer.lr", "model.lora_rank", "max_minutes")
+POSITIVE = (
+    "batch_size", "epochs", "gradient_accumulation_steps", "optimizer.lr", "model.lora_rank", "max_minutes",
+    "max_steps_per_epoch", "save_every_minutes", "save_every_n_steps", "nproc_per_node", "tokenizer.max_seq_len",
+)  # fmt: skip
+WHOLE = ("batch_size", "epochs", "gradient_accumulation_steps", "max_steps_per_epoch", "save_every_n_steps")
+CHOICES = {
+    "recipe": tuple(OURS),
+    "backend": (TORCHTUNE, PEFT),
+    "dtype": ("fp32", "bf16"),
+    "check_memory": (True, False),
+}
 
 
 def find_config(name: str) -> Path:
@@ -73,7 +82,7 @@ def load(path: Path, overrides: Sequence[str]) -> Any:
             continue
         merged = omega.merge(merged, omega.from_dotlist([f"{key}={value}"]))
     try:
-        referred = set(re.findall(r"\$\{([A-Za-z_]+)", omega.to_yaml(merged, resolve=False)))
+        referred = set(re.findall(r"\$\{([A-Za-z_]\w*)", omega.to_yaml(merged, resolve=False)))
         omega.resolve(merged)
     except Exception as error:
         wrong.append(str(error).splitlines()[0])
@@ -89,39 +98,65 @@ def load(path: Path, overrides: Sequence[str]) -> Any:
 
 def problems(cfg: Any, variables: Iterable[str] = ()) -> list[str]:
     """Everything wrong with a resolved config; ``variables`` are keys that exist to be referred to."""
-    needed, optional = recipe_keys()
-    allowed = {*needed, *optional, *OURS, *variables}
-    found = [f"unknown key {key!r}{did_you_mean(str(key), sorted(allowed))}" for key in cfg if key not in allowed]
-    found += [f"missing key {key!r}" for key in sorted(needed - {str(key) for key in cfg})]
+    found = [
+        f"{key} is {cfg[key]!r}: it must be {' or '.join(str(known).lower() for known in choices)}"
+        for key, choices in CHOICES.items()
+        if cfg.get(key) is not None and cfg[key] not in choices
+    ]
+    recipe = recipe_of(cfg)
+    if recipe not in OURS:
+        return found  # which keys it has is not known
+    keys = recipe_keys(recipe)
+    allowed = {*keys.needed, *keys.optional, *EVERYWHERE, *OURS[recipe], *variables}
+    found += [_unknown(str(key), recipe, allowed) for key in cfg if key not in allowed]
+    found += [f"missing key {key!r}" for key in sorted(keys.needed - {str(key) for key in cfg})]
+    if hasattr(cfg.get("model"), "keys"):
+        found += [f"missing key 'model.{key}'" for key in sorted(keys.model - {str(key) for key in cfg.model})]
     for key, node in cfg.items():
-        if _is_component(node):
-            found += _component_problems(str(key), dict(node))
+        for part in node if isinstance(node, Sequence) and not isinstance(node, str) else [node]:
+            if _is_component(part):
+                found += _component_problems(str(key), dict(part), recipe)
+    return found + _value_problems(cfg, recipe)
+
+
+def _unknown(key: str, recipe: str, allowed: set[str]) -> str:
+    """What to say about a key that the recipe does not have; another recipe may have it."""
+    rest = {name: {*own, *recipe_keys(name).optional} for name, own in OURS.items() if name != recipe}
+    others = [name for name, keys in rest.items() if key in keys]
+    if others:
+        return f"{key!r} has no meaning for recipe {recipe}: {', '.join(others)} has it"
+    return f"unknown key {key!r}{did_you_mean(key, sorted(allowed))}"
+
+
+def _value_problems(cfg: Any, recipe: str) -> list[str]:
+    """Numbers that are none, and settings that do not go together."""
     from omegaconf import OmegaConf
 
+    found = []
     for key in POSITIVE:
         value = OmegaConf.select(cfg, key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             found.append(f"{key} is {value!r}: it must be a number above 0")
+        elif key in WHOLE and not isinstance(value, int):
+            found.append(f"{key} is {value!r}: it must be a whole number")
     start = cfg.get("start_adapter")
     if start and not (Path(start) / "adapter_model.safetensors").is_file():
         found.append(f"start_adapter: no adapter in {start}")
+    if backend_of(cfg) == PEFT and recipe != "lora_finetune_single_device":
+        found.append(f"backend peft has no recipe {recipe}: torchtune has it")
+    if cfg.get("enable_activation_offloading"):
+        if not str(cfg.get("device")).startswith("cuda"):
+            found.append(f"enable_activation_offloading needs device cuda; it is {cfg.get('device')}")
+        if not cfg.get("enable_activation_checkpointing"):
+            found.append("enable_activation_offloading needs enable_activation_checkpointing: true")
+    if OmegaConf.select(cfg, "dataset.packed") and not OmegaConf.select(cfg, "tokenizer.max_seq_len"):
+        found.append("dataset.packed needs tokenizer.max_seq_len, the length to pack to")
     return found
 
 
-def recipe_keys() -> tuple[set[str], set[str]]:
-    """The keys that torchtune's recipe cannot do without, and those it looks for."""
-    need("torchtune", extra="train")
-    spec = find_spec("torchtune")
-    assert spec is not None, "need() found it"
-    source = (Path(str(spec.origin)).parents[1] / "recipes" / "lora_finetune_single_device.py").read_text(
-        encoding="utf-8"
-    )
-    needed = set(re.findall(r"\bcfg\.(?!get\b)([a-z_]+)", source))
-    optional = {*re.findall(r"""\bcfg\.get\(\s*["']([a-z_]+)["']""", source), "profiler"}
-    return needed - optional, optional
-
-
-def _component_problems(key: str, node: dict[str, Any]) -> list[str]:
+def _component_problems(key: str, node: dict[str, Any], recipe: str) -> list[str]:
     from torchtune.config._errors import InstantiationError
     from torchtune.config._utils import _get_component_from_path
 
@@ -133,7 +168,7 @@ def _component_problems(key: str, node: dict[str, Any]) -> list[str]:
         return [f"{key}._component_: cannot load {path!r} ({str(error).splitlines()[0]})"]
     parameters = signature.parameters.values()
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    first, named = GIVEN.get(key, (0, ()))
+    first, named = (0, ("tokenizer",)) if (key, recipe) == ("dataset", DPO) else GIVEN.get(key, (0, ()))
     open_ended = any(p.kind == p.VAR_KEYWORD for p in parameters)
     found = [
         f"unknown key '{key}.{name}' for {path}{did_you_mean(name, names)}"
@@ -168,6 +203,7 @@ def _may_add(cfg: Any, key: str) -> bool:
     """Whether a key that the file leaves out is one that the recipe or a component takes (checked later)."""
     head, _, rest = key.partition(".")
     if not rest:
-        needed, optional = recipe_keys()
-        return head in {*needed, *optional, *OURS}
+        every = [recipe_keys(recipe) for recipe in OURS]
+        known = {key for keys in every for key in (*keys.needed, *keys.optional)}
+        return head in {*known, *EVERYWHERE, *(key for own in OURS.values() for key in own)}
     return _is_component(cfg.get(head))
