@@ -118,3 +118,72 @@ def test_loss_is_cross_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
     found = answer_loss(hidden, weight, targets)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(torch.autograd.grad(found, hidden)[0], gradient)
+
+
+def small(last_layers: int | None = None, cache: bool = False) -> PackedDecoder:
+    """As :func:`model`, with LoRA on the upper layers only."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 97, "num_layers": 3, "num_heads": 6, "num_kv_heads": 2, "embed_dim": 48}
+    more = {"intermediate_dim": 80, "max_seq_len": 64, "rope_base": 10_000, "scale_factor": 1}
+    built = lora_llama3_2(list(ALL_ATTENTION), apply_lora_to_mlp=True, lora_rank=4, lora_alpha=8, **sizes, **more)
+    upper = packed_decoder(built, last_layers, cache)
+    for name, parameter in upper.named_parameters():
+        if "lora_b" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    set_trainable_params(upper, get_adapter_params(upper))
+    return upper
+
+
+def numbered(rows: list[dict[str, Any]], first: int = 0) -> list[dict[str, Any]]:
+    return [{**row, "row": first + i} for i, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_lora_on_the_upper_layers(last: int) -> None:
+    """The plain way through the same model, whose lower layers are torch's own linear layers, agrees."""
+    upper = small(last)
+    rows = batch_of((4, 3), (7, 9), (1, 1))
+    plain, expected = step(upper, padded_collate_sft(rows, padding_idx=0, ignore_idx=IGNORE))
+    packed, found = step(upper, collate_packed(rows, 0, IGNORE, parts=2))
+    assert packed == pytest.approx(plain, rel=1e-5)
+    assert found.keys() == expected.keys()
+    assert {int(name.split(".")[1]) for name in found} == set(range(3 - last, 3))
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-5)
+
+
+def test_lower_layers_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the cache each row goes through the frozen layers once, and every epoch's numbers are the same."""
+    cached, plain = small(1, cache=True), small(1)
+    rows = numbered(batch_of((4, 3), (7, 9), (1, 1), (12, 2)))
+    first, gradients = step(cached, collate_packed(rows, 0, IGNORE, parts=2))
+    assert cached.lower_cache is not None
+    assert len(cached.lower_cache) == len(rows)
+    without, _ = step(plain, collate_packed(rows, 0, IGNORE, parts=2))
+    assert first == pytest.approx(without, rel=1e-3)  # 16 bit
+    for replica in cached.replicas(2):
+        monkeypatch.setattr(replica, "blocks", [None, None, *replica.blocks[2:]])  # a second pass would fail
+    # in another order, with another prefix in common
+    again, others = step(cached, collate_packed(rows[::-1], 0, IGNORE, parts=1))
+    assert again == pytest.approx(first, rel=1e-5)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(others[name], gradient, rtol=1e-3, atol=1e-5)
+    alone, _ = step(cached, collate_packed(rows[1:2], 0, IGNORE, parts=1))
+    monkeypatch.undo()
+    fresh, _ = step(plain, collate_packed(rows[1:2], 0, IGNORE, parts=1))
+    assert alone == pytest.approx(fresh, rel=1e-3)
+
+
+def test_rows_without_numbers_are_not_cached() -> None:
+    cached = small(1, cache=True)
+    step(cached, collate_packed(batch_of((4, 3), (7, 9)), 0, IGNORE, parts=1))
+    assert cached.lower_cache is not None
+    assert len(cached.lower_cache) == 0
+
+
+@pytest.mark.parametrize("layers", [0, 4])
+def test_too_many_layers_is_a_sentence(layers: int) -> None:
+    from querywright.errors import QuerywrightError
+
+    with pytest.raises(QuerywrightError, match="lora_last_layers"):
+        small(layers)

@@ -21,13 +21,16 @@ def shared_prefix(rows: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]
     return end
 
 
-def _pack(rows: Sequence[list[int]], labels: Sequence[list[int]], ignore_idx: int) -> dict[str, Tensor]:
+def _pack(
+    rows: Sequence[list[int]], labels: Sequence[list[int]], numbers: Sequence[int | None], ignore_idx: int
+) -> dict[str, Tensor]:
     """One part: T token rows, n answer tokens, B sequences padded to L slots.
 
     - ``tokens``, ``positions`` [T]: the shared prefix once, then each row's rest, without the row's last token;
     - ``source`` [B, L]: token row of each slot (padding repeats row 0; nothing reads it); ``slots`` [T]: its inverse;
     - ``answers`` [n]: token rows whose next token is an answer token; ``targets`` [n]: those tokens;
-    - ``prefix`` []: length of the shared prefix.
+    - ``prefix`` []: length of the shared prefix; ``lengths`` [B]: token rows of each row, the prefix among them;
+    - ``rows`` [B]: the rows' numbers in the data, by which :mod:`querywright.finetune.lower` knows them again.
     """
     prefix = shared_prefix(rows, labels, ignore_idx) if len(rows) > 1 else 0
     length = max(len(row) for row in rows) - 1
@@ -47,7 +50,12 @@ def _pack(rows: Sequence[list[int]], labels: Sequence[list[int]], ignore_idx: in
         positions += range(prefix, end)
         slots += range(i * length + prefix, i * length + end)
     lists = {"tokens": tokens, "positions": positions, "slots": slots, "answers": answers, "targets": targets}
-    return {**{k: torch.tensor(v) for k, v in lists.items()}, "source": source, "prefix": torch.tensor(prefix)}
+    whole = {"lengths": [len(row) - 1 for row in rows], "rows": list(numbers) if None not in numbers else []}
+    return {
+        **{k: torch.tensor(v, dtype=torch.long) for k, v in (lists | whole).items()},
+        "source": source,
+        "prefix": torch.tensor(prefix),
+    }
 
 
 def collate_packed(
@@ -59,12 +67,12 @@ def collate_packed(
     dicts with about the same number of tokens each. ``padding_idx`` is in recipes' call and not needed: padding slots
     repeat a token that is there.
     """
-    rows = [([int(t) for t in row["tokens"]], [int(t) for t in row["labels"]]) for row in batch]
+    rows = [([int(t) for t in r["tokens"]], [int(t) for t in r["labels"]], r.get("row")) for r in batch]
     n = min(parts or training_threads(), len(rows))
     # longest first, each to the part that has least: parts end together
-    dealt: list[list[tuple[list[int], list[int]]]] = [[] for _ in range(n)]
+    dealt: list[list[tuple[list[int], list[int], int | None]]] = [[] for _ in range(n)]
     for row in sorted(rows, key=lambda row: -len(row[0])):
-        min(dealt, key=lambda part: sum(len(tokens) for tokens, _ in part)).append(row)
-    packed = {str(i): _pack([r[0] for r in part], [r[1] for r in part], ignore_idx) for i, part in enumerate(dealt)}
+        min(dealt, key=lambda part: sum(len(tokens) for tokens, *_ in part)).append(row)
+    packed = {str(i): _pack(*zip(*part, strict=True), ignore_idx) for i, part in enumerate(dealt)}  # type: ignore[arg-type]
     targets = torch.cat([torch.tensor([ignore_idx]), *(part["targets"] for part in packed.values())])
     return {"parts": packed, "labels": targets.unsqueeze(0)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from querywright.errors import QuerywrightError
+
 ALL_ATTENTION = ("q_proj", "k_proj", "v_proj", "output_proj")
 
 SMOLLM2_135M: dict[str, Any] = {
@@ -29,11 +31,21 @@ def lora_smollm2_135m(
     lora_rank: int = 16,
     lora_alpha: float = 32,
     lora_dropout: float = 0.0,
+    lora_last_layers: int | None = None,
+    cache_lower_layers: bool = False,
 ) -> Any:
     """SmolLM2-135M with LoRA layers, as a torchtune ``TransformerDecoder``.
 
     With LoRA on every projection and no dropout it is a :class:`querywright.finetune.packed.PackedDecoder`, which takes
     packed batches too; otherwise it is torchtune's own class, for plain batches.
+
+    Args:
+        lora_last_layers: LoRA on so many of the uppermost layers only; default: on all 30.
+        cache_lower_layers: with that, and packed batches: keep what the layers below give for each row in a temporary
+            file (1.2 kB a token), so that epochs after the first start from there.
+
+    Raises:
+        QuerywrightError: ``lora_last_layers`` without LoRA on every projection, or not 1 to 30.
     """
     from torchtune.models.llama3_2 import lora_llama3_2
 
@@ -51,5 +63,10 @@ def lora_smollm2_135m(
     if set(lora_attn_modules) == set(ALL_ATTENTION) and apply_lora_to_mlp and not lora_dropout:
         from querywright.finetune.packed import packed_decoder
 
-        return packed_decoder(model)
+        return packed_decoder(model, lora_last_layers, cache_lower_layers)
+    if lora_last_layers is not None:
+        raise QuerywrightError(
+            "lora_last_layers goes with LoRA on every projection and without dropout",
+            hint="lora_attn_modules=[q_proj,k_proj,v_proj,output_proj] apply_lora_to_mlp=true lora_dropout=0",
+        )
     return model

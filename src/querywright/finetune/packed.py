@@ -7,6 +7,8 @@ computes. This module computes each of them once or never:
 - the token rows of a batch lie end to end, ``[T, d]``, without padding (attention alone is padded);
 - the tokens that all rows of the batch begin with are computed once for the batch;
 - the last layer's output, the final norm and the logits are computed for answer tokens only;
+- layers below the first one with LoRA are read without gradients, and where rows are read again, from
+  :mod:`querywright.finetune.lower`, not at all;
 - q/k/v and gate/up are one matrix product each, with LoRA's update added in place;
 - the batch is dealt out to as many Python threads as torch has threads, each with one core and no barriers: on a
   machine that does something else too, waiting for each other after each small product costs more than the product.
@@ -29,7 +31,9 @@ from torch.autograd import Function
 from torchtune.modules import RMSNorm, TransformerDecoder
 from torchtune.modules.peft import LoRALinear
 
+from querywright.errors import QuerywrightError
 from querywright.finetune.loss import answer_loss
+from querywright.finetune.lower import LowerCache
 from querywright.finetune.runtime import training_threads
 
 Linears = Callable[[Tensor], Tensor]
@@ -147,17 +151,20 @@ class _Unpad(Function):
 
 
 class _Joint:
-    """Several LoRA layers on one input as one product; the joint frozen weight is built once for all threads."""
+    """Several layers on one input as one product; the joint frozen weight is built once for all threads."""
 
-    def __init__(self, *layers: LoRALinear) -> None:
+    def __init__(self, *layers: LoRALinear | nn.Linear) -> None:
         weights = [layer.weight.detach() for layer in layers]
         self.weight = torch.cat(weights) if len(weights) > 1 else weights[0]
-        self.ab = [p for layer in layers for p in (layer.lora_a.weight, layer.lora_b.weight)]
-        self.scale = layers[0].alpha / layers[0].rank
+        tuned = [layer for layer in layers if isinstance(layer, LoRALinear)]
+        self.ab = [p for layer in tuned for p in (layer.lora_a.weight, layer.lora_b.weight)]
+        self.scale = tuned[0].alpha / tuned[0].rank if tuned else 0.0
 
     def on(self, leaf: Leaf) -> Linears:
         """The function of one thread, which has leaves of its own for the same LoRA numbers."""
         ab = [leaf(p) for p in self.ab]
+        if not ab:
+            return lambda x: x @ self.weight.T
         return lambda x: _LoRALinears.apply(x, self.weight, self.scale, *ab)
 
 
@@ -217,19 +224,39 @@ class _Replica:
         self.blocks = [
             _Block(layer, row, lambda p: own[id(p)]) for layer, row in zip(model.layers, joints, strict=True)
         ]
+        self.frozen = sum(not any(joint.ab for joint in row) for row in joints)  # the lowest layers
+        self.cache = model.lower_cache if self.frozen else None
         self.embedding, self.norm = model.tok_embeddings.weight.detach(), _norm(model.norm)
         self.rope_cache = model.layers[0].attn.pos_embeddings.cache  # [max_seq_len, head_dim/2, 2]
 
     def loss(self, part: dict[str, Tensor]) -> Tensor:
         """Summed cross entropy of the part's answer tokens, shape []."""
-        x = F.embedding(part["tokens"], self.embedding)
-        rope = torch.view_as_complex(self.rope_cache[part["positions"]].contiguous()).to(x.dtype.to_complex())
+        dtype = self.embedding.dtype
+        rope = torch.view_as_complex(self.rope_cache[part["positions"]].contiguous()).to(dtype.to_complex())
         rope, n = rope.unsqueeze(1), part["source"].shape[1]  # [T, 1, head_dim/2]
-        future = x.new_full((n, n), float("-inf")).triu(1)
-        for block in self.blocks[:-1]:
+        future = self.embedding.new_full((n, n), float("-inf")).triu(1)
+        with torch.no_grad():
+            x = self._lower(rope, future, part)
+        for block in self.blocks[self.frozen : -1]:
             x = block(x, rope, future, part)
         x = self.blocks[-1](x, rope, future, part, keep=part["answers"])
         return answer_loss(self.norm(x), self.embedding, part["targets"])
+
+    def _lower(self, rope: Tensor, future: Tensor, part: dict[str, Tensor]) -> Tensor:
+        """What the first layer with LoRA reads, [T, d]: from the cache where all rows of the part are in it."""
+        rows, prefix = part["rows"].tolist(), int(part["prefix"])
+        cache = self.cache if rows else None
+        if cache is not None and (kept := cache.get(rows, self.embedding.dtype)):
+            return torch.cat([kept[0][:prefix], *(x[prefix:] for x in kept)])
+        x = F.embedding(part["tokens"], self.embedding)
+        for block in self.blocks[: self.frozen]:
+            x = block(x, rope, future, part)
+        if cache is not None:
+            x = cache.rounded(x)
+            rest = x[prefix:].split([n - prefix for n in part["lengths"].tolist()])
+            for row, own in zip(rows, rest, strict=True):
+                cache.put(row, torch.cat([x[:prefix], own]))
+        return x
 
     def loss_and_gradients(self, part: dict[str, Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
         """The loss and its gradients for the leaves."""
@@ -266,6 +293,8 @@ class _BatchLoss(Function):
 class PackedDecoder(TransformerDecoder):
     """torchtune's decoder with a second way through it for packed batches; see the module's text."""
 
+    lower_cache: LowerCache | None = None
+
     def forward(self, tokens: Tensor | None = None, *, parts: dict[str, Any] | None = None, **plain: Any) -> Any:
         """``tokens`` [b, s]: torchtune's forward, logits [b, s, v]. ``parts`` of a packed batch
         (:func:`querywright.finetune.batch.collate_packed`): a list with the mean loss of its answer tokens, which
@@ -296,7 +325,31 @@ def _joints(layer: Any) -> list[_Joint]:
     return [_Joint(*group) for group in groups]
 
 
-def packed_decoder(model: nn.Module) -> PackedDecoder:
-    """Give a torchtune decoder whose projections all carry LoRA the packed way through it, in place."""
+def packed_decoder(model: nn.Module, last_layers: int | None = None, cache: bool = False) -> Any:
+    """Give a torchtune decoder whose projections all carry LoRA the packed way through it, in place.
+
+    ``last_layers`` keeps LoRA on so many of the uppermost layers and takes it from the others; ``cache`` keeps what
+    those others give for each row (:mod:`querywright.finetune.lower`), which pays from the second epoch on.
+    """
     model.__class__ = PackedDecoder
-    return model  # type: ignore[return-value]
+    decoder: Any = model
+    if last_layers is not None:
+        layers = decoder.layers
+        if not 0 < last_layers <= len(layers):
+            raise QuerywrightError(
+                f"lora_last_layers is {last_layers}: the model has {len(layers)} layers", hint=f"1 to {len(layers)}"
+            )
+        for layer in layers[: len(layers) - last_layers]:
+            for parent, name in _projections(layer):
+                lora = getattr(parent, name)
+                plain = nn.Linear(lora.in_dim, lora.out_dim, bias=False, device="meta")
+                plain.weight = lora.weight
+                setattr(parent, name, plain)
+    if cache:
+        decoder.lower_cache = LowerCache(decoder.tok_embeddings.weight.shape[1])
+    return decoder
+
+
+def _projections(layer: Any) -> list[tuple[Any, str]]:
+    attention = [(layer.attn, name) for name in ("q_proj", "k_proj", "v_proj", "output_proj")]
+    return [*attention, *((layer.mlp, name) for name in ("w1", "w2", "w3"))]
