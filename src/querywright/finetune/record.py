@@ -68,10 +68,7 @@ class JSONLogger:
             self._draw()
 
     def _draw(self) -> None:
-        try:
-            plot_losses(self.path.parent)
-        except Exception as error:  # a picture is not worth a training run
-            say(f"{PLOT} is not drawn while training: {error}")
+        if not _drawn(self.path.parent):
             self._every = 0
         self._drawn = time.monotonic()
 
@@ -119,6 +116,16 @@ def plot_losses(folder: Path) -> Path:
     return folder / PLOT
 
 
+def _drawn(folder: Path) -> bool:
+    """Draw; a picture that can't be drawn is not worth a training run, and is said."""
+    try:
+        plot_losses(folder)
+    except Exception as error:
+        say(f"{folder / PLOT} is not drawn: {' '.join(str(error).split())}")
+        return False
+    return True
+
+
 def finish_run(
     output: Path,
     facts: Mapping[str, Any],
@@ -157,7 +164,7 @@ def finish_run(
     found = [row["loss"] for row in read_losses(output / LOSSES) if row.get("loss") is not None][-LAST:]
     names = [*files, *(str(path.relative_to(output)) for path in sorted((output / "adapter").glob("*.safetensors")))]
     if found:
-        names += [LOSSES, plot_losses(output).name]
+        names += [LOSSES, *([PLOT] if _drawn(output) else [])]
     settings = facts.get("settings") or {}
     made = {
         "backend": backend,
