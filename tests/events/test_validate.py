@@ -145,6 +145,7 @@ def test_a_set_is_met_by_any_of_it() -> None:
 def test_the_whole_chain_on_the_real_model(workspace: Path, tmp_path: Path) -> None:
     """build, refine, export, finetune, validate, each as a command."""
     pytest.importorskip("torchtune", reason="training is an extra")
+    transformers, peft = pytest.importorskip("transformers"), pytest.importorskip("peft")
     from querywright.finetune.base import ensure_base
 
     base = ensure_base(ROOT / "work" / "base" / "smollm2-135m")
@@ -165,10 +166,14 @@ def test_the_whole_chain_on_the_real_model(workspace: Path, tmp_path: Path) -> N
     run("finetune", "smollm2_135m_lora_cpu", f"workspace={work}", f"dataset.source={rows}", "batch_size=4",
         "max_steps_per_epoch=5", "max_minutes=null", "lr_scheduler.num_warmup_steps=1",
         f"checkpointer.checkpoint_dir={base}")  # fmt: skip
+    shutil.copytree(base, work / "merged", ignore=shutil.ignore_patterns("manifest.json"))
+    plain = transformers.AutoModelForCausalLM.from_pretrained(base)
+    tuned = peft.PeftModel.from_pretrained(plain, work / "model/quick/adapter").merge_and_unload()
+    tuned.save_pretrained(work / "merged")
     # 12 rows are enough to see that every step fits the next
     kept = read_jsonl(events / "valid.jsonl")[:12]
     write_jsonl(events / "valid.jsonl", kept)
-    for name, model in (("before", base), ("v", work / "model/quick/epoch_0")):
+    for name, model in (("before", base), ("v", work / "merged")):
         run("events", "validate", str(events), "--model", str(model), "--out", str(tmp_path / name))
     before, found = (
         json.loads((tmp_path / name / "valid.json").read_text(encoding="utf-8")) for name in ("before", "v")

@@ -59,7 +59,7 @@ def tiny_config(checkpoint: Path, source: Path, output: Path, **more: Any) -> An
                 "checkpoint_dir": str(checkpoint),
                 "checkpoint_files": ["model.safetensors"],
                 "model_type": "LLAMA3_2",
-                "output_dir": str(output),
+                "output_dir": "${output_dir}",
             },
             "optimizer": {"_component_": "torch.optim.AdamW", "lr": 1e-2, "fused": True},
             "lr_scheduler": {
@@ -67,7 +67,7 @@ def tiny_config(checkpoint: Path, source: Path, output: Path, **more: Any) -> An
                 "num_warmup_steps": 1,
             },
             "loss": {"_component_": "torch.nn.CrossEntropyLoss"},
-            "metric_logger": {"_component_": "querywright.finetune.record.JSONLogger", "log_dir": str(output)},
+            "metric_logger": {"_component_": "querywright.finetune.record.JSONLogger", "log_dir": "${output_dir}"},
             "batch_size": 4,
             "gradient_accumulation_steps": 1,
             "epochs": 1,

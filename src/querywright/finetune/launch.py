@@ -1,4 +1,8 @@
-"""Run a checked config as a process of its own, so that an interrupted or failed run leaves no half state here."""
+"""Run a checked config as a process of its own, so that an interrupted or failed run leaves no half state here.
+
+Which one: our loop on torchtune's single-device recipe, the same loop on transformers and PEFT (``backend: peft``), or
+torchtune's own recipe for several GPUs or for DPO, whose adapter then gets the folder and the manifest of the others.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,93 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import replacing
-from querywright.errors import QuerywrightError
+from querywright.artefacts import MANIFEST, is_done, replacing, write_json
+from querywright.errors import QuerywrightError, need
+from querywright.finetune.recipes import DEFAULT, DISTRIBUTED, TORCHTUNE, backend_of, recipe_of
 from querywright.progress import say
 
 RESOLVED = "resolved.yaml"
+MODULES = {"torchtune": "querywright.finetune.recipe", "peft": "querywright.finetune.with_peft"}
+STOPPED = (130, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGTERM)
+MISTAKE = 2  # what a child returns after saying what to do
 
 
 def train(cfg: Any) -> int:
-    """Train as ``cfg`` (resolved and checked) says; returns the exit code: 0 done, 130 stopped by the user.
-
-    The child is the leader of its own process group: Ctrl-C reaches it once, from here, and nothing outlives us.
+    """Train as ``cfg`` (resolved and checked) says; returns the exit code: 0 done, 130 stopped by the user, 2 a mistake
+    that the training process has said.
 
     Raises:
-        QuerywrightError: the training process failed; its last words are above.
+        QuerywrightError: something that the run needs is missing, or the training process failed; its last words are
+            above.
     """
     from omegaconf import OmegaConf
 
     from querywright.finetune.chat_rows import read_rows
 
-    output = Path(cfg.output_dir)
-    rows = len(read_rows(Path(cfg.dataset.source)))
+    output, recipe = Path(cfg.output_dir), recipe_of(cfg)
+    _device_is_there(str(cfg.device))
+    if recipe == DEFAULT:
+        rows = len(read_rows(Path(cfg.dataset.source)))
+        say(f"{rows} rows from {cfg.dataset.source}; config resolved to {output / RESOLVED}")
+    elif is_done(output, _facts(cfg)):
+        say(f"nothing to do: {output / MANIFEST} covers this config and data")
+        return 0
     with replacing(output / RESOLVED) as out:
         out.write(OmegaConf.to_yaml(cfg))
-    say(f"{rows} rows from {cfg.dataset.source}; config resolved to {output / RESOLVED}")
-    command = [sys.executable, "-m", "querywright.finetune.recipe", "--config", str(output / RESOLVED)]
+    started = time.monotonic()
+    code = _wait_for(command(cfg, output / RESOLVED), _environment(str(cfg.device)))
+    if code in STOPPED:
+        return 130
+    if code == MISTAKE and recipe == DEFAULT:
+        return MISTAKE
+    if code:
+        raise QuerywrightError(f"training failed (exit code {code}); its last lines are above", hint="the same command")
+    if recipe != DEFAULT:
+        _adopt(cfg, time.monotonic() - started)
+    return 0
+
+
+def command(cfg: Any, resolved: Path) -> list[str]:
+    """The training process's command line: our own loop where there is one, else ``tune run RECIPE``."""
+    recipe = recipe_of(cfg)
+    if recipe == DEFAULT:
+        return [sys.executable, "-m", MODULES[backend_of(cfg)], "--config", str(resolved)]
+    several = ["--nproc_per_node", str(_processes(cfg))] if recipe == DISTRIBUTED else []
+    return [sys.executable, "-m", "torchtune._cli.tune", "run", *several, recipe, "--config", str(resolved)]
+
+
+def _processes(cfg: Any) -> int:
+    """One for each GPU, unless the config says how many."""
+    if cfg.get("nproc_per_node"):
+        return int(cfg.nproc_per_node)
+    return max(1, int(need("torch", extra="train").cuda.device_count())) if str(cfg.device).startswith("cuda") else 1
+
+
+def _device_is_there(device: str) -> None:
+    if device.startswith("cuda") and not need("torch", extra="train").cuda.is_available():
+        raise QuerywrightError(
+            f"device={device}, and torch sees no GPU here",
+            hint="device=cpu with a small model, or a torch built for CUDA and a driver (nvidia-smi)",
+        )
+
+
+def _environment(device: str) -> dict[str, str]:
     # waiting threads sleep instead of spinning: the machine may have something else to do
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PYTHONWARNINGS": "ignore", **os.environ}
+    own = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "PYTHONWARNINGS": "ignore"}
+    if device.startswith("cuda"):
+        own["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"  # less is lost between blocks of changing lengths
+    return {**own, **os.environ}
+
+
+def _wait_for(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command to its end; signals that reach us reach it once. Returns its exit code.
+
+    The child leads its own process group, so Ctrl-C reaches it from here only, and nothing of it outlives us.
+    """
     child = subprocess.Popen(command, env=environment, start_new_session=True)
 
     def pass_on(signum: int, frame: Any) -> None:
@@ -44,14 +105,52 @@ def train(cfg: Any) -> int:
 
     before = {s: signal.signal(s, pass_on) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        code = child.wait()
+        return child.wait()
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
-    if code in (130, -signal.SIGINT, -signal.SIGTERM):
-        return 130
-    if code:
-        raise QuerywrightError(f"training failed (exit code {code}); its last lines are above", hint="the same command")
-    return 0
+
+
+def _facts(cfg: Any) -> dict[str, Any]:
+    from querywright.finetune.loop import run_facts
+
+    return run_facts(cfg, TORCHTUNE)
+
+
+def _adopt(cfg: Any, seconds: float) -> None:
+    """Give what torchtune's own recipe left (``epoch_N``) the layout and the manifest of our runs.
+
+    Raises:
+        QuerywrightError: it left no adapter.
+    """
+    from querywright.finetune.init import lora_words
+    from querywright.finetune.lora import CONFIG, PREFIX, WEIGHTS, read_adapter
+    from querywright.finetune.record import LOSSES, finish_run, read_losses
+
+    output = Path(cfg.output_dir)
+    made = output / f"epoch_{int(cfg.epochs) - 1}"
+    _, weights = read_adapter(made)
+    layers = {int(name.removeprefix(PREFIX).split(".")[2]) for name in weights if ".layers." in name}
+    words = lora_words(cfg.model, max(layers) + 1 if layers else 1)
+    about = {"peft_type": "LORA", "base_model_name_or_path": str(cfg.checkpointer.checkpoint_dir)}
+    folder = output / "adapter"
+    write_json(folder / CONFIG, {**about, **words.peft(), "fan_in_fan_out": False, "inference_mode": True})
+    with replacing(folder / WEIGHTS, "wb") as out:
+        out.write((made / WEIGHTS).read_bytes())
+    logged = read_losses(output / LOSSES)
+    peaks = [row[key] for row in logged for key in row if key.startswith("peak_memory") and row[key] is not None]
+    finish_run(
+        output,
+        _facts(cfg),
+        backend=TORCHTUNE,
+        steps=int(logged[-1]["step"]) if logged else 0,
+        seconds=seconds,
+        rows=len(Path(cfg.dataset.source).read_bytes().split(b"\n")) - 1,
+        tokens=0,  # torchtune's recipes do not tell
+        device=str(cfg.device),
+        peak_bytes=int(max(peaks, default=0.0) * 2**30),
+        recipe=recipe_of(cfg),
+    )
+    say(f"done: {folder}; querywright export makes what it is used through")

@@ -40,6 +40,7 @@ LORA = frozenset({"lora_attn_modules", "apply_lora_to_mlp", "apply_lora_to_outpu
 # what config.json says here
 SHAPE = frozenset({"vocab_size", "num_layers", "num_heads", "num_kv_heads", "head_dim", "embed_dim", "norm_eps",
                    "intermediate_dim", "max_seq_len", "rope_base", "scale_factor", "tie_word_embeddings"})  # fmt: skip
+FASTER = frozenset({"cache_lower_layers"})  # the same result without it
 LOSS = frozenset({"ignore_index", "num_output_chunks"})
 
 
@@ -184,7 +185,7 @@ def _refuse(cfg: Any) -> None:
     Raises:
         QuerywrightError: there are some; all of them at once.
     """
-    wrong = [f"model.{key}" for key in cfg.model if key not in {"_component_"} | LORA | SHAPE]
+    wrong = [f"model.{key}" for key in cfg.model if key not in {"_component_"} | LORA | SHAPE | FASTER]
     wrong += [f"loss.{key}" for key in cfg.loss if key not in {"_component_"} | LOSS]
     wrong += ["profiler.enabled"] if cfg.get("profiler") and cfg.profiler.get("enabled") else []
     wrong += ["resume_from_checkpoint (it goes on by itself)"] if cfg.get("resume_from_checkpoint") else []
