@@ -5,33 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from torchtune import config
 
 from querywright.errors import QuerywrightError
-from querywright.finetune.check import find_config, load, recipe_keys
+from querywright.finetune.check import find_config, load
+from querywright.finetune.recipes import DISTRIBUTED, DPO, recipe_keys
 
 SHIPPED = ("smollm2_135m_lora_cpu", "smollm2_135m_lora_cpu_full")
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_configs_are_well_formed(name: str) -> None:
-    config.validate(load(find_config(name), []))
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_header_names_its_own_command(name: str) -> None:
-    head = find_config(name).read_text(encoding="utf-8").split("\n\n")[0]
-    assert f"querywright finetune {name}\n" in head
-    assert f"--config ft_configs/{name}.yaml\n" in head
-    for word in ("memory", "time", "score"):
-        assert word in head
-
-
 def test_recipe_keys_come_from_the_recipe() -> None:
-    needed, optional = recipe_keys()
-    assert {"model", "tokenizer", "batch_size", "loss"} <= needed
-    assert {"clip_grad_norm", "log_every_n_steps", "profiler"} <= optional
-    assert not needed & optional
+    keys = recipe_keys()
+    assert {"model", "tokenizer", "batch_size", "loss"} <= keys.needed
+    assert {"clip_grad_norm", "log_every_n_steps", "profiler"} <= keys.optional
+    assert {"lora_rank", "lora_alpha", "lora_attn_modules", "apply_lora_to_mlp"} == keys.model
+    assert not keys.needed & keys.optional
+    # each recipe has its own: gradients are not clipped in DPO, and only FSDP can offload
+    assert "clip_grad_norm" not in recipe_keys(DPO).needed | recipe_keys(DPO).optional
+    assert "fsdp_cpu_offload" in recipe_keys(DISTRIBUTED).optional - keys.optional
 
 
 def test_all_mistakes_at_once() -> None:
@@ -86,3 +76,54 @@ def test_replacing_a_component_checks_its_keys() -> None:
 def test_unknown_config_names_the_near_one() -> None:
     with pytest.raises(QuerywrightError, match="did you mean 'smollm2_135m_lora_cpu'"):
         find_config("smollm2_135m_lora_cp")
+
+
+def test_what_cannot_be_is_refused() -> None:
+    wrong = ["recipe=lora_finetune", "backend=pefft", "dtype=fp16", "check_memory=maybe"]
+    with pytest.raises(QuerywrightError) as caught:
+        load(find_config(SHIPPED[0]), wrong)
+    text = str(caught.value)
+    for part in (
+        "recipe is 'lora_finetune': it must be lora_finetune_single_device or",
+        "backend is 'pefft': it must be torchtune or peft",
+        "dtype is 'fp16': it must be fp32 or bf16",
+        "check_memory is 'maybe': it must be true or false",
+    ):
+        assert part in text
+
+
+def test_settings_that_do_not_go_together() -> None:
+    wrong = ["backend=peft", "epochs=1.5", "enable_activation_offloading=true"]
+    with pytest.raises(QuerywrightError) as caught:
+        load(find_config("smollm2_135m_dpo_cpu"), wrong)
+    text = str(caught.value)
+    for part in (
+        "backend peft has no recipe lora_dpo_single_device",
+        "epochs is 1.5: it must be a whole number",
+        "enable_activation_offloading needs device cuda; it is cpu",
+        "enable_activation_offloading needs enable_activation_checkpointing: true",
+    ):
+        assert part in text
+    with pytest.raises(QuerywrightError, match=r"packed needs tokenizer\.max_seq_len"):
+        load(find_config("llama3_2_1b_lora"), ["tokenizer.max_seq_len=null"])
+
+
+def test_a_reference_to_a_misspelt_key_names_both(tmp_path: Path) -> None:
+    text = find_config(SHIPPED[0]).read_text(encoding="utf-8")
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace("output_dir: ${workspace}", "output_dr: ${workspace}"), encoding="utf-8")
+    with pytest.raises(QuerywrightError) as caught:
+        load(path, [])
+    assert "Interpolation key 'output_dir' not found" in str(caught.value)
+    assert "unknown key 'output_dr'; did you mean 'output_dir'" in str(caught.value)
+
+
+def test_peft_names_what_it_has_no_use_for(capsys: pytest.CaptureFixture[str]) -> None:
+    load(find_config(SHIPPED[0]), ["low_cpu_ram=true"])
+    assert "has no use for" not in capsys.readouterr().err
+    load(find_config(SHIPPED[0]), ["backend=peft", "low_cpu_ram=true"])
+    said = capsys.readouterr().err
+    assert "backend peft has no use for, and passes over:" in said
+    assert "low_cpu_ram" in said
+    for used in ("batch_size", "model", "clip_grad_norm", "optimizer"):
+        assert used not in said

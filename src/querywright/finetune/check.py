@@ -14,7 +14,19 @@ from typing import Any
 
 from querywright.artefacts import repo_dir
 from querywright.errors import QuerywrightError, did_you_mean, need
-from querywright.finetune.recipes import DPO, EVERYWHERE, OURS, PEFT, TORCHTUNE, backend_of, recipe_keys, recipe_of
+from querywright.finetune.recipes import (
+    DEFAULT,
+    DPO,
+    EVERYWHERE,
+    OURS,
+    PEFT,
+    TORCHTUNE,
+    backend_of,
+    passed_over,
+    recipe_keys,
+    recipe_of,
+)
+from querywright.progress import say
 
 # what the recipe itself hands to a component: how many first ones, then by name
 GIVEN: dict[str, tuple[int, tuple[str, ...]]] = {
@@ -81,23 +93,32 @@ def load(path: Path, overrides: Sequence[str]) -> Any:
             wrong.append(f"unknown key {key!r}{did_you_mean(key, sorted(_paths(cfg)))}")
             continue
         merged = omega.merge(merged, omega.from_dotlist([f"{key}={value}"]))
+    written = omega.to_yaml(merged, resolve=False)
+    referred = set(re.findall(r"\$\{([A-Za-z_]\w*)", written))
     try:
-        referred = set(re.findall(r"\$\{([A-Za-z_]\w*)", omega.to_yaml(merged, resolve=False)))
         omega.resolve(merged)
+        wrong += problems(merged, referred)
     except Exception as error:
+        # what the reference should have found may be misspelt: the keys are looked at all the same
         wrong.append(str(error).splitlines()[0])
-        referred = set()
-    wrong += problems(merged, referred) if not wrong or referred else []
+        wrong += _key_problems(omega.create(written.replace("${", "$ {")), referred)
     if wrong:
         raise QuerywrightError(
             f"{path}: {len(wrong)} problem{'s' * (len(wrong) > 1)}\n" + "\n".join(f"  - {line}" for line in wrong),
             hint="correct them; nothing was run",
         )
+    if over := passed_over(merged):
+        say(f"backend peft has no use for, and passes over: {', '.join(over)}")
     return merged
 
 
 def problems(cfg: Any, variables: Iterable[str] = ()) -> list[str]:
     """Everything wrong with a resolved config; ``variables`` are keys that exist to be referred to."""
+    return [*_key_problems(cfg, variables), *_value_problems(cfg, recipe_of(cfg))]
+
+
+def _key_problems(cfg: Any, variables: Iterable[str]) -> list[str]:
+    """Keys that nobody reads or that are missing, and choices that there are not."""
     found = [
         f"{key} is {cfg[key]!r}: it must be {' or '.join(str(known).lower() for known in choices)}"
         for key, choices in CHOICES.items()
@@ -116,7 +137,7 @@ def problems(cfg: Any, variables: Iterable[str] = ()) -> list[str]:
         for part in node if isinstance(node, Sequence) and not isinstance(node, str) else [node]:
             if _is_component(part):
                 found += _component_problems(str(key), dict(part), recipe)
-    return found + _value_problems(cfg, recipe)
+    return found
 
 
 def _unknown(key: str, recipe: str, allowed: set[str]) -> str:
@@ -144,7 +165,7 @@ def _value_problems(cfg: Any, recipe: str) -> list[str]:
     start = cfg.get("start_adapter")
     if start and not (Path(start) / "adapter_model.safetensors").is_file():
         found.append(f"start_adapter: no adapter in {start}")
-    if backend_of(cfg) == PEFT and recipe != "lora_finetune_single_device":
+    if backend_of(cfg) == PEFT and recipe != DEFAULT:
         found.append(f"backend peft has no recipe {recipe}: torchtune has it")
     if cfg.get("enable_activation_offloading"):
         if not str(cfg.get("device")).startswith("cuda"):

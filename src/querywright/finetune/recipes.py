@@ -71,9 +71,24 @@ def recipe_file(recipe: str) -> Path:
 def recipe_keys(recipe: str = DEFAULT) -> Keys:
     """The keys that one of torchtune's recipes cannot do without, and those it looks for."""
     source = recipe_file(recipe).read_text(encoding="utf-8")
-    needed = set(re.findall(r"\bcfg\.(?!get\b)([a-z_]+)", source))
-    optional = set(re.findall(r"""\bcfg\.get\(\s*["']([a-z_]+)["']""", source))
+    needed, optional = _read_by(source)
     if "cfg.get(PROFILER_KEY" in source:
         optional.add("profiler")
     model = set(re.findall(r"\bcfg_model\.(?!get\b)([a-z_]+)", source))
     return Keys(frozenset(needed - optional), frozenset(optional), frozenset(model))
+
+
+def passed_over(cfg: Any) -> list[str]:
+    """Keys that a recipe of torchtune reads and the PEFT backend has no use for; none where that is not asked for."""
+    if backend_of(cfg) != PEFT:
+        return []
+    files = [Path(__file__).with_name(name) for name in ("with_peft.py", "loop.py", "init.py")]
+    needed, optional = _read_by("".join(path.read_text(encoding="utf-8") for path in files))
+    keys = recipe_keys()
+    return [key for key in cfg if key in keys.needed | keys.optional and key not in needed | optional]
+
+
+def _read_by(source: str) -> tuple[set[str], set[str]]:
+    """The keys that a source takes from ``cfg`` as they are, and those that may be missing."""
+    needed = set(re.findall(r"\bcfg\.(?!get\b)([a-z_]+)", source))
+    return needed, set(re.findall(r"""\bcfg\.get\(\s*["']([a-z_]+)["']""", source))
