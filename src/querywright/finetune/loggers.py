@@ -32,9 +32,8 @@ _OF_TORCHTUNE = "torchtune.training.metric_logging."
 class Several:
     """Metric logger component: ``losses.jsonl`` and its picture, and the same numbers to others.
 
-    The others are opened when the run knows whether it goes on: MLflow's run is then the same one, and TensorBoard is
-    told which steps come again. One that fails while training is left out from there on, and said: a server that is
-    away must not end a run.
+    The others are opened when the run knows whether it goes on: MLflow's run is then the same one. One that fails while
+    training is left out from there on, and said: a server that is away must not end a run.
 
     Args:
         log_dir: where ``losses.jsonl`` lies.
@@ -145,12 +144,9 @@ def _made(one: str | Mapping[str, Any], folder: Path, step: int) -> Any:
         return _get_component_from_path(one["_component_"])(**keys)
     check_installed([one])
     if one == "tensorboard":
-        made = _get_component_from_path(_OF_TORCHTUNE + "TensorBoardLogger")(
-            log_dir=str(folder / "tensorboard"), organize_logs=False
-        )
-        if step and made._writer:
-            _steps_come_again(made._writer, step + 1)
-        return made
+        # one folder for all goes of a run: of steps that come again TensorBoard shows the last
+        board = _get_component_from_path(_OF_TORCHTUNE + "TensorBoardLogger")
+        return board(log_dir=str(folder / "tensorboard"), organize_logs=False)
     with _same_run(folder, step):
         made = _get_component_from_path(_OF_TORCHTUNE + "MLFlowLogger")(
             experiment_name=os.environ.get("MLFLOW_EXPERIMENT_NAME") or "querywright",
@@ -159,15 +155,6 @@ def _made(one: str | Mapping[str, Any], folder: Path, step: int) -> Any:
         )
     (folder / RUN_ID).write_text(str(made._run_id), encoding="utf-8")
     return made
-
-
-def _steps_come_again(writer: Any, step: int) -> None:
-    """Tell TensorBoard to forget what it has from ``step`` on, as ``SummaryWriter(purge_step=...)`` does: torchtune's
-    logger does not hand that through."""
-    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-
-    writer._get_file_writer().add_event(Event(step=step, file_version="brain.Event:2"))
-    writer._get_file_writer().add_event(Event(step=step, session_log=SessionLog(status=SessionLog.START)))
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from querywright.artefacts import MANIFEST, alone, content_id, is_done, replacing, sha256, write_json
 from querywright.errors import QuerywrightError
 from querywright.finetune.init import LoraWords
+from querywright.finetune.loggers import with_losses
 from querywright.finetune.lora import CONFIG, WEIGHTS, read_adapter
 from querywright.finetune.record import finish_run
 from querywright.finetune.resume import RESUME, flat_state, load_state, read_about, save_state
@@ -167,8 +168,8 @@ def begin(job: Job, given: Callable[[dict[str, Any]], dict[str, Tensor]]) -> Non
             load_state(path, job.trained, job.optimizer)
             job.step, job.seconds, job.tokens = left["step"], left["seconds"], left["tokens"]
             say(f"going on after step {job.step}, from {path}")
-    if hasattr(job.log, "rewind"):
-        job.log.rewind(job.step)
+    job.log = with_losses(job.log, job.output)
+    job.log.rewind(job.step)
 
 
 def _run_id(job: Job) -> str:
