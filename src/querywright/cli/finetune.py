@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from querywright.cli.finetune_plan import plan
+
 _HERE = "here"
 
 
@@ -46,6 +48,9 @@ def finetune(
         typer.echo(OmegaConf.to_yaml(cfg), nl=False)
         return
     raise typer.Exit(train(cfg))
+
+
+app.command("plan")(plan)
 
 
 @app.command()
