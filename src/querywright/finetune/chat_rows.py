@@ -20,13 +20,19 @@ def read_rows(path: Path) -> list[list[dict[str, str]]]:
     """
     if not path.is_file():
         raise QuerywrightError(f"no training rows at {path}", hint="querywright pairs export")
+    try:
+        file = path.open("rb")  # so that a line that is no text is named by its number
+    except OSError as error:
+        raise QuerywrightError(f"could not read {path}: {error.strerror}", hint="check its permissions") from error
     rows = []
-    with path.open("rb") as lines:  # so that a line that is no text is a line that is no JSON
+    with file as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
+            except UnicodeDecodeError:
+                raise _bad(path, number, "it is not UTF-8 text") from None
             except (ValueError, RecursionError):
                 raise _bad(path, number, "it is no JSON") from None
             try:
@@ -38,6 +44,10 @@ def read_rows(path: Path) -> list[list[dict[str, str]]]:
                 whole = False
             if not whole:
                 raise _bad(path, number, _shape(row))
+            if not messages[-1]["content"].strip():
+                raise _bad(path, number, "its answer is empty")
+            if not all(_is_text(m["content"]) for m in messages):
+                raise _bad(path, number, "it holds half a character (a lone surrogate)")
             rows.append(messages)
     if not rows:
         raise QuerywrightError(f"{path} holds no rows", hint="querywright pairs export")
@@ -51,6 +61,14 @@ def _bad(path: Path, number: int, what: str) -> QuerywrightError:
         hint='each line is {"messages": [{"role": ..., "content": ...}, ...]}, the answer last; '
         "querywright pairs split writes such a train.chat.jsonl, pairs export --format chat as well",
     )
+
+
+def _is_text(content: str) -> bool:
+    try:
+        content.encode()
+    except UnicodeEncodeError:  # JSON can escape what no tokenizer takes
+        return False
+    return True
 
 
 def _shape(row: object) -> str:

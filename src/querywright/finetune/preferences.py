@@ -20,11 +20,12 @@ from typing import Any
 from querywright.artefacts import read_jsonl
 from querywright.errors import QuerywrightError
 from querywright.finetune.chat_rows import ROLES
-from querywright.progress import say
+from querywright.finetune.fit import check_choice, judge, shortened, uncut
+from querywright.progress import say, track
 from querywright.protected import refuse
 
 Chat = list[dict[str, str]]
-TOO_LONG = ("drop", "truncate", "error")
+Sample = dict[str, list[int]]
 HINT = (
     'each line is {"prompt": ..., "chosen": ..., "rejected": ...}, each a string or a list of '
     '{"role": ..., "content": ...}; chosen and rejected end with an assistant message'
@@ -106,47 +107,29 @@ class PreferenceRows:
     """Tokenised preference rows, as torchtune's DPO recipes and their collate function take them.
 
     Each row is a dict with ``chosen_input_ids``, ``chosen_labels``, ``rejected_input_ids`` and ``rejected_labels``:
-    lists of token ids, labels -100 outside the answer. ``report`` counts ``rows``, ``too_long`` and ``kept``.
+    lists of token ids, labels -100 outside the answer. ``report`` counts ``rows``, ``kept``,
+    ``too_long``, ``truncated`` and the ``longest`` row.
     """
 
     def __init__(self, tokenizer: Any, *, source: str, too_long: str = "drop") -> None:
-        from torchtune.data import CROSS_ENTROPY_IGNORE_IDX, Message
-
-        if too_long not in TOO_LONG:
-            raise QuerywrightError(f"dataset.too_long is {too_long!r}", hint=f"one of: {', '.join(TOO_LONG)}")
-        self._samples: list[dict[str, list[int]]] = []
-        limit, long = tokenizer.max_seq_len, 0
-        rows = read_preferences(source)
-        tokenizer.max_seq_len = None  # lengths are counted whole
-        try:
-            for row in rows:
-                sample: dict[str, list[int]] = {}
-                for name, answer in (("chosen", row.chosen), ("rejected", row.rejected)):
-                    # the prompt's own assistant turns are context, and in the loss they would be in both answers
-                    messages = [Message(role=m["role"], content=m["content"], masked=True) for m in row.prompt]
-                    messages += [
-                        Message(role=m["role"], content=m["content"], masked=m["role"] != "assistant") for m in answer
-                    ]
-                    prompt, _ = tokenizer.tokenize_messages(messages[: len(row.prompt)])
-                    tokens, mask = tokenizer.tokenize_messages(messages)
-                    shown = len(prompt) if tokens[: len(prompt)] == prompt else 0
-                    sample[f"{name}_input_ids"] = tokens
-                    sample[f"{name}_labels"] = [
-                        CROSS_ENTROPY_IGNORE_IDX if masked or i < shown else token
-                        for i, (token, masked) in enumerate(zip(tokens, mask, strict=True))
-                    ]
-                longest = max(len(tokens) for tokens in sample.values())
-                if limit and longest > limit:
-                    long += 1
-                    if too_long == "drop":
+        check_choice(too_long)
+        self._samples: list[Sample] = []
+        report = {"rows": 0, "kept": 0, "too_long": 0, "truncated": 0, "longest": 0}
+        with uncut(tokenizer) as limit:
+            for row in track(read_preferences(source), "tokenising rows"):
+                sample = _sample(tokenizer, row)
+                report["rows"] += 1
+                report["longest"] = max(report["longest"], _longest(sample))
+                if limit and _longest(sample) > limit:
+                    report["too_long"] += 1
+                    cut = _fitted(tokenizer, row, limit) if too_long == "truncate" else None
+                    if cut is None:
                         continue
-                    if too_long == "truncate":
-                        sample = {key: tokens[:limit] for key, tokens in sample.items()}
+                    report["truncated"] += 1
+                    sample = _sample(tokenizer, cut)
                 self._samples.append(sample)
-        finally:
-            tokenizer.max_seq_len = limit
-        self.report = {"rows": len(rows), "too_long": long, "kept": len(self._samples)}
-        _judge(self.report, limit, too_long, source)
+        self.report = {**report, "kept": len(self._samples)}
+        judge(self.report, limit, too_long, source)
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -155,14 +138,38 @@ class PreferenceRows:
         return self._samples[index]
 
 
-def _judge(report: dict[str, int], limit: int | None, too_long: str, source: str) -> None:
-    """Say, or refuse, what the limit did to the rows."""
-    if not report["too_long"]:
-        return
-    what = f"{report['too_long']} of {report['rows']} rows of {source} are longer than tokenizer.max_seq_len={limit}"
-    if too_long == "error" or not report["kept"]:
-        raise QuerywrightError(what, hint="a larger tokenizer.max_seq_len, or dataset.too_long=drop or truncate")
-    say(f"{what}: {'left out' if too_long == 'drop' else 'cut at their end'}")
+def _sample(tokenizer: Any, row: Preference) -> Sample:
+    """Token ids and labels of both answers, each with the prompt before it."""
+    from torchtune.data import CROSS_ENTROPY_IGNORE_IDX, Message
+
+    sample: Sample = {}
+    for name, answer in (("chosen", row.chosen), ("rejected", row.rejected)):
+        # the prompt's own assistant turns are context, and in the loss they would be in both answers
+        messages = [Message(role=m["role"], content=m["content"], masked=True) for m in row.prompt]
+        messages += [Message(role=m["role"], content=m["content"], masked=m["role"] != "assistant") for m in answer]
+        prompt, _ = tokenizer.tokenize_messages(messages[: len(row.prompt)])
+        tokens, mask = tokenizer.tokenize_messages(messages)
+        shown = len(prompt) if tokens[: len(prompt)] == prompt else 0
+        sample[f"{name}_input_ids"] = tokens
+        sample[f"{name}_labels"] = [
+            CROSS_ENTROPY_IGNORE_IDX if masked or i < shown else token
+            for i, (token, masked) in enumerate(zip(tokens, mask, strict=True))
+        ]
+    return sample
+
+
+def _longest(sample: Sample) -> int:
+    return max(len(tokens) for tokens in sample.values())
+
+
+def _fitted(tokenizer: Any, row: Preference, limit: int) -> Preference | None:
+    """The row with less around its question (see `fit`), so that it fits with either answer; None where it can't."""
+
+    def fits(messages: Chat) -> bool:
+        return _longest(_sample(tokenizer, Preference(messages[:-1], row.chosen, row.rejected))) <= limit
+
+    found = shortened([*row.prompt, row.chosen[-1]], fits)
+    return Preference(found[:-1], row.chosen, row.rejected) if found else None
 
 
 def preference_rows(tokenizer: Any, *, source: str, too_long: str = "drop") -> PreferenceRows:

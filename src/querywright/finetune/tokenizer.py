@@ -9,6 +9,8 @@ from typing import Any
 from torchtune.data import Message
 from torchtune.modules.transforms.tokenizers import ModelTokenizer
 
+from querywright.errors import QuerywrightError
+
 START, END = "<|im_start|>", "<|im_end|>"
 
 
@@ -17,19 +19,35 @@ class ChatMLTokenizer(ModelTokenizer):
 
     Args:
         path: ``tokenizer.json`` of a Hugging Face checkpoint that has the two ChatML tokens.
-        max_seq_len: longer rows lose their end; ``None`` for no limit.
+        max_seq_len: longer rows lose their end, as with torchtune's own tokenizers (`querywright.finetune.data` sees to
+            it that none gets that far); ``None`` for no limit.
+
+    Raises:
+        QuerywrightError: no such file, or no ChatML in it.
     """
 
     def __init__(self, path: str, max_seq_len: int | None = None) -> None:
         from tokenizers import Tokenizer
 
         if not Path(path).is_file():
-            raise FileNotFoundError(f"no tokenizer at {path}: the checkpointer unpacks the base model there")
-        self._tokenizer = Tokenizer.from_file(path)
+            raise QuerywrightError(
+                f"no tokenizer at {path}", hint="tokenizer.path is the tokenizer.json of checkpointer.checkpoint_dir"
+            )
+        try:
+            self._tokenizer = Tokenizer.from_file(path)
+        except Exception as error:  # the library raises nothing narrower
+            raise QuerywrightError(
+                f"{path} is no tokenizer: {str(error)[:100]}", hint="tokenizer.path is a tokenizer.json"
+            ) from error
+        # a sentence that holds a mark of the chat format holds it as text, as when the model is asked
+        self._tokenizer.encode_special_tokens = True
         self.max_seq_len = max_seq_len
         start, end = (self._tokenizer.token_to_id(name) for name in (START, END))
         if start is None or end is None:
-            raise ValueError(f"{path} has no {START} or {END} token: not a ChatML model")
+            raise QuerywrightError(
+                f"{path} has no {START} or {END} token: not a ChatML model",
+                hint="for Llama 3: tokenizer=querywright.finetune.llama3_tokenizer.Llama3ChatTokenizer",
+            )
         self.start_id, self.end_id = start, end
         self.eos_id = self.pad_id = self.end_id
 
