@@ -114,7 +114,7 @@ def _wait_for(command: list[str], environment: dict[str, str]) -> int:
 
 
 def _facts(cfg: Any) -> dict[str, Any]:
-    from querywright.finetune.loop import run_facts
+    from querywright.finetune.job import run_facts
 
     return run_facts(cfg, TORCHTUNE)
 

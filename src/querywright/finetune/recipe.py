@@ -29,8 +29,10 @@ from torchtune import config
 from torchtune.data import padded_collate_packed
 
 from querywright.errors import QuerywrightError
+from querywright.finetune.batches import collate_rows, make_dataset, make_loader, steps_per_epoch
 from querywright.finetune.init import WRAPPED, lora_words, peft_name, start
-from querywright.finetune.loop import Job, begin, collate_rows, main, make_dataset, make_loader, run, steps_per_epoch
+from querywright.finetune.job import Job, begin, main
+from querywright.finetune.loop import run
 from querywright.finetune.lora import as_torchtune
 
 STOCK = "lora_finetune_single_device"

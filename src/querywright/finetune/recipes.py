@@ -82,7 +82,7 @@ def passed_over(cfg: Any) -> list[str]:
     """Keys that a recipe of torchtune reads and the PEFT backend has no use for; none where that is not asked for."""
     if backend_of(cfg) != PEFT:
         return []
-    files = [Path(__file__).with_name(name) for name in ("with_peft.py", "loop.py", "init.py")]
+    files = [Path(__file__).with_name(name) for name in ("with_peft.py", "loop.py", "job.py", "batches.py", "init.py")]
     needed, optional = _read_by("".join(path.read_text(encoding="utf-8") for path in files))
     keys = recipe_keys()
     return [key for key in cfg if key in keys.needed | keys.optional and key not in needed | optional]

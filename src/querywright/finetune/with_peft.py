@@ -25,8 +25,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from querywright.errors import QuerywrightError, need
+from querywright.finetune.batches import collate_rows, make_dataset, make_loader, steps_per_epoch
 from querywright.finetune.init import LoraWords, lora_words, start
-from querywright.finetune.loop import Job, begin, collate_rows, main, make_dataset, make_loader, run, steps_per_epoch
+from querywright.finetune.job import Job, begin, main
+from querywright.finetune.loop import run
 from querywright.finetune.lora import PREFIX
 from querywright.finetune.runtime import keep_freed_memory
 from querywright.progress import say
