@@ -76,7 +76,7 @@ def serve(options: Options) -> None:
 
 def own_model(api: API, workspace: Path) -> str:
     """The model that was trained here, else the shipped one."""
-    from querywright.finetune.export import ensure_model
+    from querywright.finetune.shipped import ensure_model
 
     return str(ensure_model(api, workspace))
 

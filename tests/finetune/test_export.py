@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from querywright.api.definition import load, shipped
 from querywright.artefacts import sha256, write_json, write_manifest
 from querywright.errors import QuerywrightError
 from querywright.finetune import export as exporting
+from querywright.finetune import shipped
 from querywright.finetune.base import packaged_gguf
-from querywright.finetune.export import ensure_model, export, merge, prompt_id
+from querywright.finetune.export import export
 from querywright.finetune.lora import WEIGHTS, deltas, read_adapter, write_adapter
+from querywright.finetune.merge import merge
 
 PROMPT = "<|im_start|>user\nshow 3 sheets with a root<|im_end|>\n<|im_start|>assistant\n"
 
@@ -142,8 +142,9 @@ def test_own_export_is_used_and_not_made_again(
         raise AssertionError("written again")
 
     monkeypatch.setattr(exporting, "write_gguf", never)
+    monkeypatch.setattr(shipped, "write_gguf", never)
     (tmp_path / "model").symlink_to(exported)
-    assert ensure_model("herbarium", tmp_path) == tmp_path / "model" / "model-q8_0.gguf"
+    assert shipped.ensure_model("herbarium", tmp_path) == tmp_path / "model" / "model-q8_0.gguf"
     export(exported / "full", exported, "herbarium", base=base)
 
 
@@ -151,153 +152,14 @@ def test_own_export_is_used_and_not_made_again(
 def test_shipped_adapter_becomes_a_model_on_first_use(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "data_dir", lambda: tmp_path / "data")
+    monkeypatch.setattr(shipped, "data_dir", lambda: tmp_path / "data")
     write_adapter(exported / "adapter", tmp_path / "data" / "adapters" / "herbarium", "base")
-    path = ensure_model("herbarium", tmp_path / "work")
+    path = shipped.ensure_model("herbarium", tmp_path / "work")
     assert sha256(path) == sha256(exported / "model-q8_0.gguf")
     made = path.stat().st_mtime_ns
-    assert ensure_model("herbarium", tmp_path / "work").stat().st_mtime_ns == made
+    assert shipped.ensure_model("herbarium", tmp_path / "work").stat().st_mtime_ns == made
     path.write_bytes(b"GGUF")  # cut short
-    assert sha256(ensure_model("herbarium", tmp_path / "work")) == sha256(exported / "model-q8_0.gguf")
-
-
-def test_no_model_at_all(tmp_path: Path) -> None:
-    with pytest.raises(QuerywrightError, match="no tuned model for herbarium") as caught:
-        ensure_model("herbarium", tmp_path)
-    assert "querywright finetune" in caught.value.hint
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    """A data folder without adapters; a model is written as the bytes that its adapter's file holds."""
-    monkeypatch.setattr(exporting, "data_dir", lambda: tmp_path / "data")
-    shelf = Shelf(tmp_path)
-
-    def write(base: Path, added: Any, targets: dict[str, Path], name: str) -> None:
-        shelf.written.append(name.split()[-1])
-        targets["q8_0"].write_bytes(f"{next(iter(added.values())).max()}".encode())
-
-    monkeypatch.setattr(exporting, "write_gguf", write)
-    monkeypatch.setattr(exporting, "packaged_gguf", lambda: Path("SmolLM2.gguf"))
-    return shelf
-
-
-class Shelf:
-    """Where models may stand, and which were written."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.written: list[str] = []
-
-    def ship(self, name: str, value: float = 1.0) -> None:
-        """An adapter that comes with Querywright."""
-        small_adapter(self.root / "data" / "adapters" / name, value)
-
-    def train(self, workspace: str, **config: Any) -> None:
-        """A model that was exported here, as `export` leaves it."""
-        folder = self.root / "work" / workspace / "model"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / exporting.BEST).write_text(workspace)
-        write_manifest(folder, {"source": "run", "prompt": prompt_id(), **config}, [exporting.BEST])
-
-    def model(self, api: Any, workspace: str) -> str:
-        """Which model answers: the workspace that it stands in."""
-        return str(ensure_model(api, self.root / "work" / workspace).parent.parent.relative_to(self.root / "work"))
-
-
-def test_the_order_of_models(shelf: Shelf) -> None:
-    """Each is put beside those that it goes before."""
-    api = load("mychem")
-    shelf.ship("general")
-    assert shelf.model(api, "mychem") == "general"
-    shelf.train("general")
-    assert shelf.written == ["general"]
-    assert shelf.model(api, "mychem") == "general"
-    assert (shelf.root / "work/general/model" / exporting.BEST).read_text() == "general"  # the trained one is not lost
-    shelf.ship("mychem")
-    assert shelf.model(api, "mychem") == "mychem"
-    assert shelf.written == ["general", "mychem"]
-    shelf.train("chemistry")
-    assert shelf.model(api, "chemistry") == "chemistry"
-    assert shelf.written == ["general", "mychem"]
-
-
-def test_one_general_model_serves_every_api_with_a_query_language(shelf: Shelf) -> None:
-    shelf.ship("general")
-    named = [name for name in shipped() if load(name).query_language == "lucene"]
-    assert {shelf.model(load(name), f"of-{name}") for name in named} == {"general"}
-    assert shelf.written == ["general"]  # merged once for all of them
-    assert not list((shelf.root / "work").glob("of-*"))
-    unseen = load(str(Path(__file__).parents[1] / "pairs" / "minerals" / "api.yaml"))
-    assert shelf.model(unseen, "minerals") == "general"
-
-
-def test_the_general_model_stands_beside_a_workspace_that_one_is_in(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shelf.train("general")
-    (shelf.root / "work" / "mychem").mkdir()
-    monkeypatch.chdir(shelf.root / "work" / "mychem")
-    found = ensure_model(load("mychem"), Path("."))
-    assert found.resolve() == shelf.root / "work" / "general" / "model" / exporting.BEST
-
-
-def test_a_typed_api_does_not_get_the_general_model(shelf: Shelf) -> None:
-    """Its calls have parameters, of which that model knows nothing; nor does a name alone tell how an API is asked."""
-    shelf.ship("general")
-    shelf.train("general")
-    for api, name in ((load("earthquakes"), "earthquakes"), ("herbarium", "herbarium")):
-        with pytest.raises(QuerywrightError, match=f"no tuned model for {name}"):
-            shelf.model(api, name)
-    shelf.train("earthquakes")
-    assert shelf.model(load("earthquakes"), "earthquakes") == "earthquakes"
-
-
-@pytest.mark.parametrize(("workspace", "found"), [("mychem", "mychem"), ("general", "general")])
-def test_a_model_for_another_prompt_is_told_not_used(shelf: Shelf, workspace: str, found: str) -> None:
-    """Never silently, nor silently replaced: of an older version, whose record says nothing of prompts, or another."""
-    shelf.ship("general")
-    for config in ({"prompt": "0ther"}, {"prompt": None}):
-        shelf.train(workspace, **config)
-        with pytest.raises(QuerywrightError, match="trained for another prompt") as caught:
-            shelf.model(load("mychem"), "mychem")
-        assert f"work/{found}/model" in str(caught.value)
-        assert "pairs split" in caught.value.hint
-        shutil.rmtree(shelf.root / "work" / workspace)
-    assert shelf.model(load("mychem"), "mychem") == "general"  # moved away, as the hint says
-
-
-def test_a_shipped_adapter_is_merged_again_only_when_it_changed(shelf: Shelf) -> None:
-    api, path = load("mychem"), shelf.root / "work" / "general" / "model" / exporting.BEST
-    shelf.ship("general", 1.0)
-    for _ in range(2):
-        shelf.model(api, "mychem")
-    assert (shelf.written, path.read_text()) == (["general"], "9.0")
-    shelf.ship("general", 2.0)
-    shelf.model(api, "mychem")
-    assert (shelf.written, path.read_text()) == (["general"] * 2, "18.0")
-    path.write_text("cut short")
-    shelf.model(api, "mychem")
-    assert (shelf.written, path.read_text()) == (["general"] * 3, "18.0")
-
-
-@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"config": 3, "files": []}', '{"files": null, "config": {}}'])
-def test_a_damaged_record_is_no_model(shelf: Shelf, manifest: str) -> None:
-    shelf.ship("general")
-    folder = shelf.root / "work" / "mychem" / "model"
-    folder.mkdir(parents=True)
-    (folder / exporting.BEST).write_text("what is this")
-    (folder / exporting.MANIFEST).write_text(manifest)
-    assert shelf.model(load("mychem"), "mychem") == "general"
-
-
-def test_the_prompts_id_follows_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = prompt_id()
-    assert prompt_id() == before
-    monkeypatch.setattr(exporting, "FIELDS", 9)
-    more = prompt_id()
-    monkeypatch.setattr(exporting, "system_line", lambda *_: "Write something else.")
-    assert len({before, more, prompt_id()}) == 3
+    assert sha256(shipped.ensure_model("herbarium", tmp_path / "work")) == sha256(exported / "model-q8_0.gguf")
 
 
 def test_no_finished_run(tmp_path: Path) -> None:

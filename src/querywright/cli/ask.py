@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, help="Write the call that a sentence ask
 
 
 def _tuned(api: API, workspace: Path) -> str:
-    from querywright.finetune.export import ensure_model
+    from querywright.finetune.shipped import ensure_model
 
     return str(ensure_model(api, workspace))
 

@@ -57,7 +57,7 @@ def calibrate(
 def _beside_model(apis: Iterable[API]) -> Path:
     """The folder of the model that answers for some APIs, by what `querywright ask` takes."""
     from querywright.errors import QuerywrightError
-    from querywright.finetune.export import ensure_model
+    from querywright.finetune.shipped import ensure_model
 
     folders = {ensure_model(api, Path("work") / api.name).parent for api in apis}
     if len(folders) > 1:

@@ -27,7 +27,7 @@ def sources_of(config: Config, api: API) -> tuple[dict[str, Source], dict[str, s
     from querywright.artefacts import content_id, data_dir
     from querywright.errors import QuerywrightError
     from querywright.evaluate.sweep import Source, cells, fingerprint
-    from querywright.finetune.export import ensure_model
+    from querywright.finetune.shipped import ensure_model
     from querywright.generate.confidence import calibration_of
 
     shared = {"definition": content_id(api.model_dump_json()), "prompts": fingerprint(data_dir() / "prompts")}

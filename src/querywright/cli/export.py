@@ -20,7 +20,13 @@ def export(
         str | None, typer.Option("--api", help="the API's name or definition; default: the workspace's name")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="default: the folder that holds the run's")] = None,
-    merged: Annotated[bool, typer.Option(help="also the merged checkpoint (540 MB)")] = True,
+    merged: Annotated[bool, typer.Option(help="also the merged checkpoint, of the base's size")] = True,
+    kinds: Annotated[
+        str, typer.Option("--kinds", help="GGUF files, a comma between them; empty for none")
+    ] = "q8_0,q4_k_m,f16",
+    parity: Annotated[
+        int, typer.Option("--parity", min=0, help="requests on which all files must answer alike; 0: no check")
+    ] = 50,
     scores: Annotated[
         list[Path] | None, typer.Option("--scores", help="scores.json for the card; default: all of the workspace")
     ] = None,
@@ -39,7 +45,11 @@ def export(
         raise QuerywrightError(f"no scores in {', '.join(missing)}", hint="querywright eval CONFIG writes them")
     base = Path(cfg.checkpointer.checkpoint_dir)
     name, known = _identity(api or workspace.name)
-    made = run(folder, out or folder.parent, name, base=base, merged=merged, scores=found, definition=known)
+    wanted = [kind.strip().lower() for kind in kinds.split(",") if kind.strip()]
+    made = run(
+        folder, out or folder.parent, name, base=base, merged=merged, kinds=wanted, parity=parity, scores=found,
+        definition=known,
+    )  # fmt: skip
     typer.echo(made)
 
 

@@ -150,6 +150,19 @@ class LlamaEngine:
                 raise EngineError(f"a prompt of {len(prompt)} tokens; the context holds {self._context}")
             yield self._follow(prompt, []).copy()
 
+    def steps(self, messages: Sequence[Message], answer: Sequence[int]) -> tuple[list[int], list[np.ndarray]]:
+        """A chat's tokens, and the logits [vocabulary] from which each token of an answer (shorter than a batch) is
+        chosen when those before it are given: one pass over them.
+
+        Raises:
+            EngineError: the prompt does not fit.
+        """
+        prompt, given = self._prompt(messages), list(answer[:-1])
+        if len(prompt) + len(answer) > self._context:
+            raise EngineError(f"{len(prompt) + len(answer)} tokens; the context holds {self._context}")
+        self._follow(prompt, given)
+        return prompt, [self._logits(self._rows[len(prompt) + i]).copy() for i in range(len(answer))]
+
     def tokens(self, text: str) -> list[int]:
         """Token ids of plain text, nothing added."""
         return self._tokens(text)

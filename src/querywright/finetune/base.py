@@ -92,6 +92,13 @@ def smollm2_checkpointer(
     )
 
 
+def is_packaged(folder: Path) -> bool:
+    """Whether a folder is for the packaged base: :func:`ensure_base` made it, or it is the default and empty."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return Path(os.path.normpath(folder)).parts[-len(DEFAULT_FOLDER.parts) :] == DEFAULT_FOLDER.parts
+    return not _foreign(folder)
+
+
 def _foreign(folder: Path) -> bool:
     """Whether a folder holds files that :func:`ensure_base` did not write."""
     if not folder.is_dir() or not any(folder.iterdir()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +14,20 @@ from querywright.rows import system_line
 METRICS = {"valid": "valid", "same": "same meaning", "hits_same": "same hits", "ast_match": "equal text"}
 
 
-def modelfile(gguf: str, api: str) -> str:
-    """For ``ollama create NAME -f Modelfile``."""
-    template = (
-        "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
-        "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n"
-    )
-    about = (
-        f"# As it was trained, the {FIELDS} fields nearest to a sentence follow the system message, a line each, and\n"
-        "# the API's grammar holds. `querywright ask` and `serve` see to both; without them it is less often right.\n"
-    )
-    return (
-        f'FROM ./{gguf}\nTEMPLATE """{template}"""\n{about}SYSTEM """{system_line(api)}"""\n'
-        'PARAMETER stop "<|im_end|>"\nPARAMETER temperature 0\nPARAMETER num_ctx 1024\n'
-    )
-
-
-def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files: dict[str, str]) -> str:
+def card(
+    api: str,
+    run: dict[str, Any],
+    scores: Sequence[dict[str, Any]],
+    files: dict[str, str],
+    parity: Mapping[str, Any] | None = None,
+) -> str:
     """README.md of the model.
 
     Args:
         run: the training run's manifest.
         scores: what ``scores.json`` of each sweep holds.
         files: file name -> what it is.
+        parity: report of :func:`querywright.finetune.parity.check`; nothing where it was not made.
     """
     settings = run["config"]["settings"]
     model, optimizer = settings["model"], settings["optimizer"]
@@ -82,6 +73,7 @@ def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files:
             else ["Not measured yet: `querywright eval`, then `querywright export` again."]
         ),
         "",
+        *_parity(parity or {}),
         "## Prompt",
         "",
         "```",
@@ -107,6 +99,24 @@ def card(api: str, run: dict[str, Any], scores: Sequence[dict[str, Any]], files:
         "",
     ]
     return "\n".join(lines)
+
+
+def _parity(report: Mapping[str, Any]) -> list[str]:
+    """Whether the files answer as the adapter does, one row a path."""
+    if not report:
+        return ["## Parity", "", "Not checked: nobody has seen whether these files answer as the adapter does.", ""]
+    lines = [
+        "## Parity",
+        "",
+        f"Greedy answers to {report['requests']} requests ({report['from']}), against the {report['reference']}.",
+        "A near tie is a first difference between two tokens that are less than the tolerance apart there.",
+        "",
+        "| path | same | near ties | different | tolerance, nats |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, path in report["paths"].items():
+        lines.append(f"| {name} | {path['same']} | {path['near_ties']} | {path['different']} | {path['tolerance']} |")
+    return [*lines, ""]
 
 
 def _whose(api: str) -> str:

@@ -1,33 +1,40 @@
-"""What leaves training: adapter, merged checkpoint, GGUF, Modelfile, model card; and the way back from an adapter."""
+"""What leaves training: adapter, merged checkpoint, GGUF files, Modelfile, model card; checked to be one model."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from querywright.api.nearest import FIELDS
-from querywright.artefacts import MANIFEST, content_id, data_dir, is_done, sha256, write_manifest, write_text
-from querywright.errors import QuerywrightError
-from querywright.finetune.base import DEFAULT_FOLDER, MODEL_ID, ensure_base, packaged_gguf
-from querywright.finetune.card import card, modelfile
-from querywright.finetune.lora import CONFIG, WEIGHTS, deltas, read_adapter, write_adapter
+from querywright.artefacts import MANIFEST, alone, content_id, is_done, sha256, write_json, write_manifest, write_text
+from querywright.errors import QuerywrightError, did_you_mean
+from querywright.finetune import parity as checking
+from querywright.finetune.base import DEFAULT_FOLDER, ensure_base, is_packaged, packaged_gguf
+from querywright.finetune.beside import quantise
+from querywright.finetune.card import card
+from querywright.finetune.family import DOWNLOAD, Family, family
+from querywright.finetune.hf_to_gguf import write_hf_gguf
+from querywright.finetune.lora import CONFIG, WEIGHTS, Deltas, deltas, read_adapter, write_adapter
+from querywright.finetune.merge import BYTES, fits, merge, shapes, stop_ids
+from querywright.finetune.modelfile import modelfile, serving
+from querywright.finetune.record import base_facts
+from querywright.finetune.shipped import GGUF, KINDS, prompt_id
 from querywright.finetune.to_gguf import write_gguf
 from querywright.progress import say
-from querywright.rows import system_line
 
-GGUF = "model-{kind}.gguf"
-BEST = GGUF.format(kind="q8_0")
-GENERAL = "general"
+PARTS, PARITY, REQUESTS = "parts.json", "parity.json", 50
+SIZES = {"f16": 2.0, "q8_0": 1.07, "q4_k_m": 0.8}  # bytes a parameter, at most
 WHAT = {
     f"adapter/{WEIGHTS}": "the LoRA adapter in PEFT's layout, 16 bit",
-    "merged/model.safetensors": "base and adapter as one checkpoint, 32 bit",
+    "merged/config.json": "base and adapter as one checkpoint, in `merged/`, with tokenizer and chat template",
+    GGUF.format(kind="q8_0"): "for llama.cpp, 8 bit: the file to use",
+    GGUF.format(kind="q4_k_m"): "for llama.cpp, 4 bit: the smallest",
     GGUF.format(kind="f16"): "for llama.cpp, 16 bit",
-    BEST: "for llama.cpp, 8 bit: the file to use",
     "Modelfile": "for `ollama create`",
+    "SERVING.md": "how to start it: vLLM, llama.cpp, Ollama",
+    PARITY: "that all of these answer alike, request by request",
 }
 
 
@@ -45,8 +52,7 @@ def finished_run(folder: Path) -> tuple[dict[str, Any], Path]:
             f"no finished training run in {folder}" + (": it was stopped half-way" if going else ""),
             hint="querywright finetune CONFIG" + (" goes on" if going else ""),
         ) from error
-    epochs = sorted(folder.glob("epoch_*"), key=lambda path: int(path.name.split("_")[1]))
-    for candidate in (folder / "adapter", *reversed(epochs)):
+    for candidate in (folder / "adapter", *sorted(folder.glob("epoch_*"), reverse=True)):
         if (candidate / WEIGHTS).is_file():
             return run, candidate
     raise QuerywrightError(f"{folder} holds no adapter", hint="train it again: querywright finetune CONFIG")
@@ -59,141 +65,221 @@ def export(
     *,
     base: Path = DEFAULT_FOLDER,
     merged: bool = True,
+    kinds: Sequence[str] = KINDS,
+    parity: int = REQUESTS,
     scores: Sequence[Path] = (),
     definition: str = "",
 ) -> Path:
-    """Make everything that a finished run is used through; returns the GGUF to use. Takes about a minute.
+    """Make everything that a finished run is used through, a second time only what is missing; returns the GGUF to use
+    (or the merged checkpoint, or the adapter, where that is all that was wanted).
+
+    SmolLM2 takes about a minute, and another for parity; 8B some ten minutes on a disk that writes 500 MB/s.
 
     Args:
         run_folder: ``output_dir`` of the training.
-        out: gets ``adapter/``, ``merged/``, two GGUF files, ``Modelfile``, ``README.md`` and last the manifest.
-        base: folder of the base checkpoint, made if it is not there.
-        merged: whether the merged checkpoint (540 MB) is wanted.
+        out: gets ``adapter/``, ``merged/``, GGUF files, ``Modelfile``, ``parity.json``, ``README.md`` and last the
+            manifest, without which none of it is taken for a model.
+        base: folder of the base checkpoint; the packaged one is made if it is not there.
+        merged: whether the merged checkpoint is wanted (of the base's size).
+        kinds: GGUF files, of :data:`KINDS`.
+        parity: requests on which all paths have to agree; 0 leaves the check out.
         scores: ``scores.json`` of the evaluations that the card shows.
         definition: id of the API's definition (``api.identity``), by which ``schema diff --model`` judges.
 
     Raises:
-        QuerywrightError: no finished run.
+        QuerywrightError: no finished run, a base that is not whole or another one, too little space; or what was made
+            does not answer as the adapter does.
     """
+    kinds = _known(kinds)
     run, source = finished_run(run_folder)
+    base, told = _base(base, run)
+    kind = family(base)
     measured = [json.loads(path.read_text(encoding="utf-8")) for path in scores]
-    hashes = [sha256(path) for path in scores]
     config = {"source": "run", "api": api, "adapter_sha256": sha256(source / WEIGHTS), "merged": merged}
-    config |= {"prompt": prompt_id(), **({"definition": definition} if definition else {})}
-    if not is_done(out, {**config, "scores_sha256": hashes}):
-        (out / MANIFEST).unlink(missing_ok=True)
-        say(f"export: adapter of {run_folder} to {out}")
-        write_adapter(source, out / "adapter", MODEL_ID)
-        added = deltas(*read_adapter(out / "adapter"))
-        if merged:
-            merge(ensure_base(base), added, out / "merged")
-        targets = {kind: out / GGUF.format(kind=kind) for kind in ("f16", "q8_0")}
-        write_gguf(packaged_gguf(), added, targets, f"SmolLM2-135M {api}")
-        write_text(out / "Modelfile", modelfile(BEST, api))
-        files = {name: what for name, what in WHAT.items() if (out / name).is_file()}
-        write_text(out / "README.md", card(api, run, measured, files))
-        write_text(out / "adapter" / "README.md", card(api, run, measured, {WEIGHTS: WHAT[f"adapter/{WEIGHTS}"]}))
-        names = [*files, f"adapter/{CONFIG}", "adapter/README.md", "README.md"]
-        write_manifest(out, {**config, "scores_sha256": hashes}, names, run=run)
+    config |= {"kinds": sorted(kinds), "parity": parity, "base": told.get("sha256"), "prompt": prompt_id()}
+    config |= {**({"definition": definition} if definition else {}), "scores_sha256": [sha256(p) for p in scores]}
+    best = next((out / GGUF.format(kind=k) for k in KINDS if k in kinds), out / ("merged" if merged else "adapter"))
+    with alone(out):
+        if not is_done(out, config):
+            (out / MANIFEST).unlink(missing_ok=True)
+            say(f"export: adapter of {run_folder} on {kind.human} to {out}")
+            stop_ids(base, kind)
+            added = deltas(*read_adapter(source))
+            fits(base, added)
+            parts = Parts(out, {"adapter": config["adapter_sha256"], "base": config["base"], "api": api})
+            _space(out, base, parts, merged, kinds)
+            rank = _adapter(source, out / "adapter", kind, base)
+            _weights(base, kind, added, out, parts, api, merged, kinds)
+            report = _parity(base, kind, out, run, parity, api, merged, kinds)
+            write_text(out / "Modelfile", modelfile(best.name if kinds else "merged", api, kind))
+            text = serving(api, kind, kind.model_id or str(base), rank, merged, best.name if kinds else "")
+            write_text(out / "SERVING.md", text)
+            wanted = {GGUF.format(kind=k) for k in KINDS} - {GGUF.format(kind=k) for k in kinds}
+            wanted |= set() if merged else {"merged/config.json"}
+            files = {name: what for name, what in WHAT.items() if (out / name).is_file() and name not in wanted}
+            own = {WEIGHTS: WHAT[f"adapter/{WEIGHTS}"]}
+            write_text(out / "README.md", card(api, run, measured, files, parity=report))
+            write_text(out / "adapter" / "README.md", card(api, run, measured, own, parity=report))
+            names = [*files, f"adapter/{CONFIG}", "adapter/README.md", "README.md"]
+            names += [str(p.relative_to(out)) for p in sorted((out / "merged").glob("*.safetensors")) if merged]
+            write_manifest(out, config, names, run=run)
     size = (out / "adapter" / WEIGHTS).stat().st_size / 1e6
-    say(f"adapter {size:.1f} MB, model card {out / 'README.md'}; try: querywright ask --api {api} --model {out / BEST}")
-    return out / BEST
+    say(f"adapter {size:.1f} MB, model card {out / 'README.md'}; try: querywright ask --api {api} --model {best}")
+    return best
 
 
-def prompt_id() -> str:
-    """What a tuned model's prompt looks like, as a hash: a model trained for another one would answer badly."""
-    return content_id(system_line("API", [f"FIELD {i}" for i in range(FIELDS)]))
+class Parts:
+    """Which parts of an export are made, and of what: an export that was cut off or asked for more makes the rest."""
+
+    def __init__(self, out: Path, inputs: dict[str, Any]) -> None:
+        """Args: inputs: all that the parts are made of."""
+        self.out, self.key = out, content_id(json.dumps(inputs, sort_keys=True))
+        try:
+            found = json.loads((out / PARTS).read_text(encoding="utf-8"))
+            self.made: dict[str, Any] = found["parts"] if found["of"] == self.key else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            self.made = {}
+
+    def whole(self, name: str) -> bool:
+        """Whether a part (a file, or a folder of weights) is there as it was made."""
+        return name in self.made and bool(self.made[name]) and self._hashes(name) == self.made[name]
+
+    def make(self, name: str, write: Callable[[], None]) -> None:
+        """Write a part unless it is there."""
+        if self.whole(name):
+            say(f"{name}: there already")
+            return
+        write()
+        self.made[name] = self._hashes(name)
+        write_json(self.out / PARTS, {"of": self.key, "parts": self.made})
+
+    def _hashes(self, name: str) -> dict[str, str]:
+        path = self.out / name
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        return {file.name: sha256(file) for file in files if file.is_file()}
 
 
-def merge(base: Path, added: dict[str, Any], out: Path) -> None:
-    """Base checkpoint plus an adapter's deltas as one checkpoint in ``out``, float32, nothing of the adapter beside it.
+def _known(kinds: Sequence[str]) -> tuple[str, ...]:
+    for kind in kinds:
+        if kind not in KINDS:
+            raise QuerywrightError(
+                f"unknown GGUF kind {kind!r}{did_you_mean(kind, list(KINDS))}", hint=f"one of: {', '.join(KINDS)}"
+            )
+    return tuple(dict.fromkeys(kinds))
 
-    (torchtune's own merged folder holds ``adapter_config.json`` too; transformers then adds the adapter again.)
-    """
-    from safetensors.numpy import load_file, save_file
 
-    weights = load_file(base / "model.safetensors")
-    stray = set(added) - set(weights)
-    if stray:
-        raise QuerywrightError(f"the adapter does not fit {base}: {sorted(stray)[:3]}", hint="train it on this base")
-    for name, delta in added.items():
-        weights[name] = weights[name] + delta
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
+def _base(base: Path, run: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """The base's folder, made where it is the packaged one, and what is known of it."""
+    if is_packaged(base):
+        base = ensure_base(base)
+    elif not (base / "config.json").is_file():
+        raise QuerywrightError(
+            f"the base of this run is not in {base}", hint=f"{DOWNLOAD}; then checkpointer.checkpoint_dir=FOLDER"
+        )
+    told, trained = base_facts(base), run.get("base") or {}
+    if trained.get("sha256") and told.get("sha256") != trained["sha256"]:
+        raise QuerywrightError(
+            f"{base} is not the base that this run was trained on ({trained.get('name')}, "
+            f"SHA-256 {trained['sha256'][:12]}, here {str(told.get('sha256'))[:12]})",
+            hint="checkpointer.checkpoint_dir=FOLDER names the one it was",
+        )
+    return base, told
+
+
+def _space(out: Path, base: Path, parts: Parts, merged: bool, kinds: Sequence[str]) -> None:
+    """Refuse to begin what the disk does not hold."""
+    known = shapes(base)
+    size = {name: _count(shape) for name, (_, shape) in known.items()}
+    needed = 0.0
+    if merged and not parts.whole("merged"):
+        needed += sum(BYTES.get(known[name][0], 4) * n for name, n in size.items())
+    missing = [kind for kind in kinds if not parts.whole(GGUF.format(kind=kind))]
+    if missing:
+        # smaller kinds are made from 16 bit, which lies beside them for a while
+        half = {"f16"} if set(missing) != {"q8_0"} or not is_packaged(base) else set()
+        needed += sum(SIZES[kind] for kind in {*missing, *half}) * sum(size.values())
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise QuerywrightError(
+            f"too little space in {out}: this export needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            hint="--out FOLDER on another disk, --no-merged, or fewer --kinds",
+        )
+
+
+def _count(shape: Sequence[int]) -> int:
+    n = 1
+    for k in shape:
+        n *= k
+    return n
+
+
+def _adapter(source: Path, folder: Path, kind: Family, base: Path) -> int:
+    """The adapter in 16 bit, with the chat template for a server that starts from the base; returns its rank."""
+    write_adapter(source, folder, kind.model_id or str(base))
+    if kind.template:
+        write_text(folder / "chat_template.jinja", kind.template)
+    return int(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["r"])
+
+
+def _weights(
+    base: Path, kind: Family, added: Deltas, out: Path, parts: Parts, api: str, merged: bool, kinds: Sequence[str]
+) -> None:
+    """The merged checkpoint and the GGUF files."""
+    added = deltas(*read_adapter(out / "adapter"))  # what is served is the adapter as it was rounded
+    name = f"{kind.human.removesuffix(' Instruct').replace(' ', '-')} {api}"
+    if merged:
+        parts.make("merged", lambda: merge(base, added, out / "merged", kind))
+    files = {k: out / GGUF.format(kind=k) for k in KINDS}
+    if is_packaged(base):
+        direct = [k for k in ("f16", "q8_0") if k in kinds and not parts.whole(files[k].name)]
+        if direct:
+            write_gguf(packaged_gguf(), added, {k: files[k] for k in direct}, name)
+        for k in direct:
+            parts.make(files[k].name, lambda: None)
+    missing = [k for k in kinds if not parts.whole(files[k].name)]
+    if not missing:
+        return
+    half = files["f16"] if "f16" in kinds else out / ".model-f16.part.gguf"
     try:
-        part.mkdir(parents=True)
-        for path in base.iterdir():
-            if path.suffix in (".json", ".jinja") and path.name != MANIFEST:
-                shutil.copy2(path, part / path.name)
-        save_file(weights, part / "model.safetensors", metadata={"format": "pt"})
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(part, out)
+        if not parts.whole(half.name):
+            if is_packaged(base):
+                write_gguf(packaged_gguf(), added, {"f16": half}, name)
+            elif "f16" in kinds:
+                parts.make(half.name, lambda: write_hf_gguf(base, added, half, name, kind))
+            else:
+                write_hf_gguf(base, added, half, name, kind)
+        for k in missing:
+            if k != "f16":
+                say(f"{files[k].name}: llama.cpp quantises")
+                parts.make(files[k].name, lambda k=k: quantise(half, files[k], k))  # type: ignore[misc]
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if "f16" not in kinds:
+            half.unlink(missing_ok=True)
 
 
-def names_for(api: Any) -> list[str]:
-    """Under which names a model for an API (a name or a definition) may stand: its own; then, for any API with a query
-    language, the general one's, which reads the nearest fields off its prompt."""
-    general = getattr(api, "query_language", "none") == "lucene"
-    return [str(getattr(api, "name", api)), *([GENERAL] if general else [])]
-
-
-def shipped_adapter(name: str) -> Path | None:
-    """The folder of an adapter that comes with Querywright, None if there is none of this name."""
-    folder = data_dir() / "adapters" / name
-    return folder if (folder / WEIGHTS).is_file() else None
-
-
-def ensure_model(api: Any, workspace: Path) -> Path:
-    """The GGUF to answer with for an API (a name or a definition).
-
-    The first of: what was trained in its workspace; the shipped adapter of its own; what was trained as the general
-    model in the folder beside it (`work/general`); the shipped general adapter. A shipped adapter is merged into the
-    base on first use, which takes about half a minute, the general one once for all APIs.
-
-    Raises:
-        QuerywrightError: there is none, or the one that comes first was trained here for another prompt.
-    """
-    names = names_for(api)
-    for name in names:
-        home = Path(workspace) if name == names[0] else Path(os.path.normpath(Path(workspace, "..", name)))
-        folder = home / "model"
-        made, whole = _made(folder)
-        if whole and made.get("source") == "run":
-            if made.get("prompt") != prompt_id():
-                raise QuerywrightError(
-                    f"{folder / BEST} was trained for another prompt than this version of Querywright asks with",
-                    hint="train it again (querywright pairs split, finetune, export), or move the folder away",
-                )
-            say(f"model: {folder / BEST}, trained here")
-            return folder / BEST
-        if adapter := shipped_adapter(name):
-            return _merged_once(adapter, name, folder, made if whole else {})
-    raise QuerywrightError(
-        f"no tuned model for {names[0]}: none was exported to {Path(workspace) / 'model'} and none is shipped",
-        hint="train one (querywright finetune, querywright export), or name a file with --model",
-    )
-
-
-def _merged_once(adapter: Path, name: str, folder: Path, made: dict[str, Any]) -> Path:
-    """The GGUF of a shipped adapter in `folder`; written unless it was made of just these."""
-    base, path = packaged_gguf(), folder / BEST
-    config = {"source": "shipped", "api": name, "adapter_sha256": sha256(adapter / WEIGHTS), "base": base.name}
-    if made != config:
-        say(f"model: merging the shipped adapter ({name}) into {base.name} (once, about half a minute)")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_gguf(base, deltas(*read_adapter(adapter)), {"q8_0": path}, f"SmolLM2-135M {name}")
-        write_manifest(folder, config, [BEST])
-    return path
-
-
-def _made(folder: Path) -> tuple[dict[str, Any], bool]:
-    """What a model folder was made from, and whether its GGUF is whole."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        config, files = dict(manifest["config"]), dict(manifest["files"])
-    except (OSError, ValueError, TypeError, KeyError):  # none, or damaged: as if there were none
-        return {}, False
-    path = folder / BEST
-    return config, path.is_file() and files.get(BEST) == sha256(path)
+def _parity(
+    base: Path, kind: Family, out: Path, run: dict[str, Any], n: int, api: str, merged: bool, kinds: Sequence[str]
+) -> dict[str, Any]:
+    """The check's report, made unless it is there for just these files; empty where it is not wanted."""
+    path = out / PARITY
+    if not n:
+        path.unlink(missing_ok=True)
+        say("parity: not checked (--parity 0): nobody has seen whether these files answer as the adapter does")
+        return {}
+    ggufs = {k: out / GGUF.format(kind=k) for k in KINDS if k in kinds}
+    held = [*sorted((out / "merged").glob("*.safetensors")), *ggufs.values()] if merged else [*ggufs.values()]
+    settings = run["config"]["settings"]
+    rows = (settings.get("dataset") or {}).get("source")
+    chats, source = checking.requests(Path(rows) if rows else None, api, n)
+    of = {"adapter": sha256(out / "adapter" / WEIGHTS), "files": {str(p.relative_to(out)): sha256(p) for p in held}}
+    of["requests"] = content_id(json.dumps(chats))
+    report = checking.load(path)
+    if report.get("of") != of:
+        tokenizer = settings.get("tokenizer")
+        there = tokenizer if tokenizer and Path(str(tokenizer.get("path"))).is_file() else None
+        adapter, folder = out / "adapter", out / "merged" if merged else None
+        report = checking.check(base, adapter, kind, chats, source, merged=folder, ggufs=ggufs, trained=there)
+        write_json(path, {**report, "of": of})
+    say(checking.summary(report))
+    checking.refuse(report, path)
+    return report

@@ -3,46 +3,96 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from querywright.artefacts import replacing, write_json
-from querywright.errors import QuerywrightError
+from querywright.errors import QuerywrightError, need
 
 if TYPE_CHECKING:
     import numpy as np
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
+# what a config may ask for that is no sum of a weight and B @ A of one rank
+STRANGE = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "fan_in_fan_out", "lora_bias")
 
 
 def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Config and weights of an adapter.
+    """Config and weights of an adapter; weights of 16 bit without a NumPy type (bfloat16) come as float32.
 
     Raises:
-        QuerywrightError: a file is missing, or the adapter is no plain LoRA.
+        QuerywrightError: a file is missing or damaged, or the adapter is no plain LoRA.
     """
-    from safetensors.numpy import load_file
+    import safetensors
 
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise QuerywrightError(f"no adapter in {folder}: {', '.join(missing)} missing", hint="querywright finetune")
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("rank_pattern"):
-        raise QuerywrightError(f"{folder} is no plain LoRA adapter", hint="merge it with peft and use the checkpoint")
-    return config, load_file(folder / WEIGHTS)
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        strange = [key for key in STRANGE if config.get(key)]
+        if config.get("peft_type") != "LORA" or strange:
+            what = f" ({', '.join(strange)})" if strange else ""
+            raise QuerywrightError(
+                f"{folder} is no plain LoRA adapter{what}", hint="merge it with peft and use the checkpoint"
+            )
+        return config, _arrays(folder / WEIGHTS)
+    except (ValueError, AttributeError, OSError, safetensors.SafetensorError) as error:
+        raise QuerywrightError(f"the adapter in {folder} is damaged: {error}", hint="querywright finetune") from error
 
 
-def deltas(config: dict[str, Any], weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What the adapter adds: name of the checkpoint's weight -> ``alpha / r * B @ A``, float32 [out, in]."""
-    scale = config["lora_alpha"] / config["r"]
-    found = {}
-    for key, a in weights.items():
-        if key.endswith(".lora_A.weight"):
-            b = weights[key.replace(".lora_A.", ".lora_B.")]
-            name = key.removeprefix(PREFIX).replace(".lora_A.weight", ".weight")
-            found[name] = scale * (b.astype("float32") @ a.astype("float32"))
-    return found
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        names = list(file.keys())
+        if any(file.get_slice(name).get_dtype() == "BF16" for name in names):
+            need("torch", extra="train")
+            from safetensors.torch import load_file
+
+            return {name: weight.float().numpy() for name, weight in load_file(path).items()}
+        return {name: file.get_tensor(name) for name in names}
+
+
+class Deltas(Mapping[str, "np.ndarray"]):
+    """What an adapter adds: name of the checkpoint's weight -> ``scale * B @ A``, float32 [out, in].
+
+    Each is made when it is asked for: all of them together are as large as the model.
+    """
+
+    def __init__(self, config: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
+        """``scale`` is ``alpha / r``, or ``alpha / sqrt(r)`` where ``use_rslora`` says so."""
+        rank = float(config["r"])
+        self.scale = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
+        end = ".lora_A.weight"
+        self._parts = {
+            key.removeprefix(PREFIX).replace(end, ".weight"): (a, weights[key.replace(".lora_A.", ".lora_B.")])
+            for key, a in weights.items()
+            if key.endswith(end)
+        }
+        self.shapes = {name: (b.shape[0], a.shape[1]) for name, (a, b) in self._parts.items()}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        a, b = self._parts[name]
+        added: np.ndarray = self.scale * (b.astype("float32") @ a.astype("float32"))
+        return added
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts
+
+
+def deltas(config: dict[str, Any], weights: dict[str, np.ndarray]) -> Deltas:
+    """What the adapter that `read_adapter` read adds to its base."""
+    return Deltas(config, weights)
 
 
 def as_torchtune(weights: dict[str, np.ndarray], heads: int, kv_heads: int) -> dict[str, np.ndarray]:
@@ -77,7 +127,8 @@ def write_adapter(source: Path, folder: Path, base_model: str) -> None:
     largest = max(float(np.abs(w).max()) for w in weights.values())
     if not largest < 1e3:
         raise QuerywrightError(f"{source}: a weight of {largest:g}: the training diverged", hint="a lower optimizer.lr")
-    known = {"r": config["r"], "lora_alpha": config["lora_alpha"], "target_modules": sorted(config["target_modules"])}
+    known = {key: config[key] for key in ("r", "lora_alpha")} | {"target_modules": sorted(config["target_modules"])}
+    known |= {key: config[key] for key in ("use_rslora", "layers_to_transform") if config.get(key)}
     fixed = {"task_type": "CAUSAL_LM", "bias": "none", "lora_dropout": 0.0, "fan_in_fan_out": False}
     about = {"peft_type": "LORA", "base_model_name_or_path": base_model, "inference_mode": True}
     write_json(folder / CONFIG, {**about, **known, **fixed})

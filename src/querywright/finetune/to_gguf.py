@@ -7,6 +7,7 @@ expects; only the weights change. Needs the `gguf` package, neither torch nor ll
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ def interleave(weight: np.ndarray, heads: int) -> np.ndarray:
     return weight.reshape(heads, 2, rows // heads // 2, width).swapaxes(1, 2).reshape(rows, width)
 
 
-def write_gguf(base: Path, deltas: dict[str, np.ndarray], targets: dict[str, Path], name: str) -> None:
+def write_gguf(base: Path, deltas: Mapping[str, np.ndarray], targets: dict[str, Path], name: str) -> None:
     """Write ``base`` plus ``deltas`` (checkpoint names, [out, in]) to each target, keyed by kind; 10 to 30 s.
 
     Raises:
@@ -42,11 +43,12 @@ def write_gguf(base: Path, deltas: dict[str, np.ndarray], targets: dict[str, Pat
     }
     blocks = reader.fields["llama.block_count"].contents()
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, blocks)
-    added = {names.get_name(key, try_suffixes=(".weight",)): delta for key, delta in deltas.items()}
+    added = {names.get_name(key, try_suffixes=(".weight",)): key for key in deltas}
+    sizes = getattr(deltas, "shapes", None) or {key: delta.shape for key, delta in deltas.items()}
     shapes = {tensor.name: tuple(int(n) for n in reversed(tensor.shape)) for tensor in reader.tensors}
-    for tensor, delta in added.items():
-        if shapes.get(tensor) != delta.shape:
-            problem = f"{tensor or 'a weight'} is {delta.shape}, there {shapes.get(tensor, 'unknown')}"
+    for tensor, key in added.items():
+        if shapes.get(tensor) != sizes[key]:
+            problem = f"{tensor or key} is {sizes[key]}, there {shapes.get(tensor, 'unknown')}"
             raise QuerywrightError(f"the adapter does not fit {base.name}: {problem}", hint="train it on this base")
     parts = {kind: path.with_name(f".{path.name}.{os.getpid()}.part") for kind, path in targets.items()}
     try:
@@ -54,7 +56,7 @@ def write_gguf(base: Path, deltas: dict[str, np.ndarray], targets: dict[str, Pat
         for tensor in track(reader.tensors, f"writing {', '.join(p.name for p in targets.values())}"):
             data = gguf.dequantize(tensor.data, tensor.tensor_type)
             if tensor.name in added:
-                part_of, delta = tensor.name.split(".")[2], added[tensor.name]
+                part_of, delta = tensor.name.split(".")[2], deltas[added[tensor.name]]
                 data = data + (interleave(delta, heads[part_of]) if part_of in heads else delta)
             for kind, writer in writers.items():
                 _add(gguf, writer, tensor.name, data, kind)
