@@ -17,9 +17,9 @@ from typing import Any
 from querywright.artefacts import MANIFEST, is_done, replacing, write_json
 from querywright.errors import QuerywrightError, need
 from querywright.finetune.recipes import DEFAULT, DISTRIBUTED, TORCHTUNE, backend_of, recipe_of
+from querywright.finetune.record import RESOLVED
 from querywright.progress import say
 
-RESOLVED = "resolved.yaml"
 MODULES = {"torchtune": "querywright.finetune.recipe", "peft": "querywright.finetune.with_peft"}
 STOPPED = (130, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGTERM)
 MISTAKE = 2  # what a child returns after saying what to do
@@ -35,16 +35,15 @@ def train(cfg: Any) -> int:
     """
     from omegaconf import OmegaConf
 
-    from querywright.finetune.chat_rows import read_rows
+    from querywright.finetune.preflight import check
 
     output, recipe = Path(cfg.output_dir), recipe_of(cfg)
-    _device_is_there(str(cfg.device))
-    if recipe == DEFAULT:
-        rows = len(read_rows(Path(cfg.dataset.source)))
-        say(f"{rows} rows from {cfg.dataset.source}; config resolved to {output / RESOLVED}")
-    elif is_done(output, _facts(cfg)):
+    rows = check(cfg)
+    if recipe != DEFAULT and is_done(output, _facts(cfg)):
         say(f"nothing to do: {output / MANIFEST} covers this config and data")
         return 0
+    told = "" if rows is None else f"{rows:,} rows from {cfg.dataset.source}; "
+    say(f"{told}config resolved to {output / RESOLVED}")
     with replacing(output / RESOLVED) as out:
         out.write(OmegaConf.to_yaml(cfg))
     started = time.monotonic()
@@ -74,14 +73,6 @@ def _processes(cfg: Any) -> int:
     if cfg.get("nproc_per_node"):
         return int(cfg.nproc_per_node)
     return max(1, int(need("torch", extra="train").cuda.device_count())) if str(cfg.device).startswith("cuda") else 1
-
-
-def _device_is_there(device: str) -> None:
-    if device.startswith("cuda") and not need("torch", extra="train").cuda.is_available():
-        raise QuerywrightError(
-            f"device={device}, and torch sees no GPU here",
-            hint="device=cpu with a small model, or a torch built for CUDA and a driver (nvidia-smi)",
-        )
 
 
 def _environment(device: str) -> dict[str, str]:
