@@ -120,13 +120,13 @@ def test_loss_is_cross_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(torch.autograd.grad(found, hidden)[0], gradient)
 
 
-def small(last_layers: int | None = None, cache: bool = False) -> PackedDecoder:
+def small(last_layers: int | None = None, cache: bool = False, dtype: torch.dtype | None = None) -> PackedDecoder:
     """As :func:`model`, with LoRA on the upper layers only."""
     torch.manual_seed(0)
     sizes = {"vocab_size": 97, "num_layers": 3, "num_heads": 6, "num_kv_heads": 2, "embed_dim": 48}
     more = {"intermediate_dim": 80, "max_seq_len": 64, "rope_base": 10_000, "scale_factor": 1}
     built = lora_llama3_2(list(ALL_ATTENTION), apply_lora_to_mlp=True, lora_rank=4, lora_alpha=8, **sizes, **more)
-    upper = packed_decoder(built, last_layers, cache)
+    upper = packed_decoder(built, last_layers, cache, dtype)
     for name, parameter in upper.named_parameters():
         if "lora_b" in name:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -187,3 +187,16 @@ def test_too_many_layers_is_a_sentence(layers: int) -> None:
 
     with pytest.raises(QuerywrightError, match="lora_last_layers"):
         small(layers)
+
+
+def test_frozen_products_in_bf16() -> None:
+    """Mixed precision changes the loss by what 8 bits of mantissa can, and gradients stay in fp32."""
+    rows = batch_of((4, 3), (7, 9), (1, 1))
+    exact, expected = step(small(), collate_packed(rows, 0, IGNORE, parts=1))
+    mixed, found = step(small(dtype=torch.bfloat16), collate_packed(rows, 0, IGNORE, parts=1))
+    assert mixed != exact
+    assert mixed == pytest.approx(exact, rel=1e-2)
+    for name, gradient in expected.items():
+        assert found[name].dtype == torch.float32
+        cosine = F.cosine_similarity(found[name].flatten(), gradient.flatten(), dim=0)
+        assert cosine > 0.99 or gradient.norm() < 1e-6, name

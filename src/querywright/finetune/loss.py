@@ -12,6 +12,11 @@ from torch.autograd import Function
 CHUNK_ROWS = 128  # 25 MB of logits; fewer rows make slower products, more fall out of the cache
 
 
+def frozen_product(x: Tensor, weight: Tensor) -> Tensor:
+    """``x @ weight``, in the weight's type where that is another than x's; the result is in x's."""
+    return x @ weight if x.dtype == weight.dtype else (x.to(weight.dtype) @ weight).to(x.dtype)
+
+
 class _LinearCrossEntropy(Function):
     """Summed cross entropy of ``hidden @ weight.T``; the gradient of hidden is taken chunk by chunk on the way.
 
@@ -25,14 +30,14 @@ class _LinearCrossEntropy(Function):
         total = hidden.new_zeros(())
         for at in range(0, len(targets), CHUNK_ROWS):
             part = slice(at, at + CHUNK_ROWS)
-            logits, target = hidden[part] @ weight.T, targets[part].unsqueeze(1)
+            logits, target = frozen_product(hidden[part], weight.T), targets[part].unsqueeze(1)
             picked = logits.gather(1, target)
             top = logits.amax(1, keepdim=True)
             logits.sub_(top).exp_()
             norm = logits.sum(1, keepdim=True)
             total += (norm.log() + top - picked).sum()
             logits.div_(norm).scatter_add_(1, target, logits.new_full((), -1.0).expand_as(target))
-            torch.mm(logits, weight, out=d_hidden[part])
+            d_hidden[part] = frozen_product(logits, weight)
         ctx.save_for_backward(d_hidden)
         return total
 

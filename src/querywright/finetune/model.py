@@ -33,6 +33,7 @@ def lora_smollm2_135m(
     lora_dropout: float = 0.0,
     lora_last_layers: int | None = None,
     cache_lower_layers: bool = False,
+    frozen_products: str = "auto",
 ) -> Any:
     """SmolLM2-135M with LoRA layers, as a torchtune ``TransformerDecoder``.
 
@@ -43,13 +44,15 @@ def lora_smollm2_135m(
         lora_last_layers: LoRA on so many of the uppermost layers only; default: on all 30.
         cache_lower_layers: with that, and packed batches: keep what the layers below give for each row in a temporary
             file (1.2 kB a token), so that epochs after the first start from there.
+        frozen_products: ``fp32`` or ``bf16``, the type of products with frozen weights in packed batches (LoRA, norms,
+            softmax and loss stay in fp32); ``auto``: bf16 where the CPU has AMX, on which it is several times as fast.
 
     Raises:
         QuerywrightError: ``lora_last_layers`` without LoRA on every projection, or not 1 to 30.
     """
     from torchtune.models.llama3_2 import lora_llama3_2
 
-    from querywright.finetune.runtime import keep_freed_memory
+    from querywright.finetune.runtime import keep_freed_memory, product_dtype
 
     keep_freed_memory()
     model = lora_llama3_2(
@@ -63,7 +66,7 @@ def lora_smollm2_135m(
     if set(lora_attn_modules) == set(ALL_ATTENTION) and apply_lora_to_mlp and not lora_dropout:
         from querywright.finetune.packed import packed_decoder
 
-        return packed_decoder(model, lora_last_layers, cache_lower_layers)
+        return packed_decoder(model, lora_last_layers, cache_lower_layers, product_dtype(frozen_products))
     if lora_last_layers is not None:
         raise QuerywrightError(
             "lora_last_layers goes with LoRA on every projection and without dropout",

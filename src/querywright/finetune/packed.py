@@ -32,7 +32,7 @@ from torchtune.modules import RMSNorm, TransformerDecoder
 from torchtune.modules.peft import LoRALinear
 
 from querywright.errors import QuerywrightError
-from querywright.finetune.loss import answer_loss
+from querywright.finetune.loss import answer_loss, frozen_product
 from querywright.finetune.lower import LowerCache
 from querywright.finetune.runtime import training_threads
 
@@ -41,14 +41,17 @@ Leaf = Callable[[nn.Parameter], Tensor]
 
 
 class _LoRALinears(Function):
-    """Several LoRA linear layers over one input: ``cat([x W_i' + s (x A_i') B_i'])``; W is frozen."""
+    """Several LoRA linear layers over one input: ``cat([x W_i' + s (x A_i') B_i'])``; W is frozen.
+
+    W may be in bf16 beside x in fp32: only its product is then in bf16, as mixed-precision training has it.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, scale: float, *ab: Tensor) -> Tensor:
         """x [T, in], weight [sum(out_i), in], then A_1 [r, in], B_1 [out_1, r], A_2, ... -> [T, sum(out_i)]."""
         a, bs = torch.cat(ab[0::2]), ab[1::2]
         t = (x @ a.T).mul_(scale)  # [T, n*r]
-        out = x @ weight.T
+        out = frozen_product(x, weight.T)
         outs, ranks = [b.shape[0] for b in bs], [b.shape[1] for b in bs]
         for part, t_i, b in zip(out.split(outs, 1), t.split(ranks, 1), bs, strict=True):
             part.addmm_(t_i, b.T)
@@ -67,7 +70,7 @@ class _LoRALinears(Function):
             torch.mm(dy_i, b, out=dt_i)
             db.append(dy_i.T @ t_i)
         dt.mul_(ctx.scale)
-        dx = (dy @ weight).addmm_(dt, a) if ctx.needs_input_grad[0] else None
+        dx = frozen_product(dy, weight).addmm_(dt, a) if ctx.needs_input_grad[0] else None
         da = (dt.T @ x).split(ranks)
         return (dx, None, None, *(g for pair in zip(da, db, strict=True) for g in pair))
 
@@ -153,9 +156,9 @@ class _Unpad(Function):
 class _Joint:
     """Several layers on one input as one product; the joint frozen weight is built once for all threads."""
 
-    def __init__(self, *layers: LoRALinear | nn.Linear) -> None:
+    def __init__(self, *layers: LoRALinear | nn.Linear, dtype: torch.dtype) -> None:
         weights = [layer.weight.detach() for layer in layers]
-        self.weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+        self.weight = (torch.cat(weights) if len(weights) > 1 else weights[0]).to(dtype)
         tuned = [layer for layer in layers if isinstance(layer, LoRALinear)]
         self.ab = [p for layer in tuned for p in (layer.lora_a.weight, layer.lora_b.weight)]
         self.scale = tuned[0].alpha / tuned[0].rank if tuned else 0.0
@@ -164,7 +167,7 @@ class _Joint:
         """The function of one thread, which has leaves of its own for the same LoRA numbers."""
         ab = [leaf(p) for p in self.ab]
         if not ab:
-            return lambda x: x @ self.weight.T
+            return lambda x: frozen_product(x, self.weight.T)
         return lambda x: _LoRALinears.apply(x, self.weight, self.scale, *ab)
 
 
@@ -218,7 +221,7 @@ class _Block:
 class _Replica:
     """What one thread needs: leaves that share the LoRA numbers, and blocks that use them."""
 
-    def __init__(self, model: TransformerDecoder, joints: Sequence[Sequence[_Joint]]) -> None:
+    def __init__(self, model: PackedDecoder, joints: Sequence[Sequence[_Joint]]) -> None:
         own = {id(p): p.detach().requires_grad_() for row in joints for joint in row for p in joint.ab}
         self.leaves = list(own.values())
         self.blocks = [
@@ -226,7 +229,8 @@ class _Replica:
         ]
         self.frozen = sum(not any(joint.ab for joint in row) for row in joints)  # the lowest layers
         self.cache = model.lower_cache if self.frozen else None
-        self.embedding, self.norm = model.tok_embeddings.weight.detach(), _norm(model.norm)
+        self.embedding, self.output = model.tok_embeddings.weight.detach(), model._output
+        self.norm = _norm(model.norm)
         self.rope_cache = model.layers[0].attn.pos_embeddings.cache  # [max_seq_len, head_dim/2, 2]
 
     def loss(self, part: dict[str, Tensor]) -> Tensor:
@@ -240,7 +244,7 @@ class _Replica:
         for block in self.blocks[self.frozen : -1]:
             x = block(x, rope, future, part)
         x = self.blocks[-1](x, rope, future, part, keep=part["answers"])
-        return answer_loss(self.norm(x), self.embedding, part["targets"])
+        return answer_loss(self.norm(x), self.output, part["targets"])
 
     def _lower(self, rope: Tensor, future: Tensor, part: dict[str, Tensor]) -> Tensor:
         """What the first layer with LoRA reads, [T, d]: from the cache where all rows of the part are in it."""
@@ -294,6 +298,7 @@ class PackedDecoder(TransformerDecoder):
     """torchtune's decoder with a second way through it for packed batches; see the module's text."""
 
     lower_cache: LowerCache | None = None
+    frozen_dtype: torch.dtype | None = None  # of the frozen weights in products; default: as they are
 
     def forward(self, tokens: Tensor | None = None, *, parts: dict[str, Any] | None = None, **plain: Any) -> Any:
         """``tokens`` [b, s]: torchtune's forward, logits [b, s, v]. ``parts`` of a packed batch
@@ -309,7 +314,9 @@ class PackedDecoder(TransformerDecoder):
     def replicas(self, n: int) -> list[_Replica]:
         """At least ``n`` replicas, made at the first step: the checkpoint is loaded by then."""
         if not hasattr(self, "_replicas"):
-            self._joints = [_joints(layer) for layer in self.layers]
+            dtype = self.frozen_dtype or self.tok_embeddings.weight.dtype
+            self._output = self.tok_embeddings.weight.detach().to(dtype)
+            self._joints = [_joints(layer, dtype) for layer in self.layers]
             self._lora = [p for row in self._joints for joint in row for p in joint.ab]
             self._replicas: list[_Replica] = []
             # OpenMP's thread count is a setting of each thread: one core for each of ours
@@ -319,17 +326,20 @@ class PackedDecoder(TransformerDecoder):
         return self._replicas
 
 
-def _joints(layer: Any) -> list[_Joint]:
+def _joints(layer: Any, dtype: torch.dtype) -> list[_Joint]:
     attn, mlp = layer.attn, layer.mlp
     groups = ([attn.q_proj, attn.k_proj, attn.v_proj], [attn.output_proj], [mlp.w1, mlp.w3], [mlp.w2])
-    return [_Joint(*group) for group in groups]
+    return [_Joint(*group, dtype=dtype) for group in groups]
 
 
-def packed_decoder(model: nn.Module, last_layers: int | None = None, cache: bool = False) -> Any:
+def packed_decoder(
+    model: nn.Module, last_layers: int | None = None, cache: bool = False, frozen_dtype: torch.dtype | None = None
+) -> Any:
     """Give a torchtune decoder whose projections all carry LoRA the packed way through it, in place.
 
     ``last_layers`` keeps LoRA on so many of the uppermost layers and takes it from the others; ``cache`` keeps what
     those others give for each row (:mod:`querywright.finetune.lower`), which pays from the second epoch on.
+    ``frozen_dtype``: products with frozen weights in this type, all else as it is.
     """
     model.__class__ = PackedDecoder
     decoder: Any = model
@@ -345,6 +355,7 @@ def packed_decoder(model: nn.Module, last_layers: int | None = None, cache: bool
                 plain = nn.Linear(lora.in_dim, lora.out_dim, bias=False, device="meta")
                 plain.weight = lora.weight
                 setattr(parent, name, plain)
+    decoder.frozen_dtype = frozen_dtype
     if cache:
         decoder.lower_cache = LowerCache(decoder.tok_embeddings.weight.shape[1])
     return decoder

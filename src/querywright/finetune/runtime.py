@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from typing import Any
+
+from querywright.errors import QuerywrightError
+from querywright.progress import say
 
 _cores: int | None = None
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
@@ -22,6 +26,29 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # musl has no mallopt
         return False
     return bool(mallopt(M_MMAP_THRESHOLD, 1 << 30) and mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1))
+
+
+def product_dtype(name: str) -> Any:
+    """The torch type for products with frozen weights, None for the model's own; ``auto`` asks the CPU and says so.
+
+    Raises:
+        QuerywrightError: another name than auto, fp32, bf16.
+    """
+    import torch
+
+    if name == "auto" and torch.get_default_dtype() == torch.float32 and _has_amx():
+        say("this CPU has AMX: products with frozen weights are in bf16 (model.frozen_products=fp32 for not)")
+        return torch.bfloat16
+    known = {"auto": None, "fp32": None, "bf16": torch.bfloat16}
+    if name not in known:
+        raise QuerywrightError(f"model.frozen_products is {name!r}", hint=f"one of: {', '.join(known)}")
+    return known[name]
+
+
+def _has_amx() -> bool:
+    import torch
+
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())  # no public way to ask yet
 
 
 def training_threads() -> int:
