@@ -304,7 +304,9 @@ class LlamaEngine:
         names = [self._llama._model.token_get_text(t) if t >= 0 else "" for t in
                  (self._llama.token_eos(), self._llama.token_bos())]  # fmt: skip
         render = formats.Jinja2ChatFormatter(template=template, eos_token=names[0], bos_token=names[1])
-        return self._tokens(render(messages=[dict(m) for m in messages]).prompt, special=True)
+        # what people wrote must not become a control token
+        safe = [{**m, "content": m["content"].replace("<|", "<\u200b|")} for m in messages]
+        return self._tokens(render(messages=safe).prompt, special=True)
 
     def _bytes_to_tokens(self, text: bytes) -> list[int]:
         tokens: list[int] = self._llama.tokenize(text, add_bos=False, special=False)
