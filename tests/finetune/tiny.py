@@ -83,5 +83,5 @@ def tiny_config(checkpoint: Path, source: Path, output: Path, **more: Any) -> An
         }
     )
     for key, value in more.items():
-        OmegaConf.update(cfg, key.replace("__", "."), value)
+        OmegaConf.update(cfg, key.replace("__", "."), value, merge=False)
     return cfg
