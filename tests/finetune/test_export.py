@@ -60,7 +60,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Path:
     """One export for all tests here: about a minute."""
     out = tmp_path_factory.mktemp("model")
     run = trained(out / "full", base)
-    assert export(run, out, "herbarium", base=base) == out / "model-q8_0.gguf"
+    assert export(run, out, "herbarium", base=base, parity=0) == out / "model-q8_0.gguf"
     return out
 
 
@@ -100,14 +100,14 @@ def test_llama_cpp_writes_what_the_checkpoint_does(exported: Path, base: Path) -
 
     llama_cpp = pytest.importorskip("llama_cpp")
     expected = logits(AutoModelForCausalLM.from_pretrained(exported / "merged", dtype=torch.float32), base).numpy()
-    for kind, near in (("f16", 0.999), ("q8_0", 0.99)):
+    for kind, near in (("f16", 0.999), ("q8_0", 0.99), ("q4_k_m", 0.95)):
         path = str(exported / f"model-{kind}.gguf")
         llama = llama_cpp.Llama(path, n_ctx=128, n_threads=1, logits_all=True, verbose=False)
         ids = llama.tokenize(PROMPT.encode(), add_bos=False, special=True)
         llama.eval(ids)
         found = np.array(llama.scores[: len(ids)])
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > near, kind
-        assert (found.argmax(1) == expected.argmax(1)).mean() > 0.8, kind
+        assert (found.argmax(1) == expected.argmax(1)).mean() > (0.8 if kind != "q4_k_m" else 0.6), kind
         assert llama.metadata["general.name"].endswith("herbarium")
         assert llama.metadata["tokenizer.ggml.pre"] == "smollm"
 
@@ -145,7 +145,7 @@ def test_own_export_is_used_and_not_made_again(
     monkeypatch.setattr(shipped, "write_gguf", never)
     (tmp_path / "model").symlink_to(exported)
     assert shipped.ensure_model("herbarium", tmp_path) == tmp_path / "model" / "model-q8_0.gguf"
-    export(exported / "full", exported, "herbarium", base=base)
+    export(exported / "full", exported, "herbarium", base=base, parity=0)
 
 
 @pytest.mark.slow
