@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -167,6 +167,24 @@ def sha256(path: Path | str) -> str:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()
+
+
+def weights_sha256(path: Path | str, known: Mapping[str, str] | None = None) -> str | None:
+    """Hex digest of a model's weights: of a file, or of a folder's adapter, else of its safetensors (of several files,
+    the digest of a list of theirs); None where there are none.
+
+    Args:
+        known: digests that are known already, by file name: files of gigabytes take their time.
+    """
+    path = Path(path)
+    if path.is_file():
+        return sha256(path)
+    adapter = path / "adapter_model.safetensors"
+    files = [adapter] if adapter.is_file() else sorted(path.glob("*.safetensors"))
+    digests = {file.name: (known or {}).get(file.name) or sha256(file) for file in files}
+    if len(digests) < 2:
+        return next(iter(digests.values()), None)
+    return content_id("".join(f"{digest}  {name}\n" for name, digest in digests.items()), 64)
 
 
 def content_id(text: str, n: int = 12) -> str:

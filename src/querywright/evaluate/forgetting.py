@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from querywright.artefacts import content_id, read_jsonl, repo_dir, write_json
+from querywright.artefacts import content_id, read_jsonl, repo_dir, weights_sha256, write_json
 from querywright.engines.open import open_engine
 from querywright.errors import QuerywrightError, need
 from querywright.evaluate.harness import EXTRA, form, harness_model
@@ -44,8 +44,9 @@ def run(
         limit: questions of each task.
 
     Returns:
-        `before`, `after`: the paths; `tasks`: for each its metric, whether higher is better, `n`, both means, and
-        `difference` (after minus before) with `low`, `high` and `p`: see `statistics.paired`.
+        `before`, `after`: the paths; `sha256`: of their weights; `tasks`: for each its metric, whether higher is
+        better, `n`, both means, and `difference` (after minus before) with `low`, `high` and `p`: see
+        `statistics.paired`.
 
     Raises:
         QuerywrightError: no such model or task, or a task that needs something from elsewhere.
@@ -75,7 +76,9 @@ def run(
             "before": sum(old) / len(old), "after": sum(new) / len(new),
             **{key: test[key] for key in ("difference", "low", "high", "p")},
         }  # fmt: skip
-    found = {"before": str(before), "after": str(after), "limit": limit, "tasks": compared}
+    # by which a model card knows whose report this is
+    hashes = {"before": weights_sha256(before), "after": weights_sha256(after)}
+    found = {"before": str(before), "after": str(after), "sha256": hashes, "limit": limit, "tasks": compared}
     write_json(out / "forgetting.json", found)
     return found
 

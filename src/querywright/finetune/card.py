@@ -1,4 +1,4 @@
-"""The model card and Ollama's Modelfile, written from what the run recorded; nothing in them is typed by hand."""
+"""The model card, written from what the run recorded; no figure in it is typed by hand."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from querywright.api.nearest import FIELDS
-from querywright.finetune.base import LICENCE, MODEL_ID, PACKAGE
-from querywright.rows import system_line
+import yaml
 
-METRICS = {"valid": "valid", "same": "same meaning", "hits_same": "same hits", "ast_match": "equal text"}
+from querywright.api.nearest import FIELDS
+from querywright.artefacts import MANIFEST, weights_sha256
+from querywright.finetune.base import MODEL_ID, PACKAGE
+from querywright.finetune.card_tables import calibration_section, forgetting_section, parity_section, score_section
+from querywright.finetune.family import SMOLLM2, Family, named
+from querywright.rows import system_line
 
 
 def card(
@@ -20,72 +23,59 @@ def card(
     scores: Sequence[dict[str, Any]],
     files: dict[str, str],
     parity: Mapping[str, Any] | None = None,
+    *,
+    family: Family = SMOLLM2,
+    forgetting: Mapping[str, Any] | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> str:
     """README.md of the model.
 
     Args:
-        run: the training run's manifest.
+        run: the training run's manifest; of an older run with fewer keys, the card says less.
         scores: what ``scores.json`` of each sweep holds.
         files: file name -> what it is.
         parity: report of :func:`querywright.finetune.parity.check`; nothing where it was not made.
+        family: the base's: chat format, licence and its conditions.
+        forgetting: ``forgetting.json`` of ``querywright eval forgetting``.
+        calibration: ``calibration.json`` of ``querywright eval calibrate``.
     """
     settings = run["config"]["settings"]
-    model, optimizer = settings["model"], settings["optimizer"]
-    rows_a_step = settings["batch_size"] * settings["gradient_accumulation_steps"]
-    seen = min(run["steps"] * rows_a_step, run["rows"] * settings["epochs"])
-    start = run["config"].get("start_adapter_sha256")
-    facts = {
-        "base model": f"{MODEL_ID} ({LICENCE}), dequantised from the 4-bit file in the package {PACKAGE}",
-        "training rows": f"{run['rows']:,} pairs, of which {seen:,} were seen",
-        "rows' SHA-256": f"`{run['config']['data_sha256']}`",
-        **({"started from": f"the adapter with SHA-256 `{start}`"} if start else {}),
-        "LoRA": f"rank {model['lora_rank']}, alpha {model['lora_alpha']}, all projections",
-        "optimizer": f"{optimizer['_component_'].rsplit('.', 1)[-1]}, learning rate {optimizer['lr']}, cosine",
-        "steps": f"{run['steps']:,} of {rows_a_step} rows",
-        "seed": settings["seed"],
-        "training time": f"{run['seconds'] / 60:.0f} min on {settings['device']}",
-        "loss at the end": run.get("mean_last_losses"),
-        "versions": ", ".join(f"{name} {v}" for name, v in run["packages"].items()),
-        "querywright": run["version"],
-    }
-    head = {
-        "license": LICENCE,
-        "base_model": MODEL_ID,
-        "library_name": "peft",
-        "pipeline_tag": "text-generation",
-        "language": "en",
-    }
-    lines = ["---", *(f"{key}: {value}" for key, value in head.items()), "tags: [lora, querywright]", "---", ""]
-    lines += [f"# {api}: from a sentence to a call", ""]
+    base = {"name": family.model_id or MODEL_ID, "licence": family.licence, **(run.get("base") or {})}
+    name = named(api, family)
+    lines = ["---", _front_matter(base, name), "---", "", f"# {name}: from a sentence to a call", ""]
+    lines += [family.notice, ""] if family.notice else []
     lines += [
-        f"Writes one request to {_whose(api)} for an English sentence. Made by Querywright; use it under the API's",
-        "grammar (`querywright ask`, `querywright serve`): freely decoded text may name fields that do not exist.",
+        f"Writes one request to {_whose(api)} for an English sentence. Made by Querywright.",
         "",
         "| | |",
         "| --- | --- |",
-        *(f"| {key} | {value} |" for key, value in facts.items()),
+        *(f"| {key} | {_plain(value)} |" for key, value in _facts(run, base).items() if value not in (None, "")),
         "",
-        "## Scores",
+        *score_section(scores),
+        *parity_section(parity or {}),
+        *forgetting_section(forgetting or {}),
+        *calibration_section(calibration or {}),
+        "## Intended use",
         "",
-        *(
-            [line for one in scores for line in _scores(one)]
-            if scores
-            else ["Not measured yet: `querywright eval`, then `querywright export` again."]
-        ),
+        f"To turn a person's sentence into one request to {_whose(api)} that a program then sends, under the API's",
+        "grammar (`querywright ask`, `querywright serve`): freely decoded text may name fields that do not exist. Look",
+        "at a request before anything rests on its answer. It is no assistant for other questions, and no source of",
+        "facts.",
         "",
-        *_parity(parity or {}),
         "## Prompt",
         "",
         "```",
-        f"<|im_start|>system\n{system_line(api)}",
-        f"{FIELDS} LINES: THE NEAREST FIELDS<|im_end|>",
-        "<|im_start|>user\nSENTENCE<|im_end|>\n<|im_start|>assistant",
+        _prompt(api, family),
         "```",
         "",
         "## Limits",
         "",
         "Trained on sentences that templates or a language model wrote: what people write differs, and scores on",
         "held-out sentences of the same kind are an upper bound. English only; one call for a sentence.",
+        "",
+        "## Licence of the base",
+        "",
+        f"{base['name']}: `{base['licence']}`. " + (family.notice or "This model may be used under the same terms."),
         "",
         "## Files",
         "",
@@ -94,29 +84,137 @@ def card(
         "## Full settings",
         "",
         "```json",
-        json.dumps(_shareable(settings, str(settings.get("workspace", ""))), indent=2),
+        json.dumps(_shareable(settings, str(settings.get("workspace") or "")), indent=2),
         "```",
         "",
     ]
     return "\n".join(lines)
 
 
-def _parity(report: Mapping[str, Any]) -> list[str]:
-    """Whether the files answer as the adapter does, one row a path."""
-    if not report:
-        return ["## Parity", "", "Not checked: nobody has seen whether these files answer as the adapter does.", ""]
-    lines = [
-        "## Parity",
-        "",
-        f"Greedy answers to {report['requests']} requests ({report['from']}), against the {report['reference']}.",
-        "A near tie is a first difference between two tokens that are less than the tolerance apart there.",
-        "",
-        "| path | same | near ties | different | tolerance, nats |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for name, path in report["paths"].items():
-        lines.append(f"| {name} | {path['same']} | {path['near_ties']} | {path['different']} | {path['tolerance']} |")
-    return [*lines, ""]
+def beside(adapter: str, *folders: Path) -> dict[str, dict[str, Any]]:
+    """What was measured of a model after training, for :func:`card`: ``forgetting/forgetting.json`` and
+    ``calibration.json`` in the folders of its export and of its run.
+
+    Args:
+        adapter: SHA-256 of the run's adapter. A folder that holds another one's model is passed over, and so is a
+            report of weights that are not there any more.
+
+    Returns:
+        by argument of :func:`card`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        made = (_json(folder / MANIFEST).get("config") or {}).get("adapter_sha256")
+        if adapter not in (made, weights_sha256(folder / "adapter")):
+            continue
+        told = _json(folder / "forgetting" / "forgetting.json")
+        measured = (told.get("sha256") or {}).get("after")
+        if measured and measured == weights_sha256(folder / Path(str(told.get("after"))).name):
+            found.setdefault("forgetting", told)
+        told = _json(folder / "calibration.json")
+        if told.get("adapter") == adapter:
+            found.setdefault("calibration", told)
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _front_matter(base: Mapping[str, Any], name: str) -> str:
+    """Metadata as Hugging Face reads it (https://huggingface.co/docs/hub/model-cards, "Model card metadata")."""
+    head = {
+        "license": base["licence"] if base["licence"] != "unknown" else "other",
+        "base_model": base["name"],
+        "base_model_relation": "adapter",
+        "library_name": "peft",
+        "pipeline_tag": "text-generation",
+        "language": ["en"],
+        "model_name": name,
+        "tags": ["lora", "querywright"],
+    }
+    return yaml.safe_dump(head, sort_keys=False, allow_unicode=True).rstrip()
+
+
+def _facts(run: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of what was trained on what, how and where; None for what the run did not record."""
+    settings, report = run["config"]["settings"], run.get("dataset") or {}
+    model, optimizer = settings["model"], settings["optimizer"]
+    batch = settings["batch_size"] * settings.get("gradient_accumulation_steps", 1)
+    packs, shown = report.get("packs"), report.get("max_seq_len")
+    a_step = batch * run["rows"] / packs if packs else batch
+    seen = min(round(run["steps"] * a_step), run["rows"] * settings["epochs"])
+    start, too_long = run["config"].get("start_adapter_sha256"), run.get("too_long") or 0
+    cut = report.get("truncated", 0)
+    left = [f"{cut:,} shortened around their questions"] if cut else []
+    left += [f"{too_long - cut:,} left out"] if too_long - cut else []
+    kind = "rows" if not packs else f"packs of {shown:,} tokens, {report['packing']:.0%} full"
+    peak = run.get("peak_memory_bytes")
+    origin = f", dequantised from the 4-bit file in the package {PACKAGE}" if base["name"] == MODEL_ID else ""
+    return {
+        "base model": f"{base['name']} ({base['licence']}){origin}",
+        "base's SHA-256": f"`{base['sha256']}`" if base.get("sha256") else None,
+        "training rows": f"{run['rows']:,}, of which {seen:,} were seen" if seen <= run["rows"]
+        else f"{run['rows']:,}, seen {seen / run['rows']:.1f} times on average",
+        "longer than the context": f"{too_long:,} of {report['rows']:,} rows: {' and '.join(left)}" if left else None,
+        "rows' SHA-256": f"`{run['config'].get('data_sha256')}`" if run["config"].get("data_sha256") else None,
+        "started from": f"the adapter with SHA-256 `{start}`" if start else None,
+        "recipe": run.get("recipe") or settings.get("recipe"),
+        "backend": run.get("backend"),
+        "LoRA": _lora(model),
+        "base in 4 bit while training": "yes" if "qlora" in str(model.get("_component_")) or model.get("quantize_base")
+        else None,
+        "optimizer": f"{_last(optimizer['_component_'])}, learning rate {optimizer['lr']}, {_schedule(settings)}",
+        "steps": f"{run['steps']:,} of {batch} {kind}",
+        "number format": settings.get("dtype"),
+        "seed": settings["seed"],
+        "training time": f"{run['seconds'] / 60:.0f} min on {run.get('device') or settings['device']}",
+        "tokens a second": f"{run['tokens_per_s']:,.0f}" if run.get("tokens_per_s") else None,
+        "peak memory": f"{peak / 1e9:.1f} GB" if peak else None,
+        "loss at the end": run.get("mean_last_losses"),
+        "versions": ", ".join(f"{name} {v}" for name, v in run["packages"].items()),
+        "querywright": run["version"],
+    }  # fmt: skip
+
+
+def _lora(model: Mapping[str, Any]) -> str:
+    attention = list(model.get("lora_attn_modules") or ())
+    where = [*attention, *(["the feed-forward layers"] if model.get("apply_lora_to_mlp") else [])]
+    where += ["the output"] if model.get("apply_lora_to_output") else []
+    every = len(attention) in (0, 4) and model.get("apply_lora_to_mlp", True)
+    last = model.get("lora_last_layers")
+    return (
+        f"rank {model['lora_rank']}, alpha {model['lora_alpha']}, "
+        + ("all projections" if every else ", ".join(where))
+        + (f" of the last {last} layers" if last else "")
+    )
+
+
+def _schedule(settings: Mapping[str, Any]) -> str:
+    node = settings.get("lr_scheduler") or {}
+    shape = _last(str(node.get("_component_", "cosine"))).removeprefix("get_").split("_schedule")[0]
+    warm = node.get("num_warmup_steps")
+    return shape.replace("_", " ") + (f" after {warm} steps of warm-up" if warm else "")
+
+
+def _last(component: str) -> str:
+    return component.rsplit(".", 1)[-1]
+
+
+def _plain(value: Any) -> str:
+    """A value in a table's cell."""
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def _prompt(api: str, family: Family) -> str:
+    """The prompt as it was trained: the family's chat template (the one of its Modelfile) up to the answer."""
+    system = f"{system_line(api)}\n{FIELDS} LINES: THE NEAREST FIELDS"
+    shown = family.ollama.split("{{ .Response }}")[0].replace("{{ if .System }}", "").replace("{{ end }}", "")
+    return family.begin + shown.replace("{{ .System }}", system).replace("{{ .Prompt }}", "SENTENCE").rstrip("\n")
 
 
 def _whose(api: str) -> str:
@@ -127,43 +225,9 @@ def _shareable(value: Any, workspace: str) -> Any:
     """Settings without the paths of the machine that trained: those of the workspace are told from it."""
     if isinstance(value, dict):
         return {k: _shareable(v, workspace) for k, v in value.items() if k != "workspace"}
-    if not isinstance(value, str) or not workspace:
+    if isinstance(value, list | tuple):
+        return [_shareable(v, workspace) for v in value]
+    if not isinstance(value, str):
         return value
-    told = value.replace(workspace, "${workspace}")
+    told = value.replace(workspace, "${workspace}") if workspace else value
     return Path(told).name if Path(told).is_absolute() else told
-
-
-def _scores(scores: dict[str, Any]) -> list[str]:
-    """One row a cell of a sweep; per cent with 95 % intervals."""
-    lines = [
-        f"Per cent of sentences of `{Path(scores['config']['pairs']).name}`, with 95 % intervals.",
-        "",
-        "| model | strategy | decoding | n | " + " | ".join(METRICS.values()) + " |",
-        "| --- | --- | --- | ---: |" + " ---: |" * len(METRICS),
-    ]
-    for cell in scores["cells"]:
-        shares = []
-        for metric in METRICS:
-            found = cell["metrics"].get(metric)
-            ends = f" [{100 * found['low']:.0f}, {100 * found['high']:.0f}]" if found else ""
-            shares.append(f"{100 * found['mean']:.0f}{ends}" if found else "–")
-        lines.append(
-            f"| {cell['model']} | {cell['strategy']} | {cell['decoding']} | {cell['n']} | {' | '.join(shares)} |"
-        )
-    told = [line for cell in scores["cells"] if (line := _refusals(cell))]
-    return [*lines, "", *told, *([""] if told else [])]
-
-
-def _refusals(cell: dict[str, Any]) -> str:
-    """How a cell refuses, where its sentences ask for it."""
-    found = cell.get("refusals", {})
-    if not found.get("expected"):
-        return ""
-    words = {"recall": "of what is to be refused is refused", "precision": "of the refusals are right",
-             "false_refusals": "of the answerable sentences are refused"}  # fmt: skip
-    shares = [
-        f"{100 * found[key]['mean']:.0f} [{100 * found[key]['low']:.0f}, {100 * found[key]['high']:.0f}] {text}"
-        for key, text in words.items()
-        if key in found
-    ]
-    return f"{cell['decoding']}: " + ", ".join(shares) + "."

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from querywright import __version__
 from querywright.artefacts import MANIFEST, alone, content_id, is_done, sha256, write_json, write_manifest, write_text
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.finetune import parity as checking
 from querywright.finetune.base import DEFAULT_FOLDER, ensure_base, is_packaged, packaged_gguf
 from querywright.finetune.beside import quantise
-from querywright.finetune.card import card
+from querywright.finetune.card import beside, card
 from querywright.finetune.family import DOWNLOAD, Family, family
 from querywright.finetune.hf_to_gguf import write_hf_gguf
-from querywright.finetune.lora import CONFIG, WEIGHTS, Deltas, deltas, read_adapter, write_adapter
+from querywright.finetune.lora import CONFIG, WEIGHTS, deltas, read_adapter, write_adapter
 from querywright.finetune.merge import BYTES, fits, merge, shapes, stop_ids
 from querywright.finetune.modelfile import modelfile, serving
 from querywright.finetune.record import base_facts
@@ -52,9 +53,8 @@ def finished_run(folder: Path) -> tuple[dict[str, Any], Path]:
             f"no finished training run in {folder}" + (": it was stopped half-way" if going else ""),
             hint="querywright finetune CONFIG" + (" goes on" if going else ""),
         ) from error
-    for candidate in (folder / "adapter", *sorted(folder.glob("epoch_*"), reverse=True)):
-        if (candidate / WEIGHTS).is_file():
-            return run, candidate
+    if (folder / "adapter" / WEIGHTS).is_file():
+        return run, folder / "adapter"
     raise QuerywrightError(f"{folder} holds no adapter", hint="train it again: querywright finetune CONFIG")
 
 
@@ -95,22 +95,24 @@ def export(
     base, told = _base(base, run)
     kind = family(base)
     measured = [json.loads(path.read_text(encoding="utf-8")) for path in scores]
-    config = {"source": "run", "api": api, "adapter_sha256": sha256(source / WEIGHTS), "merged": merged}
+    config: dict[str, Any] = {"source": "run", "api": api, "adapter_sha256": sha256(source / WEIGHTS), "merged": merged}
     config |= {"kinds": sorted(kinds), "parity": parity, "base": told.get("sha256"), "prompt": prompt_id()}
     config |= {**({"definition": definition} if definition else {}), "scores_sha256": [sha256(p) for p in scores]}
+    after = beside(str(config["adapter_sha256"]), out, run_folder)
+    config |= {"after_training": content_id(json.dumps(after, sort_keys=True))} if after else {}
     best = next((out / GGUF.format(kind=k) for k in KINDS if k in kinds), out / ("merged" if merged else "adapter"))
     with alone(out):
         if not is_done(out, config):
             (out / MANIFEST).unlink(missing_ok=True)
             say(f"export: adapter of {run_folder} on {kind.human} to {out}")
             stop_ids(base, kind)
-            added = deltas(*read_adapter(source))
-            fits(base, added)
-            parts = Parts(out, {"adapter": config["adapter_sha256"], "base": config["base"], "api": api})
+            fits(base, deltas(*read_adapter(source)))
+            made_of = {"adapter": config["adapter_sha256"], "base": config["base"], "api": api, "by": __version__}
+            parts = Parts(out, made_of)
             _space(out, base, parts, merged, kinds)
             rank = _adapter(source, out / "adapter", kind, base)
-            _weights(base, kind, added, out, parts, api, merged, kinds)
-            report = _parity(base, kind, out, run, parity, api, merged, kinds)
+            _weights(base, kind, parts, api, merged, kinds)
+            report = _parity(base, kind, parts, run, parity, api, merged, kinds)
             write_text(out / "Modelfile", modelfile(best.name if kinds else "merged", api, kind))
             text = serving(api, kind, kind.model_id or str(base), rank, merged, best.name if kinds else "")
             write_text(out / "SERVING.md", text)
@@ -118,8 +120,8 @@ def export(
             wanted |= set() if merged else {"merged/config.json"}
             files = {name: what for name, what in WHAT.items() if (out / name).is_file() and name not in wanted}
             own = {WEIGHTS: WHAT[f"adapter/{WEIGHTS}"]}
-            write_text(out / "README.md", card(api, run, measured, files, parity=report))
-            write_text(out / "adapter" / "README.md", card(api, run, measured, own, parity=report))
+            write_text(out / "README.md", card(api, run, measured, files, report, family=kind, **after))
+            write_text(out / "adapter" / "README.md", card(api, run, measured, own, report, family=kind, **after))
             names = [*files, f"adapter/{CONFIG}", "adapter/README.md", "README.md"]
             names += [str(p.relative_to(out)) for p in sorted((out / "merged").glob("*.safetensors")) if merged]
             write_manifest(out, config, names, run=run)
@@ -144,12 +146,8 @@ class Parts:
         """Whether a part (a file, or a folder of weights) is there as it was made."""
         return name in self.made and bool(self.made[name]) and self._hashes(name) == self.made[name]
 
-    def make(self, name: str, write: Callable[[], None]) -> None:
-        """Write a part unless it is there."""
-        if self.whole(name):
-            say(f"{name}: there already")
-            return
-        write()
+    def note(self, name: str) -> None:
+        """Say that a part is made."""
         self.made[name] = self._hashes(name)
         write_json(self.out / PARTS, {"of": self.key, "parts": self.made})
 
@@ -221,57 +219,53 @@ def _adapter(source: Path, folder: Path, kind: Family, base: Path) -> int:
     return int(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["r"])
 
 
-def _weights(
-    base: Path, kind: Family, added: Deltas, out: Path, parts: Parts, api: str, merged: bool, kinds: Sequence[str]
-) -> None:
+def _weights(base: Path, kind: Family, parts: Parts, api: str, merged: bool, kinds: Sequence[str]) -> None:
     """The merged checkpoint and the GGUF files."""
+    out = parts.out
     added = deltas(*read_adapter(out / "adapter"))  # what is served is the adapter as it was rounded
     name = f"{kind.human.removesuffix(' Instruct').replace(' ', '-')} {api}"
-    if merged:
-        parts.make("merged", lambda: merge(base, added, out / "merged", kind))
+    if merged and not parts.whole("merged"):
+        merge(base, added, out / "merged", kind)
+        parts.note("merged")
     files = {k: out / GGUF.format(kind=k) for k in KINDS}
-    if is_packaged(base):
-        direct = [k for k in ("f16", "q8_0") if k in kinds and not parts.whole(files[k].name)]
-        if direct:
-            write_gguf(packaged_gguf(), added, {k: files[k] for k in direct}, name)
-        for k in direct:
-            parts.make(files[k].name, lambda: None)
     missing = [k for k in kinds if not parts.whole(files[k].name)]
-    if not missing:
-        return
+    # llama.cpp makes the smaller ones from 16 bit, which lies there for a while where it is not wanted
     half = files["f16"] if "f16" in kinds else out / ".model-f16.part.gguf"
+    direct = [k for k in ("f16", "q8_0") if k in missing] if is_packaged(base) else ["f16"] * ("f16" in missing)
+    smaller = [k for k in missing if k not in direct and k != "f16"]
     try:
-        if not parts.whole(half.name):
-            if is_packaged(base):
-                write_gguf(packaged_gguf(), added, {"f16": half}, name)
-            elif "f16" in kinds:
-                parts.make(half.name, lambda: write_hf_gguf(base, added, half, name, kind))
-            else:
-                write_hf_gguf(base, added, half, name, kind)
-        for k in missing:
-            if k != "f16":
-                say(f"{files[k].name}: llama.cpp quantises")
-                parts.make(files[k].name, lambda k=k: quantise(half, files[k], k))  # type: ignore[misc]
+        targets = {k: files[k] for k in direct} | ({"f16": half} if smaller and not parts.whole(half.name) else {})
+        if targets and is_packaged(base):
+            write_gguf(packaged_gguf(), added, targets, name)
+        elif targets:
+            write_hf_gguf(base, added, targets["f16"], name, kind)
+        for k in direct:
+            parts.note(files[k].name)
+        for k in smaller:
+            say(f"{files[k].name}: llama.cpp quantises")
+            quantise(half, files[k], k)
+            parts.note(files[k].name)
     finally:
         if "f16" not in kinds:
             half.unlink(missing_ok=True)
 
 
 def _parity(
-    base: Path, kind: Family, out: Path, run: dict[str, Any], n: int, api: str, merged: bool, kinds: Sequence[str]
+    base: Path, kind: Family, parts: Parts, run: dict[str, Any], n: int, api: str, merged: bool, kinds: Sequence[str]
 ) -> dict[str, Any]:
     """The check's report, made unless it is there for just these files; empty where it is not wanted."""
+    out = parts.out
     path = out / PARITY
     if not n:
         path.unlink(missing_ok=True)
         say("parity: not checked (--parity 0): nobody has seen whether these files answer as the adapter does")
         return {}
     ggufs = {k: out / GGUF.format(kind=k) for k in KINDS if k in kinds}
-    held = [*sorted((out / "merged").glob("*.safetensors")), *ggufs.values()] if merged else [*ggufs.values()]
     settings = run["config"]["settings"]
     rows = (settings.get("dataset") or {}).get("source")
     chats, source = checking.requests(Path(rows) if rows else None, api, n)
-    of = {"adapter": sha256(out / "adapter" / WEIGHTS), "files": {str(p.relative_to(out)): sha256(p) for p in held}}
+    names = [*(["merged"] if merged else []), *(p.name for p in ggufs.values())]
+    of = {"adapter": sha256(out / "adapter" / WEIGHTS), "files": {name: parts.made[name] for name in names}}
     of["requests"] = content_id(json.dumps(chats))
     report = checking.load(path)
     if report.get("of") != of:

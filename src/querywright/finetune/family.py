@@ -121,6 +121,11 @@ def family(source: Path | str | Mapping[str, Any]) -> Family:
     return replace(found, human=f"{found.human} {size} Instruct", model_id=IDS[found.name].format(size))
 
 
+def named(api: str, kind: Family) -> str:
+    """What a model for an API is called: Llama's licence wants its name to begin with ``Llama``."""
+    return f"Llama-{api}" if kind.name.startswith("llama") else api
+
+
 def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Rotary settings of a config.json, of transformers 4 (`rope_theta`, `rope_scaling`) or 5 (`rope_parameters`): its
     keys, and always `type` and `theta`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from querywright.api.nearest import FIELDS
-from querywright.finetune.family import Family
+from querywright.finetune.family import Family, named
 from querywright.rows import system_line
 
 VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's --max-lora-rank takes
@@ -31,8 +31,7 @@ def serving(api: str, family: Family, base: str, rank: int, merged: bool, gguf: 
         merged: whether `merged/` is there.
         gguf: the GGUF file to use; empty for none.
     """
-    # the served model is asked by this name
-    name = api if family.name == "smollm2" else f"Llama-{api}"
+    name = named(api, family)  # the served model is asked by it
     limit = next((n for n in VLLM_RANKS if n >= rank), rank)
     lines = [f"# Starting {name}", ""]
     lines += [

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import MANIFEST, content_id, replacing, sha256, write_manifest
+from querywright.artefacts import MANIFEST, replacing, weights_sha256, write_manifest
 from querywright.errors import QuerywrightError
 from querywright.finetune.family import family
 from querywright.progress import say
@@ -245,14 +245,10 @@ def base_facts(folder: Path) -> dict[str, Any]:
         known, about = dict(made["files"]), dict(made)
     except (OSError, ValueError, KeyError, TypeError):
         known, about = {}, {}
-    weights = sorted(folder.glob("*.safetensors"))
-    hashes = {path.name: known.get(path.name) or sha256(path) for path in weights}
-    listed = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
-    digest = next(iter(hashes.values())) if len(hashes) == 1 else content_id(listed, 64) if hashes else None
     model = (about.get("config") or {}).get("model")
     try:
         kind = family(folder)
         name, licence = kind.model_id or kind.human, kind.licence
     except QuerywrightError:  # of no known family: its folder's name, and a licence that nobody has stated
         name, licence = folder.name, "unknown"
-    return {"name": model or name, "licence": about.get("licence") or licence, "sha256": digest}
+    return {"name": model or name, "licence": about.get("licence") or licence, "sha256": weights_sha256(folder, known)}
