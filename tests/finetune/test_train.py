@@ -46,8 +46,7 @@ def test_learns_stops_and_goes_on(workspace: Path, base: Path, tmp_path: Path) -
     assert not (out / "resume.safetensors").exists()
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert (manifest["steps"], manifest["rows"]) == (STEPS, 48)
-    # the merged checkpoint has no adapter beside it that transformers would add once more
-    assert not list((out / "epoch_0").glob("adapter_*"))
+    assert not list(out.glob("epoch_*")), "export merges, from the adapter"
 
     # the same in two goes: Ctrl-C after two steps, then the same command
     process = subprocess.Popen(
@@ -74,24 +73,6 @@ def test_learns_stops_and_goes_on(workspace: Path, base: Path, tmp_path: Path) -
     assert [row["loss"] for row in losses(parts)] == pytest.approx([row["loss"] for row in rows], abs=1e-3)
     adapters = [load_file(w / "model/quick/adapter/adapter_model.safetensors") for w in (whole, parts)]
     assert all(abs(adapters[0][name] - adapters[1][name]).max() < 1e-3 for name in adapters[0])
-
-    third = subprocess.run(command(parts, base), cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert third.returncode == 0
-    assert "nothing to do" in third.stderr
-
-    # from that adapter instead of the base: the first step of the warm-up has a rate of 0, so nothing may have moved
-    start = whole / "model" / "quick" / "adapter"
-    begin = [f"start_adapter={start}", "max_steps_per_epoch=1", f"output_dir={tmp_path / 'more'}"]
-    begun = subprocess.run(command(whole, base, *begin), cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert begun.returncode == 0, begun.stderr
-    assert "starting from the adapter" in begun.stderr
-    kept = load_file(tmp_path / "more" / "adapter" / "adapter_model.safetensors")
-    assert all((adapters[0][name] == kept[name]).all() for name in adapters[0])
-    assert kept.keys() == adapters[0].keys()
-
-    other = subprocess.run(command(whole, base, *begin, "model.lora_rank=4"), cwd=ROOT, capture_output=True, text=True)
-    assert other.returncode != 0
-    assert "does not fit this config" in other.stderr
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def train(cfg: Any) -> int:
     if code:
         raise QuerywrightError(f"training failed (exit code {code}); its last lines are above", hint="the same command")
     if recipe != DEFAULT:
-        _adopt(cfg, time.monotonic() - started)
+        _adopt(cfg, time.monotonic() - started, rows or 0)
     return 0
 
 
@@ -110,7 +110,7 @@ def _facts(cfg: Any) -> dict[str, Any]:
     return run_facts(cfg, TORCHTUNE)
 
 
-def _adopt(cfg: Any, seconds: float) -> None:
+def _adopt(cfg: Any, seconds: float, rows: int) -> None:
     """Give what torchtune's own recipe left (``epoch_N``) the layout and the manifest of our runs.
 
     Raises:
@@ -138,7 +138,7 @@ def _adopt(cfg: Any, seconds: float) -> None:
         backend=TORCHTUNE,
         steps=int(logged[-1]["step"]) if logged else 0,
         seconds=seconds,
-        rows=len(Path(cfg.dataset.source).read_bytes().split(b"\n")) - 1,
+        rows=rows,
         tokens=0,  # torchtune's recipes do not tell
         device=str(cfg.device),
         peak_bytes=int(max(peaks, default=0.0) * 2**30),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -103,7 +104,9 @@ def _advance_schedule(job: Job, total: int, budget_s: float) -> None:
     """Set the learning rate of the next step: from the steps done, or from the time used if that is further on."""
     done = max(job.step, int(total * job.seconds / budget_s))
     job.scheduler.last_epoch = done - 1  # step() adds one, then asks the schedule
-    job.scheduler.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would have it called after a step
+        job.scheduler.step()
 
 
 def _step(job: Job, batches: list[dict[str, Any]]) -> tuple[float, float]:
