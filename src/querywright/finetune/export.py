@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,12 +21,13 @@ from querywright.finetune.hf_to_gguf import write_hf_gguf
 from querywright.finetune.lora import CONFIG, WEIGHTS, deltas, read_adapter, write_adapter
 from querywright.finetune.merge import BYTES, fits, merge, shapes, stop_ids
 from querywright.finetune.modelfile import modelfile, serving
+from querywright.finetune.parts import Parts
 from querywright.finetune.record import base_facts
 from querywright.finetune.shipped import GGUF, KINDS, prompt_id
 from querywright.finetune.to_gguf import write_gguf
 from querywright.progress import say
 
-PARTS, PARITY, REQUESTS = "parts.json", "parity.json", 50
+PARITY, REQUESTS = "parity.json", 50
 SIZES = {"f16": 2.0, "q8_0": 1.07, "q4_k_m": 0.8}  # bytes a parameter, at most
 WHAT = {
     f"adapter/{WEIGHTS}": "the LoRA adapter in PEFT's layout, 16 bit",
@@ -130,33 +132,6 @@ def export(
     return best
 
 
-class Parts:
-    """Which parts of an export are made, and of what: an export that was cut off or asked for more makes the rest."""
-
-    def __init__(self, out: Path, inputs: dict[str, Any]) -> None:
-        """Args: inputs: all that the parts are made of."""
-        self.out, self.key = out, content_id(json.dumps(inputs, sort_keys=True))
-        try:
-            found = json.loads((out / PARTS).read_text(encoding="utf-8"))
-            self.made: dict[str, Any] = found["parts"] if found["of"] == self.key else {}
-        except (OSError, ValueError, KeyError, TypeError):
-            self.made = {}
-
-    def whole(self, name: str) -> bool:
-        """Whether a part (a file, or a folder of weights) is there as it was made."""
-        return name in self.made and bool(self.made[name]) and self._hashes(name) == self.made[name]
-
-    def note(self, name: str) -> None:
-        """Say that a part is made."""
-        self.made[name] = self._hashes(name)
-        write_json(self.out / PARTS, {"of": self.key, "parts": self.made})
-
-    def _hashes(self, name: str) -> dict[str, str]:
-        path = self.out / name
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        return {file.name: sha256(file) for file in files if file.is_file()}
-
-
 def _known(kinds: Sequence[str]) -> tuple[str, ...]:
     for kind in kinds:
         if kind not in KINDS:
@@ -187,7 +162,7 @@ def _base(base: Path, run: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
 def _space(out: Path, base: Path, parts: Parts, merged: bool, kinds: Sequence[str]) -> None:
     """Refuse to begin what the disk does not hold."""
     known = shapes(base)
-    size = {name: _count(shape) for name, (_, shape) in known.items()}
+    size = {name: math.prod(shape) for name, (_, shape) in known.items()}
     needed = 0.0
     if merged and not parts.whole("merged"):
         needed += sum(BYTES.get(known[name][0], 4) * n for name, n in size.items())
@@ -202,13 +177,6 @@ def _space(out: Path, base: Path, parts: Parts, merged: bool, kinds: Sequence[st
             f"too little space in {out}: this export needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
             hint="--out FOLDER on another disk, --no-merged, or fewer --kinds",
         )
-
-
-def _count(shape: Sequence[int]) -> int:
-    n = 1
-    for k in shape:
-        n *= k
-    return n
 
 
 def _adapter(source: Path, folder: Path, kind: Family, base: Path) -> int:

@@ -11,6 +11,7 @@ Prompts are compared token for token: the training tokenizer, the exported chat 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +97,7 @@ def check(
         QuerywrightError: a path could not be run.
     """
     there = shapes(base)
-    size = sum(_product(shape) for _, shape in there.values())
+    size = sum(math.prod(shape) for _, shape in there.values())
     stops = stop_ids(base, family)
     reference = Answers(chats, prompts(base, family, chats))
     paths: dict[str, Any] = {}
@@ -314,10 +315,3 @@ def _moved(ours: Top, theirs: Top) -> float | None:
     (one, a), (two, b) = ours[:2]
     known = dict(theirs)
     return abs((a - b) - (known[one] - known[two])) if one in known and two in known else None
-
-
-def _product(shape: Sequence[int]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
