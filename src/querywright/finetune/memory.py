@@ -113,12 +113,14 @@ def kept(shape: Shape, setup: Setup) -> int:
     layers = lora_layers(shape, setup)
     if setup.answers_only:
         return layers * packed_layer(shape, setup)
-    last = 4 * shape.dim + 4 + (setup.sequence if setup.masked else 0)  # the last norm's input; the mask itself
+    mask = setup.sequence if setup.masked else 0
     if setup.offloading:
         # five tensors in flight (OffloadActivations.max_fwd_stash_size), and one that is fetched ahead
-        return setup.tokens * (setup.number * shape.dim * 6 + (setup.sequence if setup.masked else 0))
-    layer = setup.number * shape.dim if setup.checkpointing else layer_token(shape, setup)
-    return setup.tokens * (layers * layer + last)
+        return setup.tokens * (setup.number * shape.dim * 6 + mask)
+    if setup.checkpointing:  # each layer's input, and that of the last norm
+        return setup.tokens * (layers * setup.number * shape.dim + 4 * shape.dim + 4 + mask)
+    # with the last norm there are two for each layer but the first, whose input nobody differentiates
+    return setup.tokens * (layers * layer_token(shape, setup) + mask)
 
 
 def offloaded(shape: Shape, setup: Setup) -> int:

@@ -64,7 +64,7 @@ def gpu_named(name: str) -> Device:
         return Device(
             key, False, memory, entry["bf16_tflops"] * 1e12, entry["bandwidth_gb_s"] * 1e9, str(entry["source"])
         )
-    size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*gi?b?", name.lower())
+    size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(g?b?)", name.lower())
     if not size:
         raise QuerywrightError(
             f"no GPU {name!r}{did_you_mean(name, list(known))}",
