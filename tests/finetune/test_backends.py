@@ -101,9 +101,9 @@ def test_backends_agree(tiny: Path, source: Path, tmp_path: Path, more: dict[str
 def test_backends_agree_on_the_real_model(base: Path, workspace: Path, tmp_path: Path) -> None:
     """The shipped config: packed rows in torchtune's model against padded ones in that of transformers and PEFT.
 
-    Five steps in float32 at the full learning rate from the second step on. Tolerance 1e-3, relative: sums in another
-    order give 1e-6 a product, thirty layers and Adam, whose first steps divide a gradient by its own size, make up to
-    a hundred times that of it; a wrong scale, mask, position or learning rate shows in the second digit.
+    Five steps in float32 at the full learning rate from the second step on. Tolerance 1e-3, relative (seen: 3e-5): sums
+    in another order give 1e-6 a product, and thirty layers and Adam, whose first steps divide a gradient by its own
+    size, make more of that; a wrong scale, mask, position or learning rate shows in the second digit.
     """
     from querywright.finetune.check import find_config, load
 
@@ -119,7 +119,7 @@ def test_backends_agree_on_the_real_model(base: Path, workspace: Path, tmp_path:
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-3)
     one, other = (torch.cat([w.flatten() for _, w in sorted(f[1].items())]) for f in found)
     # Adam gives a weight whose gradient is nearly nothing a step of full size in either direction: all of them together
-    assert float((one - other).norm() / one.norm()) < 1e-2
+    assert float((one - other).norm() / one.norm()) < 5e-3
 
 
 def test_both_start_from_numbers_that_seed_and_name_give(tiny: Path, source: Path, tmp_path: Path) -> None:

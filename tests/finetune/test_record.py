@@ -85,7 +85,7 @@ def test_the_manifest_says_what_was_run(tmp_path: Path) -> None:
     assert (made["backend"], made["steps"], made["seconds"], made["too_long"]) == ("peft", 40, 20.0, 3)
     assert (made["tokens"], made["tokens_per_s"], made["peak_memory_bytes"]) == (5000, 249.5, 7)
     assert made["mean_last_losses"] == pytest.approx(sum(3 / i for i in range(21, 41)) / 20, abs=1e-4)
-    assert "torchtune" not in made["packages"]
+    assert "torchao" not in made["packages"]
     assert {"python", "torch", "transformers", "peft"} <= made["packages"].keys()
     assert "(CPU, " in made["device"]
     assert set(manifest["files"]) == {"adapter/adapter_model.safetensors", "losses.jsonl", "losses.png"}

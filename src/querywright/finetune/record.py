@@ -22,7 +22,7 @@ LOSSES, PLOT, RESOLVED = "losses.jsonl", "losses.png", "resolved.yaml"
 LAST = 20  # steps that a mean loss is taken over
 PLOT_EVERY_S = 60.0
 PACKAGES = ("torch", "torchtune", "torchao", "transformers", "peft", "bitsandbytes", "safetensors", "tokenizers")
-OF_BACKEND = {"torchtune": {"transformers", "peft"}, "peft": {"torchtune", "torchao"}}  # what a backend does not use
+OF_BACKEND = {"torchtune": {"transformers", "peft"}, "peft": {"torchao"}}  # what a backend does not use
 
 
 class JSONLogger:
