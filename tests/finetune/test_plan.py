@@ -11,7 +11,6 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-
 from querywright.errors import QuerywrightError
 from querywright.finetune import memory, plan_device, plan_levers, plan_time
 from querywright.finetune.allocations import Allocations, Saved
@@ -282,6 +281,13 @@ def test_rows_at_hand_are_counted(tmp_path: Path) -> None:
     padded = plan_time.count_rows(cfg, replace(setup_of(cfg), answers_only=False))
     assert padded is not None
     assert padded.computed == 80
+
+
+def test_a_quick_plan_takes_rows_for_as_long_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("x" * 300 + "\n")
+    short = plan(config("smollm2_135m_dpo_cpu", f"dataset.source={tmp_path}/rows.jsonl"), gpu="cpu", quick=True)
+    assert short.setup.sequence == 100
+    assert short.total < plan(config("smollm2_135m_dpo_cpu"), gpu="cpu", quick=True).total
 
 
 def test_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from querywright.finetune.memory_shape import Setup, Shape
 from querywright.finetune.plan_device import GB, Device, cpu_here, gpu_here, gpu_named
 from querywright.finetune.plan_levers import Trick, largest, needs, remedy, tricks
 from querywright.finetune.plan_shapes import setup_of, shape_of
-from querywright.finetune.plan_time import Rows, count_rows, tokens_a_second
+from querywright.finetune.plan_time import Rows, count_rows, longest_line, tokens_a_second
 
 CUDA_PYTHON = int(3.0 * GB)  # the same with CUDA's libraries loaded, and the data
 CLEAR = 0.9  # the plan has to be this much over before it is certain: its error is within 10 %
@@ -140,7 +140,8 @@ def plan(
         gpu: a name of ``data/gpus.yaml``, a size such as ``48GB``, or ``cpu``; default: the config's device, with what
             is here. A config for CUDA on a machine without a GPU is planned without a size to fit.
         mfu: measured share of the peak, model operations only, in place of the assumption.
-        quick: leave out what takes seconds: counting tokens, measuring this CPU, trying other sizes.
+        quick: leave out what takes seconds: counting tokens (the longest line says how long rows are), measuring this
+            CPU, trying other sizes.
 
     Raises:
         QuerywrightError: an unknown GPU, or a model whose shape is not known.
@@ -151,6 +152,8 @@ def plan(
     rows = None if quick else count_rows(cfg, setup)
     if rows:
         setup = setup_of(cfg, rows.longest, rows.largest)
+    elif quick:
+        setup = setup_of(cfg, longest_line(cfg))
     device, notes = _device(cfg, gpu, setup, quick)
     if memory_bytes is not None:
         device = replace(device, memory=memory_bytes)
