@@ -119,6 +119,13 @@ BAD: dict[str, tuple[Change, tuple[str, ...]]] = {
         ("config.json is missing", "tune download"),
     ),
     "config.json damaged": (lambda p: write(p.checkpoint / "config.json", "{"), ("config.json is damaged",)),
+    "a damaged adapter to start from": (
+        lambda p: [
+            *write(p.tmp / "adapter_model.safetensors", b"\xff" * 99),
+            f"start_adapter={p.tmp}",
+        ],
+        ("adapter_model.safetensors is cut short, or no safetensors file", "start_adapter=ANOTHER"),
+    ),
     "another model's checkpoint": (
         lambda p: rewritten(p.checkpoint / "config.json", num_hidden_layers=16, hidden_size=2048),
         ("is no checkpoint of", "num_hidden_layers 16 and not 3", "hidden_size 2048 and not 64"),
@@ -279,7 +286,11 @@ def test_files_named_by_a_pattern_are_looked_for(made: Path) -> None:
     cfg: Any = OmegaConf.create(
         {
             "model": {"_component_": "torchtune.models.llama3_2.lora_llama3_2_3b"},
-            "checkpointer": {"_component_": "x.y", "checkpoint_dir": str(made), "checkpoint_files": node},
+            "checkpointer": {
+                "_component_": "torchtune.training.FullModelMetaCheckpointer",
+                "checkpoint_dir": str(made),
+                "checkpoint_files": node,
+            },
         }
     )
     found = [what for what, _ in checkpoint_problems(cfg)]

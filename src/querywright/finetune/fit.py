@@ -29,7 +29,7 @@ def check_choice(too_long: str) -> None:
 @contextmanager
 def uncut(tokenizer: Any) -> Iterator[int | None]:
     """A tokenizer that cuts nothing; yields the length that it would cut to, in tokens."""
-    limit = tokenizer.max_seq_len
+    limit = getattr(tokenizer, "max_seq_len", None)
     tokenizer.max_seq_len = None
     try:
         yield limit

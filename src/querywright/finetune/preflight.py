@@ -156,7 +156,7 @@ def _row_problems(cfg: Any, tokenizer: Any, rows: list[list[list[dict[str, str]]
             f"{len(rows)} rows are too few for one step of {cfg.batch_size} x {each // int(cfg.batch_size)} rows",
             "batch_size=1 gradient_accumulation_steps=1, or more rows",
         )
-    if tokenizer is None or not tokenizer.max_seq_len:
+    if not getattr(tokenizer, "max_seq_len", None):
         return
     must_all = cfg.dataset.get("too_long") == "error"
     long, longest = 0, 0

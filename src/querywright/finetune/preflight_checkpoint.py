@@ -11,6 +11,7 @@ from typing import Any
 
 from querywright.errors import QuerywrightError
 from querywright.finetune.family import IDS, read_config
+from querywright.finetune.lora import WEIGHTS
 
 Problem = tuple[str, str]
 """What is wrong, and what to do about it."""
@@ -21,6 +22,7 @@ PROBE = (
 )
 INDEX = "model.safetensors.index.json"
 SMALL = "querywright.finetune.base.smollm2_checkpointer"
+HUGGING_FACE = "torchtune.training.FullModelHFCheckpointer"
 
 
 def checkpoint_problems(cfg: Any) -> Iterator[Problem]:
@@ -55,6 +57,11 @@ def checkpoint_problems(cfg: Any) -> Iterator[Problem]:
             f"checkpointer.checkpoint_files leaves out {_some(forgotten)}, which {INDEX} names",
             "name all of its files: a model without some of its layers trains into nothing",
         )
+    start = Path(str(cfg.get("start_adapter"))) / WEIGHTS
+    if cfg.get("start_adapter") and start.is_file() and (what := damage(start)):
+        yield f"{start} {what}", "start_adapter=ANOTHER/FOLDER, or none"
+    if node._component_ not in (SMALL, HUGGING_FACE):
+        return  # Meta's or torchtune's own layout, which has no config.json
     try:
         yield from _shape_problems(cfg, folder, read_config(folder))
     except QuerywrightError as error:
@@ -73,6 +80,8 @@ def tokenizer_problems(cfg: Any, tokenizer: Any) -> Iterator[Problem]:
         config = read_config(folder)
     except QuerywrightError:
         return  # said by checkpoint_problems
+    if not hasattr(tokenizer, "encode"):
+        return  # somebody's own, which can't be asked
     rows, longest = int(config.get("vocab_size") or 0), config.get("max_position_embeddings")
     ours = [_encode(tokenizer, text) for text in PROBE]
     ends = {
@@ -108,7 +117,7 @@ def tokenizer_problems(cfg: Any, tokenizer: Any) -> Iterator[Problem]:
                 f"the tokenizer ({path}) is not the one of {folder}: {what} gets other ids than in its tokenizer.json",
                 fitting,
             )
-    limit = tokenizer.max_seq_len
+    limit = getattr(tokenizer, "max_seq_len", None)
     if limit and longest and limit > int(longest):
         yield (
             f"tokenizer.max_seq_len={limit:,} is more than the {int(longest):,} tokens that the model was made for",
