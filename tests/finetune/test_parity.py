@@ -282,7 +282,7 @@ def test_the_real_model_answers_alike_on_every_path(tmp_path: Path, monkeypatch:
     from querywright.artefacts import data_dir
     from querywright.finetune.base import ensure_base
 
-    monkeypatch.setattr(parity, "MOST", 48)
+    monkeypatch.setattr(parity, "MOST", 32)
     base = ensure_base(Path(__file__).parents[2] / "work" / "base" / "smollm2-135m")
     rows = tmp_path / "pairs" / "train.chat.jsonl"
     rows.parent.mkdir()
