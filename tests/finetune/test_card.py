@@ -166,6 +166,11 @@ def test_packed_rows_and_several_epochs() -> None:
     assert "4 of 4,321 rows: 4 shortened around their questions |" in text
 
 
+def test_several_files_of_rows() -> None:
+    run = {**RUN, "config": {**RUN["config"], "data_sha256": ["aa", "bb"]}}
+    assert "| rows' SHA-256 | `aa`, `bb` |" in card("x", run, [], {})
+
+
 def test_lora_on_some_layers_is_told() -> None:
     run = copy.deepcopy(RUN)
     run["config"]["settings"]["model"] |= {"lora_attn_modules": ["q_proj"], "lora_last_layers": 10}

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from querywright.artefacts import is_done, sha256, write_json
 from querywright.errors import QuerywrightError
 from querywright.finetune import loggers, record
+from querywright.finetune.job import run_facts
 from querywright.finetune.loggers import Several, with_losses
 from querywright.finetune.record import JSONLogger, base_facts, finish_run, plot_losses, read_losses
 
@@ -112,6 +113,18 @@ def test_a_base_is_known_by_its_weights(tmp_path: Path) -> None:
     assert len({one["sha256"], two["sha256"], base_facts(tmp_path)["sha256"]}) == 3
     write_json(tmp_path / "config.json", {"model_type": "other"})
     assert base_facts(tmp_path)["licence"] == "unknown"
+
+
+def test_who_is_told_the_losses_and_which_files_there_are(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    cfg = OmegaConf.create({"output_dir": "o", "dataset": {"source": str(tmp_path / "a")}, "metric_logger": {"x": 1}})
+    facts = run_facts(cfg, "torchtune")
+    assert facts["data_sha256"] == sha256(tmp_path / "a")
+    cfg.metric_logger = {"_component_": "querywright.finetune.loggers.Several", "also": ["tensorboard"]}
+    assert run_facts(cfg, "torchtune") == facts, "a run goes on with another logger"
+    cfg.dataset = [{"source": str(tmp_path / "a")}, {"source": str(tmp_path / "b")}]
+    assert run_facts(cfg, "torchtune")["data_sha256"] == [sha256(tmp_path / "a"), sha256(tmp_path / "b")]
 
 
 class Broken:

@@ -149,6 +149,8 @@ def _facts(run: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     a_step = batch * run["rows"] / packs if packs else batch
     seen = min(round(run["steps"] * a_step), run["rows"] * settings["epochs"])
     start, too_long = run["config"].get("start_adapter_sha256"), run.get("too_long") or 0
+    data = run["config"].get("data_sha256") or []  # of several datasets a list
+    data = [data] if isinstance(data, str) else data
     cut = report.get("truncated", 0)
     left = [f"{cut:,} shortened around their questions"] if cut else []
     left += [f"{too_long - cut:,} left out"] if too_long - cut else []
@@ -161,7 +163,7 @@ def _facts(run: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
         "training rows": f"{run['rows']:,}, of which {seen:,} were seen" if seen <= run["rows"]
         else f"{run['rows']:,}, seen {seen / run['rows']:.1f} times on average",
         "longer than the context": f"{too_long:,} of {report['rows']:,} rows: {' and '.join(left)}" if left else None,
-        "rows' SHA-256": f"`{run['config'].get('data_sha256')}`" if run["config"].get("data_sha256") else None,
+        "rows' SHA-256": ", ".join(f"`{digest}`" for digest in data),
         "started from": f"the adapter with SHA-256 `{start}`" if start else None,
         "recipe": run.get("recipe") or settings.get("recipe"),
         "backend": run.get("backend"),

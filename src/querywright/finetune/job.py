@@ -19,6 +19,7 @@ from querywright.finetune.lora import WEIGHTS, read_adapter
 from querywright.finetune.resume import RESUME, load_state, read_about, save_state
 from querywright.progress import say
 
+LOGGER = "querywright.finetune.record.JSONLogger"
 # settings that do not change what comes out
 WAYS = frozenset(
     {"save_every_minutes", "save_every_n_steps", "log_every_n_steps", "log_peak_memory_stats", "check_memory"}
@@ -68,10 +69,13 @@ def run_facts(cfg: Any, backend: str) -> dict[str, Any]:
     settings = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(settings, dict)
     adapter = cfg.get("start_adapter")
-    source = None if OmegaConf.is_list(cfg.dataset) else cfg.dataset.get("source")
+    if "metric_logger" in settings:  # who else is told the losses changes nothing
+        settings["metric_logger"] = {"_component_": LOGGER, "log_dir": settings["output_dir"]}
+    parts = cfg.dataset if OmegaConf.is_list(cfg.dataset) else [cfg.dataset]
+    hashes = [sha256(part.source) for part in parts if part.get("source") and Path(part.source).is_file()]
     return {
         "settings": {str(k): v for k, v in settings.items() if k not in WAYS},
-        **({"data_sha256": sha256(source)} if source and Path(source).is_file() else {}),
+        **({"data_sha256": hashes[0] if len(hashes) == 1 else hashes} if hashes else {}),
         **({"start_adapter_sha256": sha256(Path(adapter) / WEIGHTS)} if adapter else {}),
         **({"backend": backend} if backend != "torchtune" else {}),
     }
