@@ -357,17 +357,19 @@ def test_which_process_runs(tiny: Path, source: Path, tmp_path: Path) -> None:
     tune = "-m torchtune._cli.tune run"
     assert line(recipe="lora_dpo_single_device").startswith(f"{tune} lora_dpo_single_device --config")
     several = {"recipe": "lora_finetune_distributed", "nproc_per_node": 2}
-    assert line(**several).startswith(f"{tune} --nproc_per_node 2 lora_finetune_distributed --config")
+    with pytest.raises(QuerywrightError, match="needs GPUs"):
+        line(**several)
+    assert line(**several, device="cuda").startswith(f"{tune} --nproc_per_node 2 lora_finetune_distributed --config")
 
 
 def test_what_torchtunes_own_recipes_leave(tiny: Path, source: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """Their `epoch_N` gets the layout and the manifest of our runs, so that exports find it."""
     adapter = trained(tiny_config(tiny, source, tmp_path / "run"), "peft")[1]
     (tmp_path / "run" / MANIFEST).unlink()
-    cfg = tiny_config(tiny, source, tmp_path / "run", recipe="lora_finetune_distributed", nproc_per_node=2, epochs=2)
+    cfg = tiny_config(tiny, source, tmp_path / "run", recipe="lora_dpo_single_device", epochs=2)
 
     def stock(command: list[str], environment: dict[str, str]) -> int:
-        assert "lora_finetune_distributed" in command
+        assert "lora_dpo_single_device" in command
         (tmp_path / "run" / "adapter").replace(tmp_path / "run" / "epoch_1")
         return 0
 
@@ -377,7 +379,7 @@ def test_what_torchtunes_own_recipes_leave(tiny: Path, source: Path, tmp_path: P
     about = json.loads((tmp_path / "run/adapter/adapter_config.json").read_text(encoding="utf-8"))
     assert (about["r"], about["target_modules"][3]) == (4, "o_proj")
     manifest = json.loads((tmp_path / "run" / MANIFEST).read_text(encoding="utf-8"))
-    assert (manifest["steps"], manifest["rows"], manifest["recipe"]) == (5, 48, "lora_finetune_distributed")
+    assert (manifest["steps"], manifest["rows"], manifest["recipe"]) == (5, 48, "lora_dpo_single_device")
     assert train(cfg) == 0, "nothing to do"
 
 

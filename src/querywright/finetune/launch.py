@@ -42,12 +42,13 @@ def train(cfg: Any) -> int:
     if recipe != DEFAULT and is_done(output, _facts(cfg)):
         say(f"nothing to do: {output / MANIFEST} covers this config and data")
         return 0
+    line = command(cfg, output / RESOLVED)
     told = "" if rows is None else f"{rows:,} rows from {cfg.dataset.source}; "
     say(f"{told}config resolved to {output / RESOLVED}")
     with replacing(output / RESOLVED) as out:
         out.write(OmegaConf.to_yaml(cfg))
     started = time.monotonic()
-    code = _wait_for(command(cfg, output / RESOLVED), _environment(str(cfg.device)))
+    code = _wait_for(line, _environment(str(cfg.device)))
     if code in STOPPED:
         return 130
     if code == MISTAKE and recipe == DEFAULT:
@@ -69,10 +70,16 @@ def command(cfg: Any, resolved: Path) -> list[str]:
 
 
 def _processes(cfg: Any) -> int:
-    """One for each GPU, unless the config says how many."""
+    """One for each GPU, unless the config says how many.
+
+    Raises:
+        QuerywrightError: on a CPU: torchtune's recipe opens NCCL whatever the device.
+    """
+    if str(cfg.device) == "cpu":
+        raise QuerywrightError(f"recipe {DISTRIBUTED} needs GPUs", hint=f"recipe={DEFAULT} on a CPU")
     if cfg.get("nproc_per_node"):
         return int(cfg.nproc_per_node)
-    return max(1, int(need("torch", extra="train").cuda.device_count())) if str(cfg.device).startswith("cuda") else 1
+    return max(1, int(need("torch", extra="train").cuda.device_count()))
 
 
 def _environment(device: str) -> dict[str, str]:
