@@ -85,7 +85,7 @@ def test_everything_recorded_is_told() -> None:
         "| tuned | tuned | grounded | 133 | 100 [97, 100] | 74 [66, 81] |",
         "| merged | 49 | 1 | 0 | 0.01 |",
         "| arithmetic | acc ↑ | 60 | 0.400 | 0.350 | -0.050 [-0.121, +0.019] | 0.25 |",
-        "| one | 275 | 50% | 0.169 (0.250) | 0.047 | 0.83 | 0.82 (95% right) | 31% |",
+        "| one pass | 275 | 50% | 0.169 (0.250) | 0.047 | 0.83 | 0.82 (95% right) | 31% |",
         "## Intended use",
         "## Limits",
         "## Licence of the base",
@@ -164,6 +164,13 @@ def test_packed_rows_and_several_epochs() -> None:
     assert "| steps | 12 of 16 packs of 2,048 tokens, 93% full |" in text
     assert "| training rows | 4,321, seen 1.9 times on average |" in text
     assert "4 of 4,321 rows: 4 shortened around their questions |" in text
+
+
+def test_a_licence_that_nobody_stated() -> None:
+    text = card("x", {**RUN, "base": {"name": "mine", "licence": "unknown", "sha256": None}}, [], {})
+    assert "license: other\n" in text
+    assert "mine: nobody has stated it" in text
+    assert "## Files" not in text
 
 
 def test_several_files_of_rows() -> None:

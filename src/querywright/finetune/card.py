@@ -57,10 +57,9 @@ def card(
         *calibration_section(calibration or {}),
         "## Intended use",
         "",
-        f"To turn a person's sentence into one request to {_whose(api)} that a program then sends, under the API's",
-        "grammar (`querywright ask`, `querywright serve`): freely decoded text may name fields that do not exist. Look",
-        "at a request before anything rests on its answer. It is no assistant for other questions, and no source of",
-        "facts.",
+        "To turn a person's sentence into one request, which a program then sends, under the API's grammar",
+        "(`querywright ask`, `querywright serve`): freely decoded text may name fields that do not exist. Look at a",
+        "request before anything rests on its answer. It is no assistant for other questions, and no source of facts.",
         "",
         "## Prompt",
         "",
@@ -75,12 +74,9 @@ def card(
         "",
         "## Licence of the base",
         "",
-        f"{base['name']}: `{base['licence']}`. " + (family.notice or "This model may be used under the same terms."),
+        _licence(base, family),
         "",
-        "## Files",
-        "",
-        *(f"- `{name}`: {what}" for name, what in files.items()),
-        "",
+        *(["## Files", "", *(f"- `{name}`: {what}" for name, what in files.items()), ""] if files else []),
         "## Full settings",
         "",
         "```json",
@@ -214,9 +210,16 @@ def _plain(value: Any) -> str:
 
 def _prompt(api: str, family: Family) -> str:
     """The prompt as it was trained: the family's chat template (the one of its Modelfile) up to the answer."""
-    system = f"{system_line(api)}\n{FIELDS} LINES: THE NEAREST FIELDS"
+    system = f"{system_line('API' if api == 'general' else api)}\n{FIELDS} LINES: THE NEAREST FIELDS"
     shown = family.ollama.split("{{ .Response }}")[0].replace("{{ if .System }}", "").replace("{{ end }}", "")
     return family.begin + shown.replace("{{ .System }}", system).replace("{{ .Prompt }}", "SENTENCE").rstrip("\n")
+
+
+def _licence(base: Mapping[str, Any], family: Family) -> str:
+    if base["licence"] == "unknown":
+        return f"{base['name']}: nobody has stated it. Ask whoever made it, before you pass this model on."
+    terms = family.notice or "This model may be used under the same terms."
+    return f"{base['name']}: `{base['licence']}`. {terms}"
 
 
 def _whose(api: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+MODES = {"one": "one pass", "several": "a choice among several"}
 METRICS = {"valid": "valid", "same": "same meaning", "hits_same": "same hits", "ast_match": "equal text"}
 
 
@@ -78,8 +79,8 @@ def calibration_section(calibration: Mapping[str, Any]) -> list[str]:
         none = f"none has {f['target']:.0%} right"
         above = none if f["threshold"] is None else f"{f['threshold']:.2f} ({f['target']:.0%} right)"
         lines.append(
-            f"| {mode} | {f['n']} | {f['right']:.0%} | {f['brier']:.3f} ({f['brier_base']:.3f}) | {f['ece']:.3f} |"
-            f" {f['auroc']:.2f} | {above} | {f['answered']:.0%} |"
+            f"| {MODES.get(mode, mode)} | {f['n']} | {f['right']:.0%} | {f['brier']:.3f} ({f['brier_base']:.3f}) |"
+            f" {f['ece']:.3f} | {f['auroc']:.2f} | {above} | {f['answered']:.0%} |"
         )
     return [*lines, ""]
 
