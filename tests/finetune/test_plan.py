@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,7 @@ def test_activations_are_what_autograd_saves_in_peft(checkpointing: bool) -> Non
         (64, {"chunks": 8, "number": 4}),
         # a large one: at the loss
         (2048, {"chunks": 8, "checkpointing": True, "number": 4}),
-        (2048, {"checkpointing": True}),
+        (2048, {"checkpointing": True, "number": 4}),
     ],
 )
 def test_the_peak_of_a_step_is_within_a_tenth(vocab: int, change: dict[str, Any]) -> None:
@@ -206,6 +207,15 @@ def test_every_shipped_config_has_a_plan(path: Path) -> None:
     assert made.items["frozen weights"] * made.setup.gpus >= made.shape.parameters() * 0.6
     assert json.loads(json.dumps(made.as_dict()))["total"] == made.total
     assert any("total" in line for line in made.lines())
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("llama*.yaml")), ids=lambda path: path.stem)
+def test_headers_say_what_the_plan_says(path: Path) -> None:
+    said = re.search(r"^#   memory +([\d.]+) GB of (\d+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert said, "memory in the header"
+    made = plan(config(path.stem), gpu=f"{said[2]}GB", quick=True)
+    assert made.fits
+    assert made.total / GB == pytest.approx(float(said[1]), abs=0.06)
 
 
 def test_what_does_not_fit_is_told_with_what_would() -> None:
@@ -333,3 +343,28 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     code, out = run("llama3_1_8b_lora", "workspace=nowhere", "--gpu", "12GB", "--json")
     assert code == 1
     assert json.loads(out)["remedy"]
+
+
+@pytest.mark.parametrize("backend", ["torchtune", "peft"])
+def test_the_benchmark_for_gpus_runs_tiny(
+    backend: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import importlib.util
+    import subprocess
+
+    spec = importlib.util.spec_from_file_location("gpu_peaks", CONFIGS.parent / "benchmarks" / "gpu_peaks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    cfg = bench.config_for("llama3_1_8b_lora", backend, 128, True)
+    found = bench.measure(cfg, 1)
+    assert found["trained"] == lora_parameters(shape_of(cfg.model), setup_of(cfg))
+
+    def run(words: list[str], **_: Any) -> Any:  # the process of its own that would measure
+        return subprocess.CompletedProcess(words, 0, stdout=f"noise\n{json.dumps(found)}\n", stderr="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    header = bench.beside_plan("llama3_1_8b_lora", backend, 128, True, 1)
+    assert "#   tokens/s" in header
+    assert "planned" in capsys.readouterr().out

@@ -62,26 +62,28 @@ class Allocations(TorchDispatchMode):
         return out
 
 
-class Saved(saved_tensors_hooks):
+class Saved:
     """Bytes that autograd keeps for the backward pass of what runs inside: each storage once, none of ``own``."""
 
     def __init__(self, own: Iterable[Tensor]) -> None:
-        known = {self._place(tensor) for tensor in own}
-        seen: dict[int, Tensor] = {}  # the tensors too: a place that is freed would be used again
         self.bytes = 0
-
-        def pack(tensor: Tensor) -> Tensor:
-            place = self._place(tensor)
-            if place and place not in known and place not in seen:
-                seen[place] = tensor
-                self.bytes += tensor.untyped_storage().nbytes()
-            return tensor
-
-        super().__init__(pack, lambda tensor: tensor)
+        self._known = {self._place(tensor) for tensor in own}
+        self._seen: dict[int, Tensor] = {}  # the tensors too: a place that is freed would be used again
+        self._hooks = saved_tensors_hooks(self._pack, lambda tensor: tensor)
 
     def __enter__(self) -> Saved:
-        super().__enter__()
+        self._hooks.__enter__()
         return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._hooks.__exit__(*error)
+
+    def _pack(self, tensor: Tensor) -> Tensor:
+        place = self._place(tensor)
+        if place and place not in self._known and place not in self._seen:
+            self._seen[place] = tensor
+            self.bytes += tensor.untyped_storage().nbytes()
+        return tensor
 
     @staticmethod
     def _place(tensor: Tensor) -> int:

@@ -13,7 +13,7 @@ from querywright.finetune.plan_time import time_factor
 
 CUDA_CONTEXT = int(0.6 * GB)  # context, cuBLAS and kernels; an assumption
 FRAGMENTS = 0.05  # of activations and logits: blocks that the caching allocator cannot hand out again; an assumption
-PYTHON = int(0.75 * GB)  # torch, torchtune and transformers imported, measured on Linux with torch's CPU build
+PYTHON = int(0.55 * GB)  # torch, torchtune or transformers imported: 0.46 and 0.58 GB with torch's CPU build on Linux
 STEP = 256
 CHUNKED = "torchtune.modules.loss.CEWithChunkedOutputLoss"
 PAGED = "bitsandbytes.optim.PagedAdamW8bit"

@@ -16,8 +16,9 @@ from querywright.finetune.plan_device import Device
 # more; short sequences reach less.
 COMPILED, EAGER = 0.47, 0.37
 WHERE = "torchtune 0.6.1's README, A100"
-# The share of the measured matrix product that a training step on the CPU reaches: our packed step on SmolLM2-135M.
-ON_CPU = 0.45
+# The share of the measured matrix product that a training step on the CPU reaches; an assumption: products are about
+# half of the time of our packed step on SmolLM2-135M where the cores are free.
+ON_CPU = 0.5
 # bytes moved to dequantise a number of NF4: fused by compile, else torchao's eager chain; the README's QLoRA rows
 FUSED_NF4, EAGER_NF4 = 5.0, 36.0
 EACH_GPU = 0.9  # of one more GPU's speed, FSDP over a fast link; an assumption
