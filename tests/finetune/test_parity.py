@@ -89,6 +89,23 @@ def test_requests_without_any_rows(tmp_path: Path) -> None:
     assert "no API" in source
 
 
+def test_prompts_are_held_against_the_training_tokenizer(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    from querywright.engines.base import chatml
+    from tests.finetune.tiny import tiny_checkpoint
+
+    path = tiny_checkpoint(tmp_path) / "tokenizer.json"
+    component = {"_component_": "querywright.finetune.tokenizer.ChatMLTokenizer", "path": str(path), "max_seq_len": 9}
+    chats = [[SYSTEM, {"role": "user", "content": text}] for text in TEXTS]
+    found = parity._trained_prompts(component, chats)
+    assert found == [Tokenizer.from_file(str(path)).encode(chatml(chat)).ids for chat in chats]
+    assert parity._tokenizers(found, found)["ok"]
+    cut = parity._tokenizers([found[0][:-1], *found[1:]], found)
+    assert (cut["ok"], cut["different"]) == (False, 1)
+    assert f"prompt 0, token {len(found[0]) - 1}" in cut["differences"][0]["request"]
+
+
 # --- the whole way, on a model that is some thousand weights small ---------------------------------------------------
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:

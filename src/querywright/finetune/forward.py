@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import warnings
 from collections.abc import Sequence
@@ -32,7 +31,6 @@ class Forward:
         self._torch: Any = need("torch", extra="train")
         transformers: Any = need("transformers", extra="train")
         transformers.utils.logging.disable_progress_bar()
-        logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns about extensions that nothing here uses
         self.device = "cuda" if self._torch.cuda.is_available() else "cpu"
         free = self._torch.cuda.mem_get_info()[0] if self.device == "cuda" else _available()
         self.wide = not free or 4.6 * parameters < free
