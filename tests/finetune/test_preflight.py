@@ -94,6 +94,10 @@ BAD: dict[str, tuple[Change, tuple[str, ...]]] = {
         ],
         ("no checkpoint at", "tune download MODEL --output-dir"),
     ),
+    "no checkpoint, and no tokenizer of it": (
+        lambda p: shutil.rmtree(p.checkpoint) or [],
+        ("no checkpoint at", "tune download MODEL --output-dir"),
+    ),
     "a file missing": (
         lambda p: (p.checkpoint / "model.safetensors").unlink() or [],
         ("lacks model.safetensors of the 1 checkpoint_files", "tune download"),
