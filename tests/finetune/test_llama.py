@@ -6,7 +6,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +229,33 @@ def test_two_steps(name: str, made: Any, workspace: Path, rows: list[list[dict[s
         batch = next(iter(recipe._dataloader))
         assert batch["tokens"].shape == (1, LENGTH)
         assert (batch["input_pos"] == 0).sum() > 1, "several rows share a pack"
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_model(made: Any, workspace: Path, tmp_path: Path) -> None:
+    """torchtune's FSDP recipe on two CPU processes, which talk by gloo: the recipe itself asks for GPUs."""
+    name, output = "llama3_1_8b_lora_distributed", tmp_path / "out"
+    raw = CONFIGS[name]
+    given = overrides(raw, made(raw, 32), workspace, output, 32, LENGTH)
+    given[given.index("optimizer=torch.optim.AdamW")] = "optimizer._component_=torch.optim.AdamW"
+    given = [f"model._component_={item[6:]}" if item.startswith("model=") else item for item in given]
+    by_gloo = tmp_path / "by_gloo.py"
+    by_gloo.write_text(
+        "import runpy\nimport torch.distributed as of\nasked = of.init_process_group\n"
+        "of.init_process_group = lambda backend: asked('gloo')\n"
+        "from torchtune import training  # which counts a GPU's memory\n"
+        "training.get_memory_stats = training.log_memory_stats = lambda *_, **__: {}\n"
+        "training.cleanup_before_training = lambda: None\n"
+        f"runpy.run_path({str(recipe_file(DISTRIBUTED))!r}, run_name='__main__')\n",
+        encoding="utf-8",
+    )
+    tune = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(by_gloo)]
+    done = subprocess.run(
+        [*tune, "--config", str(FOLDER / f"{name}.yaml"), *given],
+        capture_output=True, text=True, timeout=580, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    losses = [json.loads(line) for line in (output / "losses.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["step"] for row in losses] == [1, 2]
+    assert losses[0]["loss"] == pytest.approx(math.log(VOCABULARY), rel=0.02)
+    assert (output / "epoch_0" / "adapter_model.safetensors").is_file()
