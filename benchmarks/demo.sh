@@ -72,10 +72,10 @@ stage "verify" querywright pairs verify "$WORK/made/pairs.jsonl" --api mygene \
   --out "$WORK/made/verified.jsonl" --rejects "$WORK/made/rejects.jsonl"
 stage "split" querywright pairs split "$WORK/made/verified.jsonl" --valid $valid --test $test --out "$WORK/pairs"
 stage "fine-tune" querywright finetune "$train" workspace="$WORK"
-stage "export" querywright export "$train" workspace="$WORK" --api mygene
+stage "export" querywright export "$train" workspace="$WORK" --api mygene --parity 20
 stage "evaluate" querywright eval "$sweep" models.tuned.path="$model" pairs="$WORK/pairs/test.jsonl" \
   examples="$WORK/pairs/train.jsonl" out="$WORK/eval"
-stage "model card with scores" querywright export "$train" workspace="$WORK" --api mygene --scores "$WORK/eval/scores.json"
+stage "model card with scores" querywright export "$train" workspace="$WORK" --api mygene --scores "$WORK/eval/scores.json" --parity 20
 
 question="find the human gene with symbol CDK2 and show its name and summary"
 printf '\n\033[1m== one request\033[0m   %s\n' "$question" >&2

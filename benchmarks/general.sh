@@ -32,4 +32,4 @@ done >"$WORK.pairs.jsonl"
 stage "split" querywright pairs split "$WORK.pairs.jsonl" --valid 0.02 --test 0.03 --unseen 0 --vary 0.4 --out "$WORK/pairs"
 knobs=(workspace="$WORK" max_minutes="$MINUTES" optimizer.lr="$LR" ${START:+start_adapter="$START"})
 stage "train" querywright finetune smollm2_135m_lora_cpu_full "${knobs[@]}"
-stage "export" querywright export smollm2_135m_lora_cpu_full --api general "${knobs[@]}" --out "$WORK/model"
+stage "export" querywright export smollm2_135m_lora_cpu_full --api general "${knobs[@]}" --out "$WORK/model" --kinds q8_0 --parity 20

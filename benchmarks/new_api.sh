@@ -74,7 +74,7 @@ if [ "$MINUTES" = 0 ]; then
   exit 0
 fi
 stage "fine-tune ($MINUTES minutes at most)" querywright finetune "$train" "${knobs[@]}"
-stage "export" querywright export "$train" "${knobs[@]}" --api "$api" --no-merged
+stage "export" querywright export "$train" "${knobs[@]}" --api "$api" --no-merged --kinds q8_0 --parity 20
 cat >"$WORK/eval.yaml" <<YAML
 # querywright eval $WORK/eval.yaml
 # The tuned model on held-out pairs of the template teacher.

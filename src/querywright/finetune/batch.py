@@ -21,9 +21,7 @@ def shared_prefix(rows: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]
     return end
 
 
-def _pack(
-    rows: Sequence[list[int]], labels: Sequence[list[int]], numbers: Sequence[int | None], ignore_idx: int
-) -> dict[str, Tensor]:
+def _pack(part: Sequence[tuple[list[int], list[int], int | None]], ignore_idx: int) -> dict[str, Tensor]:
     """One part: T token rows, n answer tokens, B sequences padded to L slots.
 
     - ``tokens``, ``positions`` [T]: the shared prefix once, then each row's rest, without the row's last token;
@@ -32,6 +30,7 @@ def _pack(
     - ``prefix`` []: length of the shared prefix; ``lengths`` [B]: token rows of each row, the prefix among them;
     - ``rows`` [B]: the rows' numbers in the data, by which :mod:`querywright.finetune.lower` knows them again.
     """
+    rows, labels, numbers = [row[0] for row in part], [row[1] for row in part], [row[2] for row in part]
     prefix = shared_prefix(rows, labels, ignore_idx) if len(rows) > 1 else 0
     length = max(len(row) for row in rows) - 1
     tokens, positions, slots = rows[0][:prefix], list(range(prefix)), list(range(prefix))
@@ -73,6 +72,6 @@ def collate_packed(
     dealt: list[list[tuple[list[int], list[int], int | None]]] = [[] for _ in range(n)]
     for row in sorted(rows, key=lambda row: -len(row[0])):
         min(dealt, key=lambda part: sum(len(tokens) for tokens, *_ in part)).append(row)
-    packed = {str(i): _pack(*zip(*part, strict=True), ignore_idx) for i, part in enumerate(dealt)}  # type: ignore[arg-type]
+    packed = {str(i): _pack(part, ignore_idx) for i, part in enumerate(dealt)}
     targets = torch.cat([torch.tensor([ignore_idx]), *(part["targets"] for part in packed.values())])
     return {"parts": packed, "labels": targets.unsqueeze(0)}

@@ -84,7 +84,7 @@ def _run(job: dict[str, Any], what: str) -> Iterator[dict[str, Any]]:
                 last = errors.read().decode(errors="replace").strip().splitlines()[-3:]
                 raise QuerywrightError(
                     f"{what}: llama.cpp died (exit code {code}) {' | '.join(last)}",
-                    hint="a build of llama.cpp that does not fit this CPU? docs/troubleshooting: build it without AMX",
+                    hint="a build of llama.cpp that does not fit this CPU? see LLAMA_FLAGS in the Makefile",
                 )
         finally:
             child.stdout.close()
