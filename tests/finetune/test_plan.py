@@ -288,6 +288,11 @@ def test_rows_at_hand_are_counted(tmp_path: Path) -> None:
     assert rows is not None
     assert (rows.rows, rows.tokens, rows.longest) == (2, 70, 40)
     assert rows.computed == 70 - 15  # the system line once
+    cfg.dataset = [cfg.dataset, cfg.dataset]
+    joined = plan_time.count_rows(cfg, setup_of(cfg))
+    assert joined is not None
+    assert joined.rows == 4
+    cfg.dataset = cfg.dataset[0]
     padded = plan_time.count_rows(cfg, replace(setup_of(cfg), answers_only=False))
     assert padded is not None
     assert padded.computed == 80

@@ -67,7 +67,7 @@ def _levers(setup: Setup, device: Device) -> list[Lever]:
          "enable_activation_checkpointing=true enable_activation_offloading=true"),
         ("frozen weights in NF4", setup.quantized, {"quantized": True}, {"quantized": False}, "a qlora_ model"),
     ]  # fmt: skip
-    if setup.dpo:
+    if setup.dpo or setup.backend == "peft":  # PEFT's loop has chunks of its own
         known = [lever for lever in known if lever[0] != "chunked cross-entropy"]
     if device.cpu:
         known = [lever for lever in known if lever[0] == "activation checkpointing" and not setup.answers_only]

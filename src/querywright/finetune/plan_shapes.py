@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from querywright.errors import QuerywrightError
@@ -66,7 +67,7 @@ def setup_of(cfg: Any, sequence: int | None = None, row: float | None = None) ->
         row: tokens a row in the largest of our packed batches, where known.
     """
     model, recipe = cfg.model, recipe_of(cfg)
-    packed = bool(cfg.dataset.get("packed", False)) if hasattr(cfg.dataset, "get") else False
+    packed = any(bool(one.get("packed", False)) for one in datasets_of(cfg))
     longest = int(cfg.tokenizer.get("max_seq_len") or DEFAULT_LENGTH)
     if sequence and not packed:
         longest = min(longest, sequence)
@@ -103,6 +104,18 @@ def setup_of(cfg: Any, sequence: int | None = None, row: float | None = None) ->
     )
     # a layer is checkpointed or it is not: our packed batches know no checkpointing
     return replace(setup, checkpointing=False, offloading=False) if answers else setup
+
+
+def datasets_of(cfg: Any) -> list[Any]:
+    """The config's dataset, or each of them: torchtune joins a list."""
+    return [cfg.dataset] if hasattr(cfg.dataset, "keys") else list(cfg.dataset)
+
+
+def sources_of(cfg: Any) -> list[str]:
+    """The files of rows that are there; none where one is missing."""
+
+    found = [str(one.get("source") or "") for one in datasets_of(cfg)]
+    return found if all(Path(source).is_file() for source in found) else []
 
 
 def optimizer_of(component: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from querywright.finetune.memory_shape import Setup, Shape, lora_layers, lora_parameters
 from querywright.finetune.plan_device import Device
+from querywright.finetune.plan_shapes import sources_of
 
 # Share of the dense bf16 peak that torchtune reaches, work done again under checkpointing counted. From the table of
 # torchtune 0.6.1's README for an A100: Llama 3.2 3B, 2 x 4096 packed, LoRA with checkpointing and compile, 8,210
@@ -46,14 +47,13 @@ class Rows:
 
 
 def count_rows(cfg: Any, setup: Setup) -> Rows | None:
-    """Rows and tokens of the config's dataset file, at most 2,000 rows of it read token by token; None without a file.
+    """Rows and tokens of the config's dataset files, at most 2,000 rows read token by token; None without files.
 
     Where the tokenizer is not there yet, a token is taken for 3 characters.
     """
-    source = cfg.dataset.get("source") if hasattr(cfg.dataset, "get") else None
-    if not source or not Path(source).is_file():
+    texts = [text for source in sources_of(cfg) for text in _texts(Path(source), setup.dpo)]
+    if not texts:
         return None
-    texts = _texts(Path(source), setup.dpo)
     some = texts if len(texts) <= SAMPLE else random.Random(0).sample(texts, SAMPLE)
     count, how = _counter(cfg)
     lengths = [count(turns) for turns in some]
@@ -73,11 +73,11 @@ def count_rows(cfg: Any, setup: Setup) -> Rows | None:
 
 def longest_line(cfg: Any) -> int | None:
     """Tokens of the longest row, at 3 characters a token of its line in the file: rather too many; None without one."""
-    source = cfg.dataset.get("source") if hasattr(cfg.dataset, "get") else None
-    if not source or not Path(source).is_file():
-        return None
-    with Path(source).open("rb") as lines:
-        return max((len(line) // 3 for line in lines), default=0) or None
+    longest = 0
+    for source in sources_of(cfg):
+        with Path(source).open("rb") as lines:
+            longest = max(longest, *(len(line) // 3 for line in lines), 0)
+    return longest or None
 
 
 def _texts(path: Path, dpo: bool) -> list[list[str]]:
