@@ -231,6 +231,27 @@ def test_two_steps(name: str, made: Any, workspace: Path, rows: list[list[dict[s
         assert (batch["input_pos"] == 0).sum() > 1, "several rows share a pack"
 
 
+# What torchrun does, but for one reading of the libraries: they are read before there are two processes.
+BY_GLOO = """
+import os, runpy, sys
+import torch.distributed as of
+from torchtune import training  # which counts a GPU's memory
+asked = of.init_process_group
+of.init_process_group = lambda backend: asked("gloo", init_method="{store}", rank=int(os.environ["RANK"]), world_size=2)
+training.get_memory_stats = training.log_memory_stats = lambda *_, **__: {{}}
+training.cleanup_before_training = lambda: None
+main = runpy.run_path({recipe!r}, run_name="recipe")["recipe_main"]
+children = []
+for rank in ("0", "1"):
+    child = os.fork()
+    if not child:
+        os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT="0")
+        sys.exit(main())
+    children.append(child)
+sys.exit(max(abs(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])) for child in children))
+"""
+
+
 @pytest.mark.slow
 def test_two_processes_share_a_model(made: Any, workspace: Path, tmp_path: Path) -> None:
     """torchtune's FSDP recipe on two CPU processes, which talk by gloo: the recipe itself asks for GPUs."""
@@ -240,18 +261,9 @@ def test_two_processes_share_a_model(made: Any, workspace: Path, tmp_path: Path)
     given[given.index("optimizer=torch.optim.AdamW")] = "optimizer._component_=torch.optim.AdamW"
     given = [f"model._component_={item[6:]}" if item.startswith("model=") else item for item in given]
     by_gloo = tmp_path / "by_gloo.py"
-    by_gloo.write_text(
-        "import runpy\nimport torch.distributed as of\nasked = of.init_process_group\n"
-        "of.init_process_group = lambda backend: asked('gloo')\n"
-        "from torchtune import training  # which counts a GPU's memory\n"
-        "training.get_memory_stats = training.log_memory_stats = lambda *_, **__: {}\n"
-        "training.cleanup_before_training = lambda: None\n"
-        f"runpy.run_path({str(recipe_file(DISTRIBUTED))!r}, run_name='__main__')\n",
-        encoding="utf-8",
-    )
-    tune = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(by_gloo)]
+    by_gloo.write_text(BY_GLOO.format(recipe=str(recipe_file(DISTRIBUTED)), store=f"file://{tmp_path}/store"))
     done = subprocess.run(
-        [*tune, "--config", str(FOLDER / f"{name}.yaml"), *given],
+        [sys.executable, str(by_gloo), "--config", str(FOLDER / f"{name}.yaml"), *given],
         capture_output=True, text=True, timeout=580, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
