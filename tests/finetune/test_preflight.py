@@ -146,7 +146,7 @@ BAD: dict[str, tuple[Change, tuple[str, ...]]] = {
         lambda p: ["tokenizer.max_seq_len=512"],
         ("tokenizer.max_seq_len=512 is more than the 256 tokens", "tokenizer.max_seq_len=256"),
     ),
-    "no rows": (lambda p: [f"dataset.source={p.tmp / 'none'}"], ("no training rows at", "querywright pairs export")),
+    "no rows": (lambda p: [f"dataset.source={p.tmp / 'none'}"], ("no training rows at", "querywright pairs split")),
     "an empty split": (lambda p: write(p.source, "\n"), ("holds no rows",)),
     "rows that are not UTF-8": (
         lambda p: write(p.source, '{"messages": [{"role": "user", "content": "café"}]}'.encode("latin-1")),

@@ -9,6 +9,7 @@ from querywright.errors import QuerywrightError
 from querywright.protected import refuse
 
 ROLES = ("system", "user", "assistant")
+MAKE = "querywright pairs split PAIRS.jsonl --out {folder} writes train.chat.jsonl; dataset.source=FILE names another"
 
 
 def read_rows(path: Path) -> list[list[dict[str, str]]]:
@@ -19,7 +20,7 @@ def read_rows(path: Path) -> list[list[dict[str, str]]]:
             sentence: see `querywright.protected`.
     """
     if not path.is_file():
-        raise QuerywrightError(f"no training rows at {path}", hint="querywright pairs export")
+        raise QuerywrightError(f"no training rows at {path}", hint=MAKE.format(folder=path.parent))
     try:
         file = path.open("rb")  # so that a line that is no text is named by its number
     except OSError as error:
@@ -50,7 +51,7 @@ def read_rows(path: Path) -> list[list[dict[str, str]]]:
                 raise _bad(path, number, "it holds half a character (a lone surrogate)")
             rows.append(messages)
     if not rows:
-        raise QuerywrightError(f"{path} holds no rows", hint="querywright pairs export")
+        raise QuerywrightError(f"{path} holds no rows", hint=MAKE.format(folder=path.parent))
     refuse(({"messages": messages} for messages in rows), path)
     return rows
 

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from torchtune.data import CROSS_ENTROPY_IGNORE_IDX, Message
 
 from querywright.errors import QuerywrightError
-from querywright.finetune.chat_rows import read_rows
+from querywright.finetune.chat_rows import MAKE, read_rows
 from querywright.finetune.fit import check_choice, judge, shortened, uncut
 from querywright.progress import say, track
 
@@ -63,7 +63,7 @@ class ChatRows(Dataset):
                 f"{counts['no_answer']:,} of {len(rows):,} rows of {source} left out: no token of theirs is in the loss"
             )
         if not self._samples:
-            raise QuerywrightError(f"{source} holds no row to train on", hint="querywright pairs export")
+            raise QuerywrightError(f"{source} holds no row to train on", hint=MAKE.format(folder=Path(source).parent))
 
     def __len__(self) -> int:
         return len(self._samples)

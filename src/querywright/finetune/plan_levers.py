@@ -65,7 +65,8 @@ def _levers(setup: Setup, device: Device) -> list[Lever]:
          {"checkpointing": False, "offloading": False}, "enable_activation_checkpointing=true"),
         ("offloading to the host", setup.offloading, {"checkpointing": True, "offloading": True}, {"offloading": False},
          "enable_activation_checkpointing=true enable_activation_offloading=true"),
-        ("frozen weights in NF4", setup.quantized, {"quantized": True}, {"quantized": False}, "a qlora_ model"),
+        ("frozen weights in NF4", setup.quantized, {"quantized": True}, {"quantized": False},
+         "model.quantize_base=true"),
     ]  # fmt: skip
     if setup.dpo or setup.backend == "peft":  # PEFT's loop has chunks of its own
         known = [lever for lever in known if lever[0] != "chunked cross-entropy"]
@@ -113,13 +114,18 @@ def remedy(shape: Shape, setup: Setup, device: Device) -> str | None:
         tried = replace(tried, **changes)
         words.append(keys)
         if sum(needs(shape, tried, device)[0].values()) <= device.memory:
-            return " ".join(dict.fromkeys(" ".join(words).split(" "))) if "a qlora_" not in keys else ", ".join(words)
+            return _joined(words)
     return _shorter(shape, tried, device, words)
 
 
 def _shorter(shape: Shape, setup: Setup, device: Device, words: Sequence[str]) -> str | None:
     found = largest(shape, setup, device, "sequence")
-    return ", ".join([*words, f"tokenizer.max_seq_len={found}"]) if found else None
+    return _joined([*words, f"tokenizer.max_seq_len={found}"]) if found else None
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Overrides as they are typed, each once."""
+    return " ".join(dict.fromkeys(" ".join(words).split(" ")))
 
 
 def largest(shape: Shape, setup: Setup, device: Device, what: str) -> int | None:

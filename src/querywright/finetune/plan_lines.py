@@ -104,7 +104,13 @@ def _time(made: Plan) -> list[str]:
             f"({rows.counted}), longest {rows.longest}"
         )
     else:
-        out.append(f"  {_clock(made)} for each million tokens (no rows at hand)")
+        out.append(f"  {_clock(made)} for each million tokens")
+        full = f"of {setup.sequence:,} tokens"
+        out.append(
+            f"  no rows at dataset.source: counted as if each pack were one row {full}, whose attention costs more time"
+            if setup.packed
+            else f"  no rows at dataset.source: counted as if each row were {full}; shorter ones need less of both"
+        )
     return out
 
 
