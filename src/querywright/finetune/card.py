@@ -170,7 +170,7 @@ def _facts(run: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
         "steps": f"{run['steps']:,} of {batch} {kind}",
         "number format": settings.get("dtype"),
         "seed": settings["seed"],
-        "training time": f"{run['seconds'] / 60:.0f} min on {run.get('device') or settings['device']}",
+        "training time": f"{_clock(run['seconds'])} on {run.get('device') or settings['device']}",
         "tokens a second": f"{run['tokens_per_s']:,.0f}" if run.get("tokens_per_s") else None,
         "peak memory": f"{peak / 1e9:.1f} GB" if peak else None,
         "loss at the end": run.get("mean_last_losses"),
@@ -197,6 +197,10 @@ def _schedule(settings: Mapping[str, Any]) -> str:
     shape = _last(str(node.get("_component_", "cosine"))).removeprefix("get_").split("_schedule")[0]
     warm = node.get("num_warmup_steps")
     return shape.replace("_", " ") + (f" after {warm} steps of warm-up" if warm else "")
+
+
+def _clock(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def _last(component: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from querywright.api.nearest import FIELDS
+from querywright.finetune.base import MODEL_ID
 from querywright.finetune.family import Family, named
 from querywright.rows import system_line
 
@@ -35,8 +36,9 @@ def serving(api: str, family: Family, base: str, rank: int, merged: bool, gguf: 
     limit = next((n for n in VLLM_RANKS if n >= rank), rank)
     lines = [f"# Starting {name}", ""]
     lines += [
-        "Each server speaks OpenAI's API; Querywright asks it under the API's grammar, with the prompt that the model",
-        f"was trained on: `querywright ask --api {api} --model http://127.0.0.1:8000/v1#{name} SENTENCE`.",
+        "Each server speaks OpenAI's API; Querywright asks it with the prompt that the model was trained on, under the",
+        "API's grammar, which vLLM takes as it is:",
+        f"`querywright ask --api {api} --model http://127.0.0.1:8000/v1#{name} SENTENCE`.",
         "",
         "## vLLM, the adapter on its base",
         "",
@@ -46,6 +48,12 @@ def serving(api: str, family: Family, base: str, rank: int, merged: bool, gguf: 
         "```",
         "",
     ]
+    if base == MODEL_ID:
+        lines += [
+            "This base is Hugging Face's. The adapter was trained and checked on the one that was unpacked from a 4-bit",
+            "file, which is a little different: what is merged is exactly what was checked.",
+            "",
+        ]
     if merged:
         lines += ["## vLLM, merged", "", "```", f"vllm serve merged --served-model-name {name}", "```", ""]
     if gguf:
@@ -56,6 +64,9 @@ def serving(api: str, family: Family, base: str, rank: int, merged: bool, gguf: 
             f"llama-server -m {gguf} --port 8000 --jinja",
             f"ollama create {name.lower()} -f Modelfile",
             "```",
+            "",
+            "llama.cpp's server takes the grammar in its own form: `ask … --decoding gbnf`. Ollama takes none and",
+            f"listens on port 11434: `ask … --model http://127.0.0.1:11434/v1#{name.lower()} --decoding free`.",
             "",
         ]
     lines += ["Ask at temperature 0: the answer is one call."]
