@@ -21,7 +21,7 @@ COMMANDS = {
     "grammar": "compile an API's grammar",
     "pairs": "instruction/query pairs: make, verify, refine, split, export, import, report",
     "events": "conversations to examples of who answers next; validate a model of it",
-    "finetune": "check a training config's keys, then train; or a job at a server",
+    "finetune": "plan memory and time, check a config, train, go on; or a job at a server",
     "export": "merge, GGUF, Modelfile, model card",
     "eval": "a sweep: responses, scores, report",
     "ask": "one sentence, or a file of them, to calls",

@@ -19,13 +19,15 @@ def export(
     api: Annotated[
         str | None, typer.Option("--api", help="the API's name or definition; default: the workspace's name")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="default: the folder that holds the run's")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="default: the folder above the run's; an export there is replaced")
+    ] = None,
     merged: Annotated[bool, typer.Option(help="also the merged checkpoint, of the base's size")] = True,
     kinds: Annotated[
         str, typer.Option("--kinds", help="GGUF files, a comma between them; empty for none")
     ] = "q8_0,q4_k_m,f16",
     parity: Annotated[
-        int, typer.Option("--parity", min=0, help="requests on which all files must answer alike; 0: no check")
+        int, typer.Option("--parity", min=0, help="held-out requests on which all files must answer alike; 0: no check")
     ] = 50,
     scores: Annotated[
         list[Path] | None, typer.Option("--scores", help="scores.json for the card; default: all of the workspace")

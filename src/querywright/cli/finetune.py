@@ -24,8 +24,8 @@ class _HereByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_HereByDefault,
-    help="Check a training config's keys, then train: finetune CONFIG [KEY=VALUE]... Run again, it goes on or has "
-    "nothing to do.",
+    help="Check a training config and all that it needs, then train: finetune CONFIG [KEY=VALUE]... Run again, it goes "
+    "on or has nothing to do. What the configs are for: docs/finetuning.md.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -35,7 +35,7 @@ app = typer.Typer(
 def finetune(
     config: Annotated[str, typer.Argument(help="a config file, or the name of one in ft_configs/")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, e.g. workspace=work/x batch_size=4")] = None,
-    check: Annotated[bool, typer.Option("--check", help="only check the config, and print it resolved")] = False,
+    check: Annotated[bool, typer.Option("--check", help="check the keys only, and print them resolved")] = False,
 ) -> None:
     """Train a LoRA adapter as CONFIG says; the word `here` may be left out."""
     from querywright.finetune.check import find_config, load
