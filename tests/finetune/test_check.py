@@ -92,6 +92,35 @@ def test_what_cannot_be_is_refused() -> None:
         assert part in text
 
 
+def test_values_of_another_kind_are_refused(tmp_path: Path) -> None:
+    """Whatever stands for a value: a sentence, never a traceback from somewhere below."""
+    from omegaconf import OmegaConf
+
+    wrong: dict[str, tuple[object, str]] = {
+        "model": (None, "model is null: it must be a component"),
+        "dataset": (7, "dataset is 7: it must be a component"),
+        "optimizer._component_": (3, "optimizer is {'_component_': 3"),
+        "dataset.source": (None, "dataset.source is null: it must be a text"),
+        "model.lora_attn_modules": (None, "model.lora_attn_modules is null: it must be a list"),
+        "model.lora_rank": ("eight", "model.lora_rank is 'eight': it must be a number above 0"),
+        "tokenizer.max_seq_len": (10**30, "it must be a number above 0"),
+        "batch_size": (None, "batch_size is null: it needs a value"),
+        "seed": ("x", "seed is 'x': it must be a whole number"),
+        "compile": ([], "compile is []: it must be true or false"),
+    }
+    for key, (value, told) in wrong.items():
+        cfg = OmegaConf.load(find_config("smollm2_135m_dpo_cpu"))
+        OmegaConf.update(cfg, key, value, merge=False)
+        OmegaConf.save(cfg, tmp_path / "mine.yaml")
+        with pytest.raises(QuerywrightError) as caught:
+            load(tmp_path / "mine.yaml", [])
+        assert told in str(caught.value), key
+    for text in ("- a\n- b\n", "[]"):
+        (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(QuerywrightError, match="holds no keys"):
+            load(tmp_path / "mine.yaml", [])
+
+
 def test_settings_that_do_not_go_together() -> None:
     wrong = ["backend=peft", "epochs=1.5", "enable_activation_offloading=true"]
     with pytest.raises(QuerywrightError) as caught:

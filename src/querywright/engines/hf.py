@@ -5,7 +5,6 @@ Only safetensors are read: no pickled weights, no code from the checkpoint.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,7 +45,6 @@ class TransformersEngine:
             EngineError: a folder is missing or not readable.
         """
         torch: Any = need("torch", extra="hf")
-        logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns about extensions that nothing here uses
         transformers: Any = need("transformers", extra="hf")
         transformers.utils.logging.disable_progress_bar()
         self.path, self.adapter = Path(path), Path(adapter) if adapter else None

@@ -1,7 +1,8 @@
 """Check a training config before anything runs: every mistake at once, each with what was probably meant.
 
 torchtune takes a misspelt key without a word and trains on the default. Here the recipe's keys are read from the
-recipe's source, and a component's keys from its signature.
+recipe's source, and a component's keys from its signature. For that, whatever ``_component_`` names is imported: a
+config is as much to be trusted as a script.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from typing import Any
 
 from querywright.artefacts import repo_dir
 from querywright.errors import QuerywrightError, did_you_mean, need
+from querywright.finetune.check_values import argument_problems, kind_of, node_problems, value_problems
 from querywright.finetune.recipes import (
-    DEFAULT,
     DPO,
     EVERYWHERE,
     OURS,
     PEFT,
     TORCHTUNE,
-    backend_of,
     passed_over,
     recipe_keys,
     recipe_of,
@@ -35,11 +35,6 @@ GIVEN: dict[str, tuple[int, tuple[str, ...]]] = {
     "dataset": (1, ()),
     "checkpointer": (0, ("should_load_recipe_state",)),
 }
-POSITIVE = (
-    "batch_size", "epochs", "gradient_accumulation_steps", "optimizer.lr", "model.lora_rank", "max_minutes",
-    "max_steps_per_epoch", "save_every_minutes", "save_every_n_steps", "nproc_per_node", "tokenizer.max_seq_len",
-)  # fmt: skip
-WHOLE = ("batch_size", "epochs", "gradient_accumulation_steps", "max_steps_per_epoch", "save_every_n_steps")
 CHOICES = {
     "recipe": tuple(OURS),
     "backend": (TORCHTUNE, PEFT),
@@ -80,6 +75,8 @@ def load(path: Path, overrides: Sequence[str]) -> Any:
         cfg = omega.load(path)
     except Exception as error:
         raise QuerywrightError(f"{path} is no YAML: {error}", hint="see ft_configs/ for runnable examples") from error
+    if not omega.is_dict(cfg):
+        raise QuerywrightError(f"{path} holds no keys", hint="see ft_configs/ for runnable examples")
     merged = cfg
     wrong = []
     for item in overrides:
@@ -114,7 +111,7 @@ def load(path: Path, overrides: Sequence[str]) -> Any:
 
 def problems(cfg: Any, variables: Iterable[str] = ()) -> list[str]:
     """Everything wrong with a resolved config; ``variables`` are keys that exist to be referred to."""
-    return [*_key_problems(cfg, variables), *_value_problems(cfg, recipe_of(cfg))]
+    return [*_key_problems(cfg, variables), *value_problems(cfg, recipe_of(cfg))]
 
 
 def _key_problems(cfg: Any, variables: Iterable[str]) -> list[str]:
@@ -131,10 +128,11 @@ def _key_problems(cfg: Any, variables: Iterable[str]) -> list[str]:
     allowed = {*keys.needed, *keys.optional, *EVERYWHERE, *OURS[recipe], *variables}
     found += [_unknown(str(key), recipe, allowed) for key in cfg if key not in allowed]
     found += [f"missing key {key!r}" for key in sorted(keys.needed - {str(key) for key in cfg})]
-    if hasattr(cfg.get("model"), "keys"):
+    found += node_problems(cfg, keys.needed)
+    if kind_of(cfg.get("model")) is dict:
         found += [f"missing key 'model.{key}'" for key in sorted(keys.model - {str(key) for key in cfg.model})]
     for key, node in cfg.items():
-        for part in node if isinstance(node, Sequence) and not isinstance(node, str) else [node]:
+        for part in node if kind_of(node) is list else [node]:
             if _is_component(part):
                 found += _component_problems(str(key), dict(part), recipe)
     return found
@@ -147,34 +145,6 @@ def _unknown(key: str, recipe: str, allowed: set[str]) -> str:
     if others:
         return f"{key!r} has no meaning for recipe {recipe}: {', '.join(others)} has it"
     return f"unknown key {key!r}{did_you_mean(key, sorted(allowed))}"
-
-
-def _value_problems(cfg: Any, recipe: str) -> list[str]:
-    """Numbers that are none, and settings that do not go together."""
-    from omegaconf import OmegaConf
-
-    found = []
-    for key in POSITIVE:
-        value = OmegaConf.select(cfg, key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            found.append(f"{key} is {value!r}: it must be a number above 0")
-        elif key in WHOLE and not isinstance(value, int):
-            found.append(f"{key} is {value!r}: it must be a whole number")
-    start = cfg.get("start_adapter")
-    if start and not (Path(start) / "adapter_model.safetensors").is_file():
-        found.append(f"start_adapter: no adapter in {start}")
-    if backend_of(cfg) == PEFT and recipe != DEFAULT:
-        found.append(f"backend peft has no recipe {recipe}: torchtune has it")
-    if cfg.get("enable_activation_offloading"):
-        if not str(cfg.get("device")).startswith("cuda"):
-            found.append(f"enable_activation_offloading needs device cuda; it is {cfg.get('device')}")
-        if not cfg.get("enable_activation_checkpointing"):
-            found.append("enable_activation_offloading needs enable_activation_checkpointing: true")
-    if OmegaConf.select(cfg, "dataset.packed") and not OmegaConf.select(cfg, "tokenizer.max_seq_len"):
-        found.append("dataset.packed needs tokenizer.max_seq_len, the length to pack to")
-    return found
 
 
 def _component_problems(key: str, node: dict[str, Any], recipe: str) -> list[str]:
@@ -198,11 +168,12 @@ def _component_problems(key: str, node: dict[str, Any], recipe: str) -> list[str
     ]
     missing = [p.name for p in parameters if p.default is p.empty and p.name in names]
     given = {*names[:first], *named, *node}
-    return found + [f"missing key '{key}.{name}' for {path}" for name in missing if name not in given]
+    found += [f"missing key '{key}.{name}' for {path}" for name in missing if name not in given]
+    return [*found, *argument_problems(key, component, node)]
 
 
 def _is_component(node: Any) -> bool:
-    return hasattr(node, "keys") and "_component_" in node
+    return kind_of(node) is dict and isinstance(node.get("_component_"), str)
 
 
 def _paths(node: Any, prefix: str = "") -> set[str]:

@@ -45,9 +45,15 @@ def hardware(device: str) -> str:
     return f"{name} (CPU, {n} thread{'s' * (n > 1)})"
 
 
-def peak_memory(device: str) -> int:
-    """The most memory, in bytes, that this process used: on the GPU what torch allocated, else what was resident."""
+def peak_memory(device: str, *, children: bool = False) -> int:
+    """The most memory, in bytes, that this process used: on the GPU what torch allocated, else what was resident.
+
+    Args:
+        children: of the largest process that this one has waited for instead; 0 on a GPU, which tells its own only.
+    """
     if device.startswith("cuda"):
+        if children:
+            return 0
         import torch
 
         return int(torch.cuda.max_memory_allocated(device)) if torch.cuda.is_available() else 0
@@ -55,5 +61,5 @@ def peak_memory(device: str) -> int:
         import resource
     except ImportError:  # pragma: no cover - Windows
         return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)

@@ -14,13 +14,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import MANIFEST, is_done, replacing, write_json
+from querywright.artefacts import MANIFEST, alone, is_done, replacing, write_json
 from querywright.errors import QuerywrightError, need
+from querywright.finetune.hardware import peak_memory
 from querywright.finetune.recipes import DEFAULT, DISTRIBUTED, TORCHTUNE, backend_of, recipe_of
-from querywright.finetune.record import RESOLVED
+from querywright.finetune.record import LOSSES, RESOLVED
 from querywright.progress import say
 
 MODULES = {"torchtune": "querywright.finetune.recipe", "peft": "querywright.finetune.with_peft"}
+# torchtune's `tune`; our package comes first because it keeps a library's remark off the screen
+TUNE = "import querywright; from torchtune._cli.tune import main; main()"
 STOPPED = (130, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGTERM)
 MISTAKE = 2  # what a child returns after saying what to do
 
@@ -38,25 +41,47 @@ def train(cfg: Any) -> int:
     from querywright.finetune.preflight import check
 
     output, recipe = Path(cfg.output_dir), recipe_of(cfg)
-    rows = check(cfg)
-    if recipe != DEFAULT and is_done(output, _facts(cfg)):
+    if (output / MANIFEST).is_file() and is_done(output, _facts(cfg)):
         say(f"nothing to do: {output / MANIFEST} covers this config and data")
         return 0
+    rows = check(cfg)
     line = command(cfg, output / RESOLVED)
-    told = "" if rows is None else f"{rows:,} rows from {cfg.dataset.source}; "
-    say(f"{told}config resolved to {output / RESOLVED}")
-    with replacing(output / RESOLVED) as out:
-        out.write(OmegaConf.to_yaml(cfg))
+    environment = _environment(str(cfg.device))
+    with alone(output):  # a run that works there keeps its resolved.yaml
+        told = "" if rows is None else f"{rows:,} rows from {cfg.dataset.source}; "
+        say(f"{told}config resolved to {output / RESOLVED}")
+        with replacing(output / RESOLVED) as out:
+            out.write(OmegaConf.to_yaml(cfg))
+        if recipe != DEFAULT:
+            return _stock(cfg, line, environment, rows or 0)
+    code = _wait_for(line, environment)  # our own loop keeps others out by itself
+    return MISTAKE if code == MISTAKE else _judged(code)
+
+
+def _stock(cfg: Any, line: list[str], environment: dict[str, str], rows: int) -> int:
+    """Run one of torchtune's own recipes, which knows nothing of runs before it in the same folder."""
+    output = Path(cfg.output_dir)
+    for old in (MANIFEST, LOSSES):
+        (output / old).unlink(missing_ok=True)
     started = time.monotonic()
-    code = _wait_for(line, _environment(str(cfg.device)))
+    code = _judged(_wait_for(line, environment))
+    if code:
+        say(f"stopped: recipe {recipe_of(cfg)} saves at the end of an epoch only; the same command begins anew")
+        return code
+    _adopt(cfg, time.monotonic() - started, rows)
+    return 0
+
+
+def _judged(code: int) -> int:
+    """130 for a process that was stopped, 0 for one that ended well.
+
+    Raises:
+        QuerywrightError: it failed.
+    """
     if code in STOPPED:
         return 130
-    if code == MISTAKE and recipe == DEFAULT:
-        return MISTAKE
     if code:
         raise QuerywrightError(f"training failed (exit code {code}); its last lines are above", hint="the same command")
-    if recipe != DEFAULT:
-        _adopt(cfg, time.monotonic() - started, rows or 0)
     return 0
 
 
@@ -66,7 +91,7 @@ def command(cfg: Any, resolved: Path) -> list[str]:
     if recipe == DEFAULT:
         return [sys.executable, "-m", MODULES[backend_of(cfg)], "--config", str(resolved)]
     several = ["--nproc_per_node", str(_processes(cfg))] if recipe == DISTRIBUTED else []
-    return [sys.executable, "-m", "torchtune._cli.tune", "run", *several, recipe, "--config", str(resolved)]
+    return [sys.executable, "-c", TUNE, "run", *several, recipe, "--config", str(resolved)]
 
 
 def _processes(cfg: Any) -> int:
@@ -114,7 +139,7 @@ def _wait_for(command: list[str], environment: dict[str, str]) -> int:
 def _facts(cfg: Any) -> dict[str, Any]:
     from querywright.finetune.job import run_facts
 
-    return run_facts(cfg, TORCHTUNE)
+    return run_facts(cfg, backend_of(cfg))
 
 
 def _adopt(cfg: Any, seconds: float, rows: int) -> None:
@@ -125,7 +150,7 @@ def _adopt(cfg: Any, seconds: float, rows: int) -> None:
     """
     from querywright.finetune.init import lora_words
     from querywright.finetune.lora import CONFIG, PREFIX, WEIGHTS, read_adapter
-    from querywright.finetune.record import LOSSES, finish_run, read_losses
+    from querywright.finetune.record import finish_run, read_losses
 
     output = Path(cfg.output_dir)
     made = output / f"epoch_{int(cfg.epochs) - 1}"
@@ -146,9 +171,9 @@ def _adopt(cfg: Any, seconds: float, rows: int) -> None:
         steps=int(logged[-1]["step"]) if logged else 0,
         seconds=seconds,
         rows=rows,
-        tokens=0,  # torchtune's recipes do not tell
+        tokens=None,  # torchtune's recipes do not tell
         device=str(cfg.device),
-        peak_bytes=int(max(peaks, default=0.0) * 2**30),
+        peak_bytes=int(max(peaks, default=0.0) * 2**30) or peak_memory(str(cfg.device), children=True),
         recipe=recipe_of(cfg),
     )
     say(f"done: {folder}; querywright export makes what it is used through")

@@ -11,7 +11,6 @@ Prompts are compared token for token: the training tokenizer, the exported chat 
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -100,7 +99,6 @@ def check(
     Raises:
         QuerywrightError: a path could not be run.
     """
-    logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns about extensions that nothing here uses
     there = shapes(base)
     size = sum(math.prod(shape) for _, shape in there.values())
     stops = stop_ids(base, family)

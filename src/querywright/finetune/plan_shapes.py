@@ -48,7 +48,7 @@ def shape_of(model: Any) -> Shape:
 
         numbers = {ours: SMOLLM2_135M[theirs] for ours, theirs in DIRECT.items()}
         return Shape("SmolLM2-135M", **numbers, tied=True)
-    if all(key in model for key in DIRECT.values()):
+    if all(model.get(key) is not None for key in DIRECT.values()):
         numbers = {ours: int(model[theirs]) for ours, theirs in DIRECT.items()}
         # Llama 3.1's builder has no such argument, Llama 3.2's ties unless told
         tied = bool(model.get("tie_word_embeddings", "llama3_2" in name))
@@ -113,7 +113,6 @@ def datasets_of(cfg: Any) -> list[Any]:
 
 def sources_of(cfg: Any) -> list[str]:
     """The files of rows that are there; none where one is missing."""
-
     found = [str(one.get("source") or "") for one in datasets_of(cfg)]
     return found if all(Path(source).is_file() for source in found) else []
 

@@ -40,7 +40,11 @@ def checkpoint_problems(cfg: Any) -> Iterator[Problem]:
                 yield str(error), error.hint
                 return
     else:
-        names = _files(node.get("checkpoint_files"))
+        named = node.get("checkpoint_files")
+        if hasattr(named, "keys") and not {"filename_format", "max_filename"} <= set(named):
+            yield "checkpointer.checkpoint_files lacks filename_format or max_filename", "or name the files in a list"
+            return
+        names = _files(named)
     if not folder.is_dir():
         yield f"no checkpoint at {folder}", get
         return

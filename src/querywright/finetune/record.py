@@ -129,7 +129,7 @@ def finish_run(
     steps: int,
     seconds: float,
     rows: int,
-    tokens: int,
+    tokens: int | None,
     device: str,
     peak_bytes: int | None = None,
     dataset_report: Mapping[str, Any] | None = None,
@@ -145,10 +145,11 @@ def finish_run(
         backend: ``torchtune`` or ``peft``.
         steps, seconds: optimizer steps, and the time that training took in all its goes.
         rows: rows that there are to train on (an epoch's).
-        tokens: tokens of the rows that the steps took in, question and answer, without padding.
+        tokens: tokens of the rows that the steps took in, question and answer, without padding; None: not counted.
         device: ``cpu`` or ``cuda``, whose names are looked up; or a name.
-        peak_bytes: the most memory used; this process's own peak by default, which is right where training ran in it.
-        dataset_report: :attr:`querywright.finetune.data.ChatRows.report`.
+        peak_bytes: the most memory used, 0 for not known; by default this process's own peak, which is right where
+            training ran in it.
+        dataset_report: :attr:`querywright.finetune.data.ChatRows.report`; without it nobody knows what was too long.
         files: further files in ``output`` for the manifest to name; safetensors of ``adapter/`` are found.
         more: further facts, as they are.
 
@@ -166,10 +167,10 @@ def finish_run(
         "steps": steps,
         "seconds": round(seconds, 1),
         "rows": rows,
-        "too_long": int(report.get("too_long", 0)),
+        "too_long": report.get("too_long"),
         "tokens": tokens,
-        "tokens_per_s": round(tokens / seconds, 1) if seconds else None,
-        "peak_memory_bytes": peak_memory(device) if peak_bytes is None else peak_bytes,
+        "tokens_per_s": round(tokens / seconds, 1) if tokens and seconds else None,
+        "peak_memory_bytes": (peak_memory(device) if peak_bytes is None else peak_bytes) or None,
         "device": hardware(device),
         "mean_last_losses": round(sum(found) / len(found), 4) if found else None,
         "packages": packages(backend),

@@ -52,14 +52,14 @@ def job(cfg: Any, facts: dict[str, Any]) -> Job:
     Raises:
         QuerywrightError: a setting that has no meaning for this backend, or a checkpoint that is none.
     """
-    from torchtune import config
+    from torchtune import config, training
     from torchtune.config._utils import _get_component_from_path
 
     _refuse(cfg)
     device, dtype = torch.device(cfg.device), DTYPES[cfg.dtype]
     if device.type == "cpu":
         keep_freed_memory()
-    torch.manual_seed(int(cfg.seed))
+    seed = int(training.set_seed(seed=cfg.seed))
     log = config.instantiate(cfg.metric_logger)
     log.log_config(cfg)
     config.instantiate(cfg.checkpointer)  # the small base model is made by its component; missing files are said
@@ -67,7 +67,7 @@ def job(cfg: Any, facts: dict[str, Any]) -> Job:
     trained = {PREFIX + n.replace(".default.", "."): p for n, p in model.named_parameters() if p.requires_grad}
     for parameter in trained.values():
         parameter.data = parameter.data.to(device, dtype)
-    start(trained, int(cfg.seed))
+    start(trained, seed)
 
     tokenizer = config.instantiate(cfg.tokenizer)
     ignore_index = int(config.instantiate(cfg.loss).ignore_index)
@@ -110,7 +110,8 @@ def load_model(folder: Path, cfg: Any, device: torch.device, dtype: torch.dtype)
     transformers.utils.logging.disable_progress_bar()
     layers = transformers.AutoConfig.from_pretrained(folder, local_files_only=True).num_hidden_layers
     lora = lora_words(cfg.model, int(layers))
-    options: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "device_map": {"": str(device)}}
+    options: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "use_safetensors": True}
+    options["device_map"] = {"": str(device)}
     if lora.quantized:
         need("bitsandbytes", extra="train")
         if device.type == "cpu":
