@@ -45,7 +45,7 @@ def finished_run(folder: Path) -> tuple[dict[str, Any], Path]:
     """The manifest of a training run's folder, and the folder of its adapter.
 
     Raises:
-        QuerywrightError: no finished run there.
+        QuerywrightError: no finished run there, or its adapter is not the one that it made.
     """
     try:
         run = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -55,9 +55,15 @@ def finished_run(folder: Path) -> tuple[dict[str, Any], Path]:
             f"no finished training run in {folder}" + (": it was stopped half-way" if going else ""),
             hint="querywright finetune CONFIG" + (" goes on" if going else ""),
         ) from error
-    if (folder / "adapter" / WEIGHTS).is_file():
-        return run, folder / "adapter"
-    raise QuerywrightError(f"{folder} holds no adapter", hint="train it again: querywright finetune CONFIG")
+    if not (folder / "adapter" / WEIGHTS).is_file():
+        raise QuerywrightError(f"{folder} holds no adapter", hint="train it again: querywright finetune CONFIG")
+    made = (run.get("files") or {}).get(f"adapter/{WEIGHTS}")
+    if made and made != sha256(folder / "adapter" / WEIGHTS):
+        raise QuerywrightError(
+            f"the adapter in {folder / 'adapter'} is not the one that this run made: its SHA-256 is another",
+            hint="train it again (querywright finetune CONFIG), or start_adapter=FOLDER to go on from another adapter",
+        )
+    return run, folder / "adapter"
 
 
 def export(
@@ -94,6 +100,10 @@ def export(
     """
     kinds = _known(kinds)
     run, source = finished_run(run_folder)
+    if base.resolve() == (out / "merged").resolve():
+        raise QuerywrightError(
+            f"{base} is what this run was trained on: the export would write over it", hint="--out ANOTHER/FOLDER"
+        )
     base, told = _base(base, run)
     kind = family(base)
     measured = [json.loads(path.read_text(encoding="utf-8")) for path in scores]
