@@ -50,8 +50,8 @@ def serving(api: str, family: Family, base: str, rank: int, merged: bool, gguf: 
     ]
     if base == MODEL_ID:
         lines += [
-            "This base is Hugging Face's. The adapter was trained and checked on one unpacked from a 4-bit file, a little",
-            "different: what is merged is exactly what was checked.",
+            "This base is Hugging Face's. The adapter was trained and checked on one unpacked from a 4-bit file, a",
+            "little different" + ("; what is merged is exactly what was checked." if merged else "."),
             "",
         ]
     if merged:
