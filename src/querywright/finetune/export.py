@@ -37,7 +37,7 @@ WHAT = {
     GGUF.format(kind="f16"): "for llama.cpp, 16 bit",
     "Modelfile": "for `ollama create`",
     "SERVING.md": "how to start it: vLLM, llama.cpp, Ollama",
-    PARITY: "that all of these answer alike, request by request",
+    PARITY: "how each of these answers beside the adapter, request by request",
 }
 
 

@@ -141,7 +141,10 @@ def main(cfg: Any, backend: str, train: Callable[[Any, dict[str, Any]], None]) -
                 say(f"nothing to do: {output / MANIFEST} covers this config and data")
                 return 0
             if (output / MANIFEST).is_file():
-                say(f"{output} holds a run of another config or other data: it is trained anew and replaced")
+                say(
+                    f"{output} holds a run of another config or other data: it is trained anew and replaced;"
+                    " output_dir=ANOTHER/FOLDER keeps both"
+                )
                 (output / MANIFEST).unlink()
             train(cfg, facts)
     except QuerywrightError as error:

@@ -92,6 +92,7 @@ def read_losses(path: Path) -> list[dict[str, Any]]:
 def plot_losses(folder: Path) -> Path:
     """Draw ``losses.png`` from ``losses.jsonl``: each step, and the mean of the last 20 or 2 % of them."""
     from matplotlib.figure import Figure  # no pyplot: nothing of the process's own drawing is touched
+    from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 
     rows = [row for row in read_losses(folder / LOSSES) if row.get("loss") is not None]
     steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
@@ -105,6 +106,11 @@ def plot_losses(folder: Path) -> Path:
     axes.plot(steps, losses, color="0.75", linewidth=0.8, label="each step")
     axes.plot(steps, means, color="tab:blue", label=f"mean of the last {last}")
     axes.set(xlabel="step", ylabel="loss of answer tokens (nats)", yscale="log" if min(losses, default=1) > 0 else None)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axes.get_yscale() == "log":  # plain numbers: a loss is seldom more than two decades wide
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5, 7)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
     axes.legend()
     with replacing(folder / PLOT, "wb") as out:
         figure.savefig(out, format="png", dpi=120)
