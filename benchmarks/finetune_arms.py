@@ -167,7 +167,9 @@ def score(out: Path, name: str, pairs: Path, n: int) -> str:
     more = ["decodings=[grounded]", "--api", "mygene"]
     command = [sys.executable, "-m", "querywright", "eval", "eval_configs/people.yaml", *given, *more]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    found = json.loads((out / name / "eval" / "scores.json").read_text(encoding="utf-8"))["cells"][0]["metrics"]["same"]
+    found = json.loads((out / name / "eval-mygene" / "scores.json").read_text(encoding="utf-8"))["cells"][0]["metrics"][
+        "same"
+    ]
     return f"{100 * found['mean']:.0f} [{100 * found['low']:.0f}, {100 * found['high']:.0f}]"
 
 
