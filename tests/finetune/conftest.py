@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,20 @@ def workspace(tmp_path: Path, rows: list[list[dict[str, str]]]) -> Path:
     path.parent.mkdir(parents=True)
     path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows), encoding="utf-8")
     return tmp_path / "herbarium"
+
+
+@pytest.fixture
+def querywright(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """A function that runs a command line as the entry point does, in this process, which has the libraries loaded
+    already; returns the exit code and what went to standard error, its child's words too."""
+    from querywright.cli import main
+
+    def run(*words: object) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["querywright", *map(str, words)])
+        monkeypatch.chdir(ROOT)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), capfd.readouterr().err
+
+    return run
