@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from tests.finetune.tiny_llama import TEXTS, tiny_llama, tiny_run
 
 pytest.importorskip("llama_cpp", reason="llama.cpp is an extra: pip install 'querywright[llama]'")
 SYSTEM = {"role": "system", "content": "Write the herbarium call."}
+ADAPTER = "adapter/adapter_model.safetensors"
 
 
 # --- the judgement ---------------------------------------------------------------------------------------------------
@@ -245,6 +244,13 @@ def test_without_the_check_it_is_said_aloud(run: Path, base: Path, capsys: pytes
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
+def test_the_base_is_not_written_over(run: Path, base: Path, tmp_path: Path) -> None:
+    """DPO starts from an export's merged checkpoint: its own export may not go to the same folder."""
+    with pytest.raises(QuerywrightError, match="would write over it") as caught:
+        export(run, tmp_path, "herbarium", base=tmp_path / "x" / ".." / "merged")
+    assert "--out" in caught.value.hint
+
+
 def test_another_base_than_was_trained_on(run: Path, base: Path, tmp_path: Path) -> None:
     told = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     told["base"] = {"name": "meta-llama/Llama-3.1-8B-Instruct", "sha256": "0" * 64}
@@ -273,13 +279,12 @@ def test_an_unknown_kind_names_the_known(run: Path, base: Path) -> None:
     assert "q8_0" in caught.value.hint
 
 
-def test_the_command_ends_with_2(run: Path, base: Path) -> None:
-    begin = [sys.executable, "-c", "from querywright.cli import main; main()", "export", "smollm2_135m_lora_cpu"]
-    more = [f"output_dir={run}", f"checkpointer.checkpoint_dir={base}", "--api", "herbarium", "--kinds", "q3"]
-    found = subprocess.run([*begin, *more], capture_output=True, text=True, check=False)
-    assert found.returncode == 2
-    assert "unknown GGUF kind 'q3'" in found.stderr
-    assert "Traceback" not in found.stderr
+def test_the_command_ends_with_2(run: Path, base: Path, querywright: Callable[..., tuple[int, str]]) -> None:
+    given = [f"output_dir={run}", f"checkpointer.checkpoint_dir={base}", "--api", "herbarium", "--kinds", "q3"]
+    code, said = querywright("export", "smollm2_135m_lora_cpu", *given)
+    assert code == 2
+    assert "unknown GGUF kind 'q3'" in said
+    assert "Traceback" not in said
 
 
 # --- the real one ----------------------------------------------------------------------------------------------------
@@ -287,19 +292,17 @@ REQUESTS = (
     ("find the human gene with symbol CDK2 and show its name and summary", ["symbol", "name", "summary", "taxid"]),
     ("genes on chromosome 17 of the mouse, the first 5", ["genomic_pos.chr", "taxid", "symbol"]),
     ("which genes take part in GO:0006915?", ["go.BP.id", "go.MF.id", "symbol"]),
-    ("the gene with Ensembl id ENSG00000141510", ["ensembl.gene", "entrezgene"]),
-    ("how many rat genes are protein coding", ["type_of_gene", "taxid"]),
     ("kinases whose name begins with cyclin, 20 of them", ["name", "symbol", "summary"]),
 )
 
 
 @pytest.mark.slow
 def test_the_real_model_answers_alike_on_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SmolLM2 with the shipped adapter, on six requests."""
-    from querywright.artefacts import data_dir
+    """SmolLM2 with the shipped adapter, on four requests."""
+    from querywright.artefacts import data_dir, write_manifest
     from querywright.finetune.base import ensure_base
 
-    monkeypatch.setattr(parity, "MOST", 32)
+    monkeypatch.setattr(parity, "MOST", 16)
     base = ensure_base(Path(__file__).parents[2] / "work" / "base" / "smollm2-135m")
     rows = tmp_path / "pairs" / "train.chat.jsonl"
     rows.parent.mkdir()
@@ -308,9 +311,13 @@ def test_the_real_model_answers_alike_on_every_path(tmp_path: Path, monkeypatch:
     run = tiny_run(tmp_path / "model" / "quick", base, rows)
     for path in (data_dir() / "adapters" / "general").glob("adapter_*"):
         (run / "adapter" / path.name).write_bytes(path.read_bytes())
-    export(run, run.parent, "mygene", base=base, parity=6, kinds=["f16"])
+    with pytest.raises(QuerywrightError, match="not the one that this run made"):
+        export(run, run.parent, "mygene", base=base)
+    made = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    write_manifest(run, made["config"], [ADAPTER], steps=7, rows=1, seconds=1.0, packages={})
+    export(run, run.parent, "mygene", base=base, parity=4, kinds=["f16"])
     report = json.loads((run.parent / "parity.json").read_text(encoding="utf-8"))
-    assert (report["requests"], report["from"]) == (6, "test.jsonl")
+    assert (report["requests"], report["from"]) == (4, "test.jsonl")
     assert {name: path["different"] for name, path in report["paths"].items()} == {"merged": 0, "model-f16.gguf": 0}
     assert report["paths"]["merged"]["moved"]["max"] < 0.01  # nats: in 32 bit a merge changes nothing
     assert report["paths"]["model-f16.gguf"]["moved"]["max"] < parity.TOLERANCE["float16"]
