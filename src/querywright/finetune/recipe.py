@@ -17,6 +17,7 @@ A run keeps ``resume.safetensors`` in its output folder (every ``save_every_minu
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ from querywright.finetune.loop import run
 from querywright.finetune.lora import as_torchtune
 
 STOCK = "lora_finetune_single_device"
+# what torchtune tells of each set-up whatever happens; what it says of memory, compiling and mistakes stays
+ROUTINE = (
+    "Setting manual seed", "Model is initialized", "Tokenizer is initialized", "Optimizer and loss are initialized",
+    "Loss is initialized", "Learning rate scheduler is initialized", " Profiling disabled", " Profiler config",
+)  # fmt: skip
 
 
 def stock_recipe() -> Any:
@@ -106,6 +112,7 @@ def _as_peft(trained: dict[str, Any], heads: int, kv_heads: int, head_dim: int) 
 @config.parse
 def recipe_main(cfg: DictConfig) -> int:
     """Train as the config says, unless a manifest in its output folder says that just this is done."""
+    logging.getLogger("torchtune.utils._logging").addFilter(lambda told: not told.getMessage().startswith(ROUTINE))
     return main(cfg, "torchtune", lambda cfg, facts: run(Recipe(cfg=cfg).job(cfg, facts)))
 
 
