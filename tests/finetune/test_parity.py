@@ -82,6 +82,16 @@ def test_requests_are_held_out_ones_where_there_are_some(workspace: Path) -> Non
     assert chats == [[system, {"role": "user", "content": "which?"}]]
 
 
+def test_requests_of_a_run_on_preferences(tmp_path: Path) -> None:
+    """What DPO rows ask; rows of a format of their own are left alone."""
+    rows = tmp_path / "prefs.jsonl"
+    rows.write_text(json.dumps({"prompt": "which?", "chosen": "/x", "rejected": "/y"}) + "\n", encoding="utf-8")
+    assert parity.requests(rows, "herbarium", 3) == ([[{"role": "user", "content": "which?"}]], "prefs.jsonl")
+    for text in ("question,answer\n", '{"input": 1}\n', "7\n", ""):
+        rows.write_text(text, encoding="utf-8")
+        assert "no API" in parity.requests(rows, "herbarium", 3)[1]
+
+
 def test_requests_without_any_rows(tmp_path: Path) -> None:
     chats, source = parity.requests(tmp_path / "moved.jsonl", "herbarium", 3)
     assert (len(chats), chats[0][0]) == (3, SYSTEM)

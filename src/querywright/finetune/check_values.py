@@ -116,6 +116,7 @@ def _kinds(hint: Any) -> list[Any]:
         each = [_kinds(part) for part in typing.get_args(hint)]
         return [kind for kinds in each for kind in kinds] if all(each) else []
     plain = typing.get_origin(hint) or hint
+    plain = list if plain in (Sequence, tuple) else dict if plain is Mapping else plain
     return [plain] if plain in KINDS else []
 
 

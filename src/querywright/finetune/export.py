@@ -240,7 +240,9 @@ def _parity(
         return {}
     ggufs = {k: out / GGUF.format(kind=k) for k in KINDS if k in kinds}
     settings = run["config"]["settings"]
-    rows = (settings.get("dataset") or {}).get("source")
+    datasets = settings.get("dataset") or []  # of several the first
+    first = datasets[0] if isinstance(datasets, list) and datasets else datasets
+    rows = first.get("source") if isinstance(first, dict) else None
     chats, source = checking.requests(Path(rows) if rows else None, api, n)
     names = [*(["merged"] if merged else []), *(p.name for p in ggufs.values())]
     of = {"adapter": sha256(out / "adapter" / WEIGHTS), "files": {name: parts.made[name] for name in names}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from querywright.errors import QuerywrightError, need
 from querywright.finetune.beside import TOPS
+from querywright.finetune.plan_device import ram_available
 from querywright.progress import track
 
 BATCH = 25
@@ -32,7 +32,7 @@ class Forward:
         transformers: Any = need("transformers", extra="train")
         transformers.utils.logging.disable_progress_bar()
         self.device = "cuda" if self._torch.cuda.is_available() else "cpu"
-        free = self._torch.cuda.mem_get_info()[0] if self.device == "cuda" else _available()
+        free = self._torch.cuda.mem_get_info()[0] if self.device == "cuda" else ram_available()
         self.wide = not free or 4.6 * parameters < free
         dtype = self._torch.float32 if self.wide else "auto"
         try:
@@ -114,13 +114,3 @@ class Forward:
 def _batches(rows: Sequence[Any], what: str) -> Any:
     parts = [list(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
     return track(parts, f"{what} (batches of {BATCH})")
-
-
-def _available() -> int:
-    """Bytes of memory that a process can still have, 0 where the system does not tell. Source: proc(5)."""
-    try:
-        told = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", told, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0

@@ -24,6 +24,7 @@ from querywright.finetune.chat_rows import read_rows
 from querywright.finetune.family import Family
 from querywright.finetune.forward import Forward, Top
 from querywright.finetune.merge import shapes, stop_ids
+from querywright.finetune.preferences import read_preferences
 from querywright.progress import say, track
 from querywright.rows import Message, chat, system_line
 
@@ -67,13 +68,27 @@ def requests(rows: Path | None, api: str, n: int) -> tuple[list[list[Message]], 
         if path is not None and path.is_file() and (found := read_jsonl(path)):
             chats, told = [chat(row)["messages"][:-1] for row in found], name
             break
-    if not chats and rows is not None and rows.is_file():
-        chats, told = [row[:-1] for row in read_rows(rows)], rows.name
+    if not chats and rows is not None and (found := _prompts(rows)):
+        chats, told = found, rows.name
     if not chats:
         system: Message = {"role": "system", "content": system_line(api)}
         chats = [[system, {"role": "user", "content": sentence}] for sentence in ANY]
     n = min(n, len(chats))
     return [chats[i * len(chats) // n] for i in range(n)], told
+
+
+def _prompts(rows: Path) -> list[list[Message]]:
+    """What the rows of a run ask: chat or preference rows; none where they are gone, or of a format of their own."""
+    try:
+        with rows.open(encoding="utf-8-sig") as lines:
+            first = json.loads(next((line for line in lines if line.strip()), "null"))
+    except (OSError, ValueError):
+        return []
+    if isinstance(first, dict) and "messages" in first:
+        return [row[:-1] for row in read_rows(rows)]
+    if isinstance(first, dict) and "chosen" in first:
+        return [row.prompt for row in read_preferences(rows)]
+    return []
 
 
 def check(

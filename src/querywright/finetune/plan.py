@@ -58,11 +58,6 @@ class Plan:
         return sum(self.items.values())
 
     @property
-    def host_total(self) -> int:
-        """Bytes of the host's memory at its peak: loading and training are not at once."""
-        return max(self.host.values(), default=0)
-
-    @property
     def memory(self) -> int | None:
         """Bytes that there are."""
         return self.device.memory
