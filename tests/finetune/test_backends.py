@@ -18,12 +18,12 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from querywright.artefacts import MANIFEST
+from querywright.artefacts import MANIFEST, alone
 from querywright.errors import QuerywrightError
 from querywright.finetune import with_peft
 from querywright.finetune.init import lora_words, peft_name, start_numbers
 from querywright.finetune.job import Job, main, run_facts
-from querywright.finetune.launch import command, train
+from querywright.finetune.launch import TUNE, command, train
 from querywright.finetune.loop import run
 from querywright.finetune.resume import RESUME
 from tests.finetune.tiny import tiny_checkpoint, tiny_config
@@ -354,7 +354,7 @@ def test_which_process_runs(tiny: Path, source: Path, tmp_path: Path) -> None:
 
     assert line().startswith("-m querywright.finetune.recipe --config")
     assert line(backend="peft").startswith("-m querywright.finetune.with_peft --config")
-    tune = "-m torchtune._cli.tune run"
+    tune = f"-c {TUNE} run"
     assert line(recipe="lora_dpo_single_device").startswith(f"{tune} lora_dpo_single_device --config")
     several = {"recipe": "lora_finetune_distributed", "nproc_per_node": 2}
     with pytest.raises(QuerywrightError, match="needs GPUs"):
@@ -365,12 +365,13 @@ def test_which_process_runs(tiny: Path, source: Path, tmp_path: Path) -> None:
 def test_what_torchtunes_own_recipes_leave(tiny: Path, source: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """Their `epoch_N` gets the layout and the manifest of our runs, so that exports find it."""
     adapter = trained(tiny_config(tiny, source, tmp_path / "run"), "peft")[1]
-    (tmp_path / "run" / MANIFEST).unlink()
+    logged = (tmp_path / "run" / "losses.jsonl").read_text(encoding="utf-8")
     cfg = tiny_config(tiny, source, tmp_path / "run", recipe="lora_dpo_single_device", epochs=2)
 
     def stock(command: list[str], environment: dict[str, str]) -> int:
         assert "lora_dpo_single_device" in command
         (tmp_path / "run" / "adapter").replace(tmp_path / "run" / "epoch_1")
+        (tmp_path / "run" / "losses.jsonl").write_text(logged, encoding="utf-8")
         return 0
 
     monkeypatch.setattr("querywright.finetune.launch._wait_for", stock)
@@ -380,7 +381,26 @@ def test_what_torchtunes_own_recipes_leave(tiny: Path, source: Path, tmp_path: P
     assert (about["r"], about["target_modules"][3]) == (4, "o_proj")
     manifest = json.loads((tmp_path / "run" / MANIFEST).read_text(encoding="utf-8"))
     assert (manifest["steps"], manifest["rows"], manifest["recipe"]) == (5, 48, "lora_dpo_single_device")
+    assert manifest["tokens"] is manifest["tokens_per_s"] is manifest["too_long"] is None, "nobody counted"
     assert train(cfg) == 0, "nothing to do"
+
+
+def test_a_stopped_stock_recipe_leaves_no_run(tiny: Path, source: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Nor what an earlier run in the same folder said of itself."""
+    trained(tiny_config(tiny, source, tmp_path / "run"), "peft")
+    monkeypatch.setattr("querywright.finetune.launch._wait_for", lambda command, environment: -15)
+    assert train(tiny_config(tiny, source, tmp_path / "run", recipe="lora_dpo_single_device")) == 130
+    assert not (tmp_path / "run" / MANIFEST).exists()
+    assert not (tmp_path / "run" / "losses.jsonl").exists()
+
+
+def test_a_second_run_leaves_the_first_ones_config(tiny: Path, source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with alone(folder):
+        (folder / "resolved.yaml").write_text("of the run that works here", encoding="utf-8")
+        with pytest.raises(QuerywrightError, match="another run works in"):
+            train(tiny_config(tiny, source, folder))
+    assert "that works here" in (folder / "resolved.yaml").read_text(encoding="utf-8")
 
 
 def test_no_gpu_is_said_before_anything_starts(tiny: Path, source: Path, tmp_path: Path, monkeypatch: Any) -> None:
