@@ -309,6 +309,9 @@ def test_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan_device.gpu_named("a100-80gb").name == "A100-80GB"
     assert plan_device.gpu_named("RTX 4090").name == "4090"
     assert plan_device.gpu_named("48GB").memory == 48 * GB
+    assert plan_device.gpu_named("48 GiB").memory == 48 * 2**30
+    with pytest.raises(QuerywrightError, match="which a100: A100-40GB or A100-80GB"):
+        plan_device.gpu_named("a100")
     assert plan_device.gpu_named("48").flops == plan_device.gpu_named("A6000").flops
     with pytest.raises(QuerywrightError, match="did you mean 'L40S'"):
         plan_device.gpu_named("L40SS")

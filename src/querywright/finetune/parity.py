@@ -68,8 +68,8 @@ def requests(rows: Path | None, api: str, n: int) -> tuple[list[list[Message]], 
         if path is not None and path.is_file() and (found := read_jsonl(path)):
             chats, told = [chat(row)["messages"][:-1] for row in found], name
             break
-    if not chats and rows is not None and (found := _prompts(rows)):
-        chats, told = found, rows.name
+    if not chats and rows is not None and (asked := _prompts(rows)):
+        chats, told = asked, rows.name
     if not chats:
         system: Message = {"role": "system", "content": system_line(api)}
         chats = [[system, {"role": "user", "content": sentence}] for sentence in ANY]

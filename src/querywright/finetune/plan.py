@@ -94,7 +94,7 @@ class Plan:
         most = ", ".join(f"{name} {size / GB:.1f}" for name, size in sorted(self.items.items(), key=_size)[:3])
         return (
             f"training needs about {self.total / GB:.1f} GB ({most}), and {self.device.name} has "
-            f"{self.memory / GB:.1f} GB free"
+            f"{self.memory / GB:.1f} GB" + (" free" if self.device.cpu else "")
         )
 
     def hint(self) -> str:

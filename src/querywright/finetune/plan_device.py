@@ -47,8 +47,8 @@ def gpus() -> dict[str, dict[str, Any]]:
 def gpu_named(name: str) -> Device:
     """A GPU by its name in ``data/gpus.yaml``, or a size such as ``48GB``.
 
-    A size is taken literally (10^9 bytes, a little less than cards of that size show) and given the speed of the
-    slowest entry that has as much.
+    A size is taken literally (GB: 10^9 bytes, a little less than cards of that size show; GiB: 2^30) and given the
+    speed of the slowest entry that has as much.
 
     Raises:
         QuerywrightError: no such name.
@@ -64,17 +64,20 @@ def gpu_named(name: str) -> Device:
         return Device(
             key, False, memory, entry["bf16_tflops"] * 1e12, entry["bandwidth_gb_s"] * 1e9, str(entry["source"])
         )
-    size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(g?b?)", name.lower())
+    size = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:g(i)?b?|b)?", name.lower())
     if not size:
+        several = [key for key in known if key.lower().startswith(f"{name.lower()}-")]
+        near = did_you_mean(name, list(known))
         raise QuerywrightError(
-            f"no GPU {name!r}{did_you_mean(name, list(known))}",
+            f"which {name}: {' or '.join(several)}?" if several else f"no GPU {name!r}{near}",
             hint=f"--gpu 48GB, cpu, or one of: {', '.join(known)}",
         )
-    memory = int(float(size[1]) * GB)
+    memory = int(float(size[1]) * (2**30 if size[2] else GB))
     slow = min((e for e in known.values() if e["memory_gb"] * GB >= memory), key=_speed, default=None)
     slow = slow or max(known.values(), key=_speed)
+    label = f"{size[1]} {'GiB' if size[2] else 'GB'} GPU"
     return Device(
-        f"{size[1]} GB GPU", False, memory, slow["bf16_tflops"] * 1e12, slow["bandwidth_gb_s"] * 1e9,
+        label, False, memory, slow["bf16_tflops"] * 1e12, slow["bandwidth_gb_s"] * 1e9,
         f"the slowest that has as much: {slow['source']}",
     )  # fmt: skip
 
