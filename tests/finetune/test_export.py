@@ -17,6 +17,7 @@ from querywright.finetune.base import packaged_gguf
 from querywright.finetune.export import export
 from querywright.finetune.lora import WEIGHTS, deltas, read_adapter, write_adapter
 from querywright.finetune.merge import merge
+from tests.finetune.tiny import small_adapter
 
 PROMPT = "<|im_start|>user\nshow 3 sheets with a root<|im_end|>\n<|im_start|>assistant\n"
 
@@ -166,20 +167,6 @@ def test_no_finished_run(tmp_path: Path) -> None:
     (tmp_path / "resume.safetensors").touch()
     with pytest.raises(QuerywrightError, match="stopped half-way"):
         export(tmp_path, tmp_path / "out", "herbarium")
-
-
-def small_adapter(folder: Path, value: float = 1.0, **more: Any) -> Path:
-    """An adapter of one projection."""
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    name = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
-    a, b = np.full((2, 3), value, "float32"), np.array([[1, 2]] * 4, "float32")
-    save_file({name.format("A"): a, name.format("B"): b}, folder / WEIGHTS)
-    about = {"peft_type": "LORA", "r": 2, "lora_alpha": 6, "target_modules": ["q_proj"], **more}
-    write_json(folder / "adapter_config.json", about)
-    return folder
 
 
 def test_delta_is_scaled(tmp_path: Path) -> None:

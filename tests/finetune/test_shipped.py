@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from querywright.api.definition import load, shipped
-from querywright.artefacts import write_json, write_manifest
+from querywright.artefacts import write_manifest
 from querywright.errors import QuerywrightError
 from querywright.finetune import shipped as shipping
-from querywright.finetune.lora import WEIGHTS
+from tests.finetune.tiny import small_adapter
 
 
 def test_no_model_at_all(tmp_path: Path) -> None:
@@ -153,17 +153,3 @@ def test_the_prompts_id_follows_the_prompt(monkeypatch: pytest.MonkeyPatch) -> N
     more = shipping.prompt_id()
     monkeypatch.setattr(shipping, "system_line", lambda *_: "Write something else.")
     assert len({before, more, shipping.prompt_id()}) == 3
-
-
-def small_adapter(folder: Path, value: float = 1.0, **more: Any) -> Path:
-    """An adapter of one projection."""
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    name = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
-    a, b = np.full((2, 3), value, "float32"), np.array([[1, 2]] * 4, "float32")
-    save_file({name.format("A"): a, name.format("B"): b}, folder / WEIGHTS)
-    about = {"peft_type": "LORA", "r": 2, "lora_alpha": 6, "target_modules": ["q_proj"], **more}
-    write_json(folder / "adapter_config.json", about)
-    return folder

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from querywright.artefacts import write_json
+from querywright.finetune.lora import WEIGHTS
+
 SIZES = {"vocab_size": 320, "num_layers": 3, "num_heads": 4, "num_kv_heads": 2, "embed_dim": 64}
 MORE = {"max_seq_len": 256, "intermediate_dim": 96, "rope_base": 10_000, "scale_factor": 1}
 LORA = {"lora_attn_modules": ["q_proj", "k_proj", "v_proj", "output_proj"], "apply_lora_to_mlp": True,
@@ -85,3 +88,17 @@ def tiny_config(checkpoint: Path, source: Path, output: Path, **more: Any) -> An
     for key, value in more.items():
         OmegaConf.update(cfg, key.replace("__", "."), value, merge=False)
     return cfg
+
+
+def small_adapter(folder: Path, value: float = 1.0, **more: Any) -> Path:
+    """An adapter of one projection."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
+    a, b = np.full((2, 3), value, "float32"), np.array([[1, 2]] * 4, "float32")
+    save_file({name.format("A"): a, name.format("B"): b}, folder / WEIGHTS)
+    about = {"peft_type": "LORA", "r": 2, "lora_alpha": 6, "target_modules": ["q_proj"], **more}
+    write_json(folder / "adapter_config.json", about)
+    return folder

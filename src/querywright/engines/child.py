@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
@@ -167,15 +167,16 @@ def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
             return
 
 
-def main() -> None:
-    """The child's entry point. Standard output is kept for replies; what libraries print goes to standard error."""
+def serve_as_child(serve: Callable[[IO[bytes], IO[bytes]], None]) -> None:
+    """Run a child's ``serve(requests, replies)``: standard output is kept for replies, what libraries print goes to
+    standard error."""
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        _serve(sys.stdin.buffer, replies)
+        serve(sys.stdin.buffer, replies)
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(130)
 
 
 if __name__ == "__main__":
-    main()
+    serve_as_child(_serve)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from querywright.engines.child import serve_as_child
 from querywright.errors import QuerywrightError, need
 
 FTYPES = {"q8_0": "LLAMA_FTYPE_MOSTLY_Q8_0", "q4_k_m": "LLAMA_FTYPE_MOSTLY_Q4_K_M"}
@@ -140,15 +141,5 @@ def _serve(jobs: IO[bytes], replies: IO[bytes]) -> None:
         replies.flush()
 
 
-def main() -> None:
-    """The child's entry point. Standard output is kept for replies; what libraries print goes to standard error."""
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    try:
-        _serve(sys.stdin.buffer, replies)
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(130)
-
-
 if __name__ == "__main__":
-    main()
+    serve_as_child(_serve)
