@@ -232,3 +232,12 @@ def test_a_tokenizer_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(QuerywrightError, match="not a ChatML model") as caught:
         ChatMLTokenizer(str(path))
     assert "Llama3ChatTokenizer" in caught.value.hint
+
+
+def test_rows_know_their_number(tmp_path: Path) -> None:
+    """What frozen layers give is kept by it over epochs: without a number nothing would be kept."""
+    from querywright.finetune.batch import collate_packed
+
+    rows = chat_rows(Words(), source=written(tmp_path, chat("a b", "c"), chat("d", "e f"), chat("g", "h")))
+    (part,) = collate_packed([rows[2], rows[0]], parts=1)["parts"].values()
+    assert sorted(part["rows"].tolist()) == [0, 2]

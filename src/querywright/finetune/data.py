@@ -70,7 +70,8 @@ class ChatRows(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         tokens, labels = self._samples[index]
-        return {"tokens": tokens.tolist(), "labels": labels.tolist()}
+        # its number, by which `finetune.lower` knows the row again in a later epoch
+        return {"tokens": tokens.tolist(), "labels": labels.tolist(), "row": index}
 
 
 def chat_rows(tokenizer: Any, *, source: str, packed: bool = False, too_long: str = "drop") -> Dataset:
