@@ -6,7 +6,7 @@ An engine is anything with these three methods. A grammar is a promise: an engin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -14,6 +14,7 @@ from querywright.errors import QuerywrightError
 
 Message = dict[str, str]  # role (system, user, assistant) and content
 Finish = Literal["stop", "length"]
+Progress = Callable[[str], bool]  # the text so far; whether to go on
 MAX_TOKENS = 256
 REPORT = "this answer was thrown away; please report the sentence"
 
@@ -84,8 +85,31 @@ class MaskError(EngineError):
         self.completions = list(completions)
 
 
+class Cancelled(EngineError):
+    """The caller gave the request up: its `progress` returned False. Nothing is wrong with the engine."""
+
+    def __init__(self, message: str = "the request was given up", *, hint: str = "", retryable: bool = False) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+
+
+def go_on(progress: Progress | None, text: str) -> None:
+    """Tell `progress`, where there is one, the text so far.
+
+    Raises:
+        Cancelled: it wants no more of it.
+    """
+    if progress is not None and not progress(text):
+        raise Cancelled
+
+
+def capacity_of(engine: object) -> int:
+    """How many requests an engine works on at once: its `capacity`, 1 where it has none."""
+    return max(1, int(getattr(engine, "capacity", 1)))
+
+
 class Engine(Protocol):
-    """Generates text. One request at a time; `generate` may be called from any thread, but not from two at once."""
+    """Generates text. `generate` may be called from any thread, and from as many at once as the engine's attribute
+    `capacity` says (1 where it has none, see `capacity_of`)."""
 
     def generate(
         self,
@@ -96,10 +120,18 @@ class Engine(Protocol):
         temperature: float = 0.0,
         seed: int = 0,
         n: int = 1,
+        progress: Progress | None = None,
     ) -> list[Completion]:
         """Answer a chat `n` times; at temperature 0 all of them are the most likely text.
 
+        Args:
+            progress: called in the generating thread after each step with the text so far, of `n` texts the one that
+                is being written; a character that is not whole yet is left out. It has to be quick and must not raise.
+                Where it returns False, the engine stops at once. An engine may leave texts out, but never goes long
+                without asking; what it returns counts as the answer, not the last text that `progress` saw.
+
         Raises:
+            Cancelled: `progress` returned False.
             MaskError: the grammar is not valid or could not be kept.
             EngineError: the model failed, or the prompt does not fit it.
         """
