@@ -8,16 +8,28 @@ while the prompt is read, the grammar is compiled.
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import os
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from querywright.engines.base import MAX_TOKENS, REPORT, Completion, EngineError, Finish, Grammar, MaskError, Message
+from querywright.engines.base import (
+    MAX_TOKENS,
+    REPORT,
+    Completion,
+    EngineError,
+    Finish,
+    Grammar,
+    MaskError,
+    Message,
+    Progress,
+    go_on,
+)
 from querywright.engines.choose import Odds, given, pick
 from querywright.engines.gbnf import GbnfMask
 from querywright.engines.lookup import drafted
@@ -30,6 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CONTEXT = 4096
+Told = Callable[[Sequence[int]], None]  # the tokens so far; raises `Cancelled` where the caller wants no more
 
 
 def default_threads() -> int:
@@ -88,8 +101,9 @@ class LlamaEngine:
         temperature: float = 0.0,
         seed: int = 0,
         n: int = 1,
+        progress: Progress | None = None,
     ) -> list[Completion]:
-        """See `base.Engine.generate`."""
+        """See `base.Engine.generate`. `progress` is asked between pieces of the prompt too, with an empty text."""
         start = time.perf_counter()
         prompt = self._prompt(messages)
         if len(prompt) + max_tokens > self._context:
@@ -98,14 +112,15 @@ class LlamaEngine:
                 hint="fewer examples or fields in the prompt, or a smaller --max-tokens",
             )
         rng = _random(seed)
+        told = None if progress is None else self._teller(progress)
         completions = []
         for _ in range(n if temperature > 0 else 1):
             compiled = self._helper.submit(self._mask, grammar)
             try:
-                self._follow(prompt, [])
+                self._follow(prompt, [], told)
             finally:
                 mask = compiled.result()
-            tokens, odds, finish = self._decode(prompt, mask, max_tokens, temperature, rng)
+            tokens, odds, finish = self._decode(prompt, mask, max_tokens, temperature, rng, told)
             ms = (time.perf_counter() - start) * 1000
             start = time.perf_counter()
             text = self._llama.detokenize(tokens).decode("utf-8", errors="replace")
@@ -179,7 +194,7 @@ class LlamaEngine:
 
     def _decode(
         self, prompt: list[int], mask: Mask | GbnfMask | None, max_tokens: int, temperature: float,
-        rng: np.random.Generator,
+        rng: np.random.Generator, told: Told | None = None,
     ) -> tuple[list[int], Odds, Finish]:  # fmt: skip
         tokens: list[int] = []
         odds = Odds()
@@ -187,6 +202,8 @@ class LlamaEngine:
             forced = mask.forced() if mask is not None else []
             if forced:
                 tokens += self._force(forced[: max_tokens - len(tokens)], mask)
+                if told is not None:
+                    told(tokens)
                 continue
             if mask is not None and mask.must_end:
                 return tokens, odds, "stop"
@@ -207,7 +224,18 @@ class LlamaEngine:
             if mask is not None:
                 mask.take(token)
             tokens.append(token)
+            if told is not None:
+                told(tokens)
         return tokens, odds, "stop" if mask is not None and mask.must_end else "length"
+
+    def _teller(self, progress: Progress) -> Told:
+        """What hands `progress` the text of the tokens so far, half characters left out."""
+
+        def told(tokens: Sequence[int]) -> None:
+            said = self._llama.detokenize(list(tokens))
+            go_on(progress, codecs.getincrementaldecoder("utf-8")("replace").decode(said))
+
+        return told
 
     @staticmethod
     def _force(tokens: list[int], mask: Mask | GbnfMask | None) -> list[int]:
@@ -240,11 +268,12 @@ class LlamaEngine:
         found = drafted(prompt, tokens, most)
         return found[: mask.takes(found)] if mask is not None and found else found
 
-    def _follow(self, tokens: list[int], draft: list[int]) -> np.ndarray:
+    def _follow(self, tokens: list[int], draft: list[int], told: Told | None = None) -> np.ndarray:
         """The logits of what follows `tokens`, a view that the next step overwrites.
 
         Unless the last step has left them, the KV cache is brought to `tokens` and `draft` (shorter than a batch), and
         what it does not hold is computed; then the logits behind each token of `draft` are there too, in `_rows`.
+        `told` is asked between batches, and what was computed until it raises is kept.
         """
         n = len(tokens)
         if self._known(tokens) and not draft:
@@ -260,6 +289,8 @@ class LlamaEngine:
         try:
             start = shared
             while fresh:
+                if told is not None and start > shared:
+                    told([])
                 part = fresh[: (len(fresh) - 1) % size + 1]  # the last one is full: it holds all that is wanted
                 batch.set_batch(batch=part, n_past=start, logits_all=False)
                 for row in range(max(0, n - 1 - start), len(part)):
@@ -267,10 +298,10 @@ class LlamaEngine:
                     self._rows[start + row + 1] = row
                 self._llama._ctx.decode(batch)
                 fresh, start = fresh[len(part) :], start + len(part)
+                self._cached += part
         except RuntimeError as error:
             self._rows = {}
             raise EngineError(f"llama.cpp failed: {error}", hint="try again", retryable=True) from error
-        self._cached = [*tokens, *draft]
         return self._logits(self._rows[n])
 
     def _known(self, tokens: list[int]) -> bool:
