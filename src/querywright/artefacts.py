@@ -81,15 +81,15 @@ def alone(folder: Path | str) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path | str, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary file beside `path`; it takes the name of `path` only if the block ends well."""
+def replacing(path: Path | str, mode: str = "w", rights: int = 0o644) -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path`; it takes the name of `path`, and its rights, only if the block ends well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(fd, mode, encoding=None if "b" in mode else "utf-8") as out:
             yield out
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, rights)
         os.replace(temporary, path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
