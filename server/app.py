@@ -7,12 +7,12 @@ import ipaddress
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from querywright.errors import QuerywrightError, need
-from server.assistant import Assistant
+from server.auth import Auth
+from server.service import Service
 from server.settings import Limits
 from server.store import Store
 
@@ -27,10 +27,8 @@ def environment() -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(Path(tempfile.gettempdir()) / f"querywright-page-{os.getpid()}")
 
 
-def build(
-    assistants: Mapping[str, Assistant], store: Store, *, host: str = "127.0.0.1", limits: Limits | None = None
-) -> Any:
-    """The ASGI application: REST with the page of the first assistant mounted at `/`."""
+def build(service: Service, store: Store, *, host: str = "127.0.0.1", auth: Auth | None = None) -> Any:
+    """The ASGI application: REST with the page mounted at `/`."""
     need("fastapi", extra="serve")
     environment()
     need("gradio", extra="serve")
@@ -38,10 +36,11 @@ def build(
 
     from server import guard, page, rest
 
-    limits = limits or Limits()
-    app = rest.build(assistants, store)
-    app.add_middleware(guard.Guard, hosts=guard.LOOPBACK if is_loopback(host) else None, body_bytes=limits.body_bytes)
-    blocks = page.build(next(iter(assistants.values())), store)
+    app = rest.build(service, store)
+    app.add_middleware(
+        guard.Guard, hosts=guard.LOOPBACK if is_loopback(host) else None, limits=service.limits, auth=auth
+    )
+    blocks = page.build(service, store)
     return gr.mount_gradio_app(
         app, blocks, path="/", allowed_paths=[], ssr_mode=False, mcp_server=False, footer_links=[], run_history=False,
         enable_monitoring=False, max_file_size=1, show_error=False, theme=page.theme(), css_paths=[page.CSS],
@@ -90,7 +89,7 @@ def url(sock: socket.socket, host: str) -> str:
     return f"http://{shown}:{sock.getsockname()[1]}"
 
 
-def run(app: Any, sock: socket.socket) -> None:
+def run(app: Any, sock: socket.socket, limits: Limits) -> None:
     """Serve until Ctrl-C; running requests may end first. A second Ctrl-C ends at once.
 
     Raises:
@@ -112,5 +111,8 @@ def run(app: Any, sock: socket.socket) -> None:
         sock.listen(128)  # the port was free when it was taken; another server may have listened first
     except OSError as error:
         raise QuerywrightError("another server took this port meanwhile", hint="choose another --port") from error
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, ws="none")
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, ws="none",
+        limit_concurrency=limits.connections,
+    )  # fmt: skip
     Server(config).run(sockets=[sock])

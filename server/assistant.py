@@ -1,7 +1,4 @@
-"""One API's assistant: a sentence in; its call, what it means, whether it is valid and what it finds out.
-
-The page and REST both stand on `ask`, `check` and `find`; neither knows the engine.
-"""
+"""What the page, REST and MCP stand on: answers, calls read and explained, hits. None of it knows an engine."""
 
 from __future__ import annotations
 
@@ -12,41 +9,13 @@ from typing import Any, Protocol
 
 from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
+from querywright.engines.base import Message
 from querywright.errors import QuerywrightError
-from server.gate import Gate
 from server.settings import Limits
 
 
-class Answer(Protocol):
-    """What `generate.answer` gives: a path, whether it is a call, why not, what it cost, the code of a refusal, and how
-    sure it is."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def ok(self) -> bool: ...
-    @property
-    def reason(self) -> str | None: ...
-    @property
-    def ms(self) -> float: ...
-    @property
-    def refused(self) -> str | None: ...
-    @property
-    def confidence(self) -> float | None: ...
-    @property
-    def calibrated(self) -> bool: ...
-    @property
-    def abstained(self) -> bool: ...
-
-
-class Writes(Protocol):
-    """Turns a sentence into an answer, chosen from `n` of them (None: as many as the server was started with)."""
-
-    def __call__(self, instruction: str, /, *, n: int | None = None) -> Answer: ...
-
-
 class Found(Protocol):
-    """What an executor gives: how many records, the ids and rows of the first of them."""
+    """What an executor gives: how many records, the ids and rows of the first of them, counted terms by field."""
 
     @property
     def total(self) -> int: ...
@@ -54,6 +23,8 @@ class Found(Protocol):
     def ids(self) -> Any: ...
     @property
     def rows(self) -> Any: ...
+    @property
+    def facets(self) -> Any: ...
 
 
 class Runs(Protocol):
@@ -70,36 +41,44 @@ class InputError(QuerywrightError):
         self.code = code
 
 
-@dataclass
-class Assistant:
-    """An API with the engine that writes its calls and the executor that runs them.
+@dataclass(frozen=True)
+class Served:
+    """An API with the executor that runs its calls.
 
     Attributes:
-        write: turns a sentence into an answer; called by one thread at a time.
-        model: what is stored beside each answer, to know who wrote it.
         records: what the executor searches, in words; empty without an executor.
+        model: the name of the model that answers where none is chosen.
     """
 
     api: API
-    write: Writes
     model: str
     executor: Runs | None = None
     records: str = ""
-    limits: Limits = field(default_factory=Limits)
 
-    def __post_init__(self) -> None:
-        self.gate = Gate(self.limits.waiting)
+
+@dataclass(frozen=True)
+class Choice:
+    """Who answers, and how: an API's name, a model's, a strategy (`generate.prompts`), a way of decoding."""
+
+    api: str
+    model: str
+    strategy: str = "tuned"
+    decoding: str = "grammar"
 
 
 @dataclass(frozen=True)
 class Hits:
-    """What a call found. `reason` says why there is nothing to show; then `total` is None."""
+    """What a call found. `reason` says why there is nothing to show; then `total` is None.
+
+    `facets`: for each field that was counted, its terms with their counts, the most frequent first.
+    """
 
     total: int | None = None
     ids: tuple[str, ...] = ()
     rows: tuple[dict[str, Any], ...] = ()
     ms: float = 0.0
     reason: str = ""
+    facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,17 +98,42 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Another answer to the same sentence: how sure it is (None where that is not known), and who gave it."""
+
+    verdict: Verdict
+    confidence: float | None
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Reply:
-    """An answered question. `ms` is the engine's time, `waited_ms` the time before it was free. `confidence`: the
-    chance that it is right, None where no calibration says so; `abstained`: it is below what was asked for."""
+    """An answered question.
+
+    Attributes:
+        turns: what was said before it.
+        ms: the engine's time; `waited_ms`: the time before it was free.
+        confidence: the chance that it is right, None where no calibration says so.
+        abstained: whether the confidence is below what was asked for: the call is a guess.
+        alternatives: the other answers, where several were asked for.
+        tokens_in, tokens: of the prompt and of the answer.
+        model_id, config_id: which model and which settings, for whoever keeps the answer.
+    """
 
     question: str
+    choice: Choice
     verdict: Verdict
     ms: float
     waited_ms: float
     hits: Hits
     confidence: float | None = None
     abstained: bool = False
+    alternatives: tuple[Alternative, ...] = ()
+    turns: tuple[Message, ...] = ()
+    tokens_in: int = 0
+    tokens: int = 0
+    model_id: str = ""
+    config_id: str = ""
 
 
 def clean(text: object, limit: int, what: str = "instruction") -> str:
@@ -155,30 +159,6 @@ def examples(api: API) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def ask(assistant: Assistant, instruction: object, *, run: bool = True, n: int | None = None) -> Reply:
-    """Answer one sentence.
-
-    Raises:
-        InputError: the sentence is none.
-        Busy: too many requests wait.
-        QuerywrightError: the engine failed.
-    """
-    question = clean(instruction, assistant.limits.instruction_chars)
-    asked = time.perf_counter()
-    with assistant.gate.enter():
-        waited = time.perf_counter() - asked
-        answer = assistant.write(question, n=n)
-    sure = answer.confidence if answer.calibrated else None
-    if answer.refused:
-        verdict = Verdict(answer.path, False, answer.reason or "no call answers this", refused=answer.refused)
-        return Reply(question, verdict, answer.ms, waited * 1000, Hits(reason="no call to run"), sure, answer.abstained)
-    verdict = check(assistant.api, answer.path)
-    if not answer.ok:  # an answer that ran out of tokens may look like a call: the engine knows better
-        verdict = Verdict(answer.path, False, answer.reason or verdict.reason or "the model gave no call")
-    hits = find(assistant, verdict) if run else Hits(reason="not run")
-    return Reply(question, verdict, answer.ms, waited * 1000, hits, sure, answer.abstained)
-
-
 def check(api: API, path: str) -> Verdict:
     """Read a path as a call; its words are there only where it is one."""
     if not path.strip():
@@ -194,17 +174,18 @@ def check(api: API, path: str) -> Verdict:
     return Verdict(call.text, True, "", tuple(explain(call)), api.base_url + call.request, call)
 
 
-def find(assistant: Assistant, verdict: Verdict) -> Hits:
+def find(served: Served, verdict: Verdict, limits: Limits) -> Hits:
     """Run a call. A failure is a reason, not an error: the call itself is still worth showing."""
     if verdict.call is None:
         return Hits(reason="no call to run")
-    if assistant.executor is None:
+    if served.executor is None:
         return Hits(reason="no records to search")
     start = time.perf_counter()
     try:
-        found: Found = assistant.executor.run(verdict.call)
+        found: Found = served.executor.run(verdict.call)
     except QuerywrightError as error:
         return Hits(reason=str(error))
     ms = (time.perf_counter() - start) * 1000
-    rows = tuple(found.rows or ())[: assistant.limits.rows]
-    return Hits(found.total, tuple(map(str, found.ids))[: assistant.limits.rows], rows, ms)
+    rows = tuple(found.rows or ())[: limits.rows]
+    facets = {name: [*terms][: limits.terms] for name, terms in found.facets.items()}
+    return Hits(found.total, tuple(map(str, found.ids))[: limits.rows], rows, ms, facets=facets)

@@ -2,27 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from querywright.errors import QuerywrightError, did_you_mean
+
+PREFIX = "QUERYWRIGHT_LIMIT_"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask for.
+    """What one request may ask for, and how many may ask at once.
 
     Attributes:
         instruction_chars: length of a sentence, in characters.
         call_chars: length of a corrected call, in characters.
         body_bytes: size of a request's body, in bytes.
-        waiting: requests that may wait for the engine; one more is refused at once.
+        body_s: time in which a request's body has to arrive, in seconds.
+        tokens: length of an answer, in tokens.
+        answer_s: time for one answer, waiting included, in seconds.
+        waiting: requests that may wait for a model; one more is refused at once.
+        patience_s: how long somebody may have been waiting all the time before the queue is kept short, in seconds.
+        wait_share: how long a request may have to wait then, as a share of the time that an answer takes.
+        per_client: requests of one client that may wait or be answered at once.
+        batch: sentences in one batch request.
+        turns: earlier turns of a conversation that are read, sentences and calls.
+        alternatives: answers that may be chosen from.
         rows: rows shown in the table of hits.
         columns: columns of that table.
         cell_chars: length of one cell of that table.
+        terms: terms of a facet that are shown.
+        connections: open connections, those of pages that wait for nothing included.
     """
 
     instruction_chars: int = 1_000
     call_chars: int = 4_000
     body_bytes: int = 64 * 1024
+    body_s: float = 10.0
+    tokens: int = 200
+    answer_s: float = 30.0
     waiting: int = 8
+    patience_s: float = 5.0
+    wait_share: float = 0.3
+    per_client: int = 8
+    batch: int = 32
+    turns: int = 8
+    alternatives: int = 8
     rows: int = 10
     columns: int = 12
     cell_chars: int = 200
+    terms: int = 12
+    connections: int = 512
+
+
+def limits_of(environment: Mapping[str, str] = os.environ) -> Limits:
+    """The limits, with those that the environment sets (`QUERYWRIGHT_LIMIT_WAITING=20`).
+
+    Raises:
+        QuerywrightError: an unknown name, or a value that is no positive number; all of them at once.
+    """
+    kinds: dict[str, Any] = {field.name: type(field.default) for field in fields(Limits)}
+    given: dict[str, Any] = {}
+    wrong = []
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable[len(PREFIX) :].lower()
+        if name not in kinds:
+            near = did_you_mean(name, [*kinds])
+            wrong.append(f"{variable}: there is no such limit{near}")
+            continue
+        try:
+            given[name] = kinds[name](text)
+        except ValueError:
+            wrong.append(f"{variable}={text[:40]!r}: a{'n integer' if kinds[name] is int else ' number'} is needed")
+            continue
+        # a queue of no places is a choice; a limit of nothing elsewhere would refuse everything
+        if not given[name] >= (0 if name in ("waiting", "wait_share", "patience_s") else 1) or given[name] > 1e9:
+            wrong.append(f"{variable}={text[:40]!r}: out of range")
+    if wrong:
+        raise QuerywrightError("; ".join(wrong), hint=f"limits: {', '.join(kinds)} (see docs/serving.md)")
+    return Limits(**given)

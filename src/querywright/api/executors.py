@@ -29,12 +29,14 @@ IDS = ("_id", "id", "uid", "identifier", "accession")
 
 @dataclass(frozen=True)
 class Hits:
-    """What a call returned: how many records there are in all, the ids and rows of this page, and the time it took."""
+    """What a call returned: how many records there are in all, the ids and rows of this page, the time it took, and for
+    each field that was counted its terms with their counts, as the service orders them."""
 
     total: int
     ids: tuple[str, ...]
     rows: list[dict[str, Any]] = field(repr=False)
     ms: float = 0.0
+    facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict, repr=False)
 
 
 class Executor(Protocol):
@@ -70,9 +72,20 @@ def hits_of(body: Any, ms: float, record: bool = False) -> Hits:
         elif totals and not record and not any(isinstance(value, dict | list) for value in body.values()):
             rows, total = [], totals[0]  # only the number was asked for
     try:
-        return Hits(len(rows) if total is None else int(total), _ids(rows), rows, ms)
+        return Hits(len(rows) if total is None else int(total), _ids(rows), rows, ms, _facets(body))
     except (TypeError, ValueError, OverflowError):
         raise QuerywrightError(f"an answer says that it has {str(total)[:40]!r} hits") from None
+
+
+def _facets(body: Any) -> dict[str, list[tuple[str, int]]]:
+    """Counts of terms as BioThings gives them: {"facets": {FIELD: {"terms": [{"term", "count"}]}}}."""
+    found = body.get("facets") if isinstance(body, dict) else None
+    named = found.items() if isinstance(found, dict) else ()
+    return {
+        str(name): [(str(t["term"]), int(t["count"])) for t in facet["terms"]]
+        for name, facet in named
+        if isinstance(facet, dict) and isinstance(facet.get("terms"), list)
+    }
 
 
 def _asks_one(call: Call) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from querywright.api.definition import API, load
 from querywright.api.executors import EmbeddedExecutor
 from querywright.artefacts import content_id, read_jsonl, write_jsonl
-from querywright.engines.base import Engine, EngineError, MaskError, Message
+from querywright.engines.base import Engine, EngineError, MaskError, Message, Progress
 from querywright.engines.open import open_engine
 from querywright.errors import QuerywrightError
 from querywright.generate import prompts
@@ -37,11 +37,15 @@ class Session:
     settings: dict[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
 
-    def answer(self, instruction: str, turns: Sequence[Message] = (), *, n: int | None = None) -> Answer:
+    def answer(
+        self, instruction: str, turns: Sequence[Message] = (), *, n: int | None = None, progress: Progress | None = None
+    ) -> Answer:
         """Write the call that one sentence asks for, after some turns; `n` answers to choose from, else the session's.
         See `choose.choose`."""
         settings = self.settings if n is None else {**self.settings, "n": n}
-        return choose(self.api, instruction, self.engine, self.strategy, self.decoding, turns=turns, **settings)
+        return choose(
+            self.api, instruction, self.engine, self.strategy, self.decoding, turns=turns, progress=progress, **settings
+        )
 
 
 @contextmanager
@@ -50,6 +54,7 @@ def open_session(
     decoding: str = "grammar", grounded: bool | None = None, refuse: bool | None = None,
     examples: Path | None = None, threads: int | None = None, max_tokens: int = 200, seed: int = 0,
     n: int = 1, reader: Reader | None = None, execute: bool = False, least: float = 0.0,
+    engine: Engine | None = None,
 ) -> Iterator[Session]:  # fmt: skip
     """Open what answering needs, in the order in which mistakes are cheap to find; the engine is closed at the end.
 
@@ -58,6 +63,7 @@ def open_session(
         model: see `engines.open.open_engine`; its calibration lies beside it.
         n, reader, least: see `choose.choose` and `choose.Aids`.
         execute: whether answers are run on the embedded records, to see whether they find anything.
+        engine: an open one that runs `model`; it stays open.
 
     Raises:
         QuerywrightError: an unknown API, strategy or way of decoding, or no model.
@@ -71,7 +77,7 @@ def open_session(
     as_calibrated = strategy == "tuned" and decoding in ("grammar", "grounded")
     calibration = calibration_of(api, model) if as_calibrated else {}
     executor = EmbeddedExecutor(api, workspace=workspace) if execute else None
-    engine = open_engine(model, adapter=adapter, threads=threads, isolated=True)
+    given, engine = engine, engine or open_engine(model, adapter=adapter, threads=threads, isolated=True)
     if refuse is None:
         refuse = strategy == "tuned"
     about = {"api": api.name, "strategy": strategy, "decoding": decoding, "grounded": grounded, "refuse": refuse,
@@ -82,7 +88,8 @@ def open_session(
     try:
         yield Session(api, engine, build, decoding, settings, about)  # type: ignore[arg-type]
     finally:
-        engine.close()
+        if given is None:
+            engine.close()
 
 
 def run(session: Session, file: Path, out: Path) -> str:

@@ -17,7 +17,7 @@ from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
 from querywright.api.executors import Executor
 from querywright.api.refusal import NIL
-from querywright.engines.base import Completion, Engine, Message, weigh
+from querywright.engines.base import Completion, Engine, Message, Progress, weigh
 from querywright.errors import QuerywrightError
 from querywright.generate.answer import MAX_TOKENS, Answer, Decoding, judge, prepare
 from querywright.generate.confidence import Fit, Mode, Readings, agreement, confidence, likelihood, size
@@ -75,12 +75,14 @@ def choose(
     n: int = 1,
     temperature: float = TEMPERATURE,
     aids: Aids | None = None,
+    progress: Progress | None = None,
 ) -> Answer:
     """Write the call that a sentence asks for, with how sure it is; see `answer.answer` for the other arguments.
 
     Args:
         n: answers of the model: the most likely one and n - 1 samples at `temperature`. With n > 1 the reader's
             readings are weighed beside them. 1 is one pass, of which only the confidence hangs on the reader.
+        progress: see `engines.base.Engine.generate`; it is told of the most likely answer, and may stop each.
 
     Raises:
         MaskError: the grammar could not be enforced.
@@ -93,7 +95,10 @@ def choose(
     )  # fmt: skip
     with ThreadPoolExecutor(1) as beside:  # the model is mostly in a process of its own, or outside of the interpreter
         reading = None if aids.reader is None else beside.submit(aids.reader, api, instruction, turns)
-        first = engine.generate(messages, grammar=grammar, max_tokens=max_tokens, temperature=0.0, seed=seed, n=1)[0]
+        watched: dict[str, Any] = {} if progress is None else {"progress": progress}
+        first = engine.generate(
+            messages, grammar=grammar, max_tokens=max_tokens, temperature=0.0, seed=seed, n=1, **watched
+        )[0]
         readings = None if reading is None else reading.result()
     one = _groups(api, messages, [(first, "model")], readings, said)
     _run(one, aids.executor)
@@ -101,8 +106,10 @@ def choose(
     sure = best.sure if "one" in aids.calibration else None
     if n == 1 or (sure is not None and sure >= aids.enough):
         return _settled(best, one, "one", aids)
+    if progress is not None:  # samples may be stopped; what they write is nobody's answer yet
+        watched = {"progress": lambda _: progress(first.text)}
     drawn = engine.generate(
-        messages, grammar=grammar, max_tokens=max_tokens, temperature=temperature, seed=seed, n=n - 1
+        messages, grammar=grammar, max_tokens=max_tokens, temperature=temperature, seed=seed, n=n - 1, **watched
     )  # fmt: skip
     told: list[tuple[Completion, str]] = [(first, "model"), *((done, "sample") for done in drawn)]
     known = {parsed.canonical for done, _ in told if (parsed := _parsed(api, done)) is not None}
