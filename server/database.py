@@ -14,6 +14,8 @@ from querywright.errors import QuerywrightError, need
 
 WAIT_S = 10
 """Seconds that a statement waits for other writers, and a connection for its server."""
+FILE_HINT = "check its rights, or choose another --workspace"
+SERVER_HINT = "check that the server runs, the database's name, the user and the password"
 HINT = "a file, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
 
@@ -25,6 +27,7 @@ class Database:
         reader: begins transactions that read; `writer` begins those that write.
         path: the file, of SQLite.
         shown: where it is, in words, without a password.
+        hint: what to do where it can't be opened.
         secrets: what no message may hold.
     """
 
@@ -32,6 +35,7 @@ class Database:
     writer: sa.Engine
     path: Path | None
     shown: str
+    hint: str
     secrets: tuple[str, ...] = ()
 
     def masked(self, text: str) -> str:
@@ -83,9 +87,7 @@ def _sqlite(path: Path) -> Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # people's own words: for the owner's eyes only
     except OSError as error:
-        raise QuerywrightError(
-            f"could not open {path}: {error.strerror}", hint="check its rights, or choose another --workspace"
-        ) from error
+        raise QuerywrightError(f"could not open {path}: {error.strerror}", hint=FILE_HINT) from error
     engine = sa.create_engine(
         URL.create("sqlite+pysqlite", database=str(path)), hide_parameters=True, connect_args={"timeout": WAIT_S}
     )
@@ -102,7 +104,7 @@ def _sqlite(path: Path) -> Database:
         writes = db.get_execution_options().get("writes")
         db.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    return Database(engine, engine.execution_options(writes=True), path, str(path))
+    return Database(engine, engine.execution_options(writes=True), path, str(path), FILE_HINT)
 
 
 def _postgresql(url: URL) -> Database:
@@ -114,4 +116,4 @@ def _postgresql(url: URL) -> Database:
     named = url.query.get("password", ())
     secrets = [str(url.password or ""), *([named] if isinstance(named, str) else named)]
     shown = url.set(drivername="postgresql", query={}).render_as_string(hide_password=True)
-    return Database(engine, engine, None, shown, tuple(s for s in secrets if s))
+    return Database(engine, engine, None, shown, SERVER_HINT, tuple(s for s in secrets if s))

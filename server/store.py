@@ -76,7 +76,7 @@ class Store:
         # writers of one process take turns here: SQLite's own waiting is by chance, and may starve one
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.path else nullcontext()
         try:
-            with self._write("open", "check its rights, or choose another --workspace") as db:
+            with self._write("open", self._database.hint) as db:
                 tables.prepare(db)
         except BaseException:
             self.close()
@@ -88,7 +88,9 @@ class Store:
             yield db
 
     @contextmanager
-    def _write(self, what: str = "write", hint: str = "free some space and try again") -> Iterator[sa.Connection]:
+    def _write(
+        self, what: str = "write", hint: str = "check that it can be reached and has space"
+    ) -> Iterator[sa.Connection]:
         with self._told(what, hint), self._turn, self._database.writer.begin() as db:
             yield db
 
@@ -97,9 +99,12 @@ class Store:
         try:
             yield
         except (sa.exc.SQLAlchemyError, tables.OtherLayout, OSError) as error:
-            # the text of SQLAlchemy's own message holds the statement, and a connection's may hold a password
-            said = self._database.masked(str(getattr(error, "orig", None) or error))
-            raise QuerywrightError(f"could not {what} {self.where}: {said}", hint=hint, retryable=True) from None
+            # SQLAlchemy's message holds the statement, the driver's second line the row, a connection's the password
+            text = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+            raise QuerywrightError(
+                f"could not {what} {self.where}: {self._database.masked(text)}",
+                hint=hint, retryable=isinstance(error, sa.exc.OperationalError | OSError),
+            ) from None  # fmt: skip
 
     @cached_property
     def salt(self) -> bytes:
@@ -159,7 +164,10 @@ class Store:
 
         Raises:
             NotYours: this client got no such answer.
+            QuerywrightError: another rating.
         """
+        if rating not in (1, -1):
+            raise QuerywrightError("a rating is 1 or -1", hint="1 for right, -1 for wrong")
         with self._write() as db:
             _own(db, client, answer)
             db.execute(sa.update(A).where(A.c.id == answer).values(rating=rating))
