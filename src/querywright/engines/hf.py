@@ -19,7 +19,9 @@ from querywright.engines.base import (
     Grammar,
     MaskError,
     Message,
+    Progress,
     chatml,
+    go_on,
 )
 from querywright.engines.choose import Odds, given, pick
 from querywright.engines.mask import Compiler, Mask
@@ -83,6 +85,7 @@ class TransformersEngine:
         temperature: float = 0.0,
         seed: int = 0,
         n: int = 1,
+        progress: Progress | None = None,
     ) -> list[Completion]:
         """See `base.Engine.generate`."""
         import numpy as np
@@ -95,7 +98,8 @@ class TransformersEngine:
                 hint="fewer examples or fields in the prompt",
             )
         rng = np.random.default_rng(seed)
-        done = [self._one(prompt, grammar, max_tokens, temperature, rng) for _ in range(n if temperature > 0 else 1)]
+        asked = n if temperature > 0 else 1
+        done = [self._one(prompt, grammar, max_tokens, temperature, rng, progress) for _ in range(asked)]
         return done * (n if temperature == 0 else 1)
 
     def score(
@@ -153,6 +157,10 @@ class TransformersEngine:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
+    def text(self, tokens: list[int]) -> str:
+        """Tokens as text, without the control tokens among them."""
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
     def describe(self) -> dict[str, Any]:
         """See `base.Engine.describe`."""
         adapter = {"adapter": self.adapter.name} if self.adapter else {}
@@ -163,8 +171,9 @@ class TransformersEngine:
         self._model = None
 
     def _one(
-        self, prompt: list[int], grammar: Grammar | None, max_tokens: int, temperature: float, rng: Any
-    ) -> Completion:
+        self, prompt: list[int], grammar: Grammar | None, max_tokens: int, temperature: float, rng: Any,
+        progress: Progress | None = None,
+    ) -> Completion:  # fmt: skip
         import torch
 
         start = time.perf_counter()
@@ -174,6 +183,8 @@ class TransformersEngine:
         finish: Finish = "length"
         with torch.inference_mode():
             while len(tokens) < max_tokens:
+                if progress is not None:
+                    go_on(progress, self.text(tokens).rstrip("\ufffd"))
                 forced = mask.forced()[: max_tokens - len(tokens)] if mask is not None else []
                 for token in forced:
                     assert mask is not None
@@ -201,9 +212,8 @@ class TransformersEngine:
                     mask.take(token)
                 tokens.append(token)
                 fresh = [token]
-        text = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         ms = (time.perf_counter() - start) * 1000
-        return Completion(text, len(prompt), len(tokens), ms, finish, **odds.known())
+        return Completion(self.text(tokens), len(prompt), len(tokens), ms, finish, **odds.known())
 
     def _mask(self, grammar: Grammar | None) -> Mask | None:
         if grammar is None:
