@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import socket
 import tempfile
@@ -12,6 +11,8 @@ from typing import Any
 
 from querywright.errors import QuerywrightError, need
 from server.auth import Auth
+from server.origins import is_loopback as is_loopback
+from server.origins import site_of
 from server.service import Service
 from server.settings import Limits
 from server.store import Store
@@ -37,22 +38,12 @@ def build(service: Service, store: Store, *, host: str = "127.0.0.1", auth: Auth
     from server import guard, page, rest
 
     app = rest.build(service, store)
-    app.add_middleware(
-        guard.Guard, hosts=guard.LOOPBACK if is_loopback(host) else None, limits=service.limits, auth=auth
-    )
+    app.add_middleware(guard.Guard, site=site_of(host), limits=service.limits, auth=auth)
     blocks = page.build(service, store)
     return gr.mount_gradio_app(
         app, blocks, path="/", allowed_paths=[], ssr_mode=False, mcp_server=False, footer_links=[], run_history=False,
         enable_monitoring=False, max_file_size=1, show_error=False, theme=page.theme(), css_paths=[page.CSS],
     )  # fmt: skip
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -113,6 +104,6 @@ def run(app: Any, sock: socket.socket, limits: Limits) -> None:
         raise QuerywrightError("another server took this port meanwhile", hint="choose another --port") from error
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, ws="none",
-        limit_concurrency=limits.connections,
+        limit_concurrency=limits.connections, proxy_headers=False, server_header=False,  # the guard reads forwarding
     )  # fmt: skip
     Server(config).run(sockets=[sock])

@@ -24,6 +24,7 @@ from pathlib import Path
 from querywright.errors import QuerywrightError
 from querywright.progress import say
 from server import users
+from server.origins import is_loopback
 from server.throttle import Throttle
 
 log = logging.getLogger("querywright.server")
@@ -212,8 +213,6 @@ def requirements(host: str, auth: Auth | None, open_: bool) -> None:
     Raises:
         QuerywrightError: the host is not this machine alone, there is no login, and `open_` is not set.
     """
-    from server.app import is_loopback
-
     if auth is None and not open_ and not is_loopback(host):
         raise QuerywrightError(
             f"others can reach {host}, and nobody would have to log in",
