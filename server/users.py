@@ -119,6 +119,19 @@ def _write(path: Path, users: Mapping[str, Hash]) -> None:
         out.writelines(f"{name}:{found}\n" for name, found in sorted(users.items()))
 
 
+def allowed(name: str) -> None:
+    """Refuse what can't be a user's name.
+
+    Raises:
+        QuerywrightError: it is none.
+    """
+    if not NAME.fullmatch(name) or name == TOKEN:
+        raise QuerywrightError(
+            f"{name[:40]!r} can't be a user's name",
+            hint="a letter, then letters, digits, dots, dashes and underscores, 32 at most; not 'token'",
+        )
+
+
 def add(path: Path | str, name: str, password: str) -> bool:
     """Add a user, or give one a new password; the file is its owner's alone to read. Returns whether the user is new.
 
@@ -126,11 +139,7 @@ def add(path: Path | str, name: str, password: str) -> bool:
         QuerywrightError: the name or the password is not allowed, or the file can't be read or written.
     """
     path = Path(path)
-    if not NAME.fullmatch(name) or name == TOKEN:
-        raise QuerywrightError(
-            f"{name[:40]!r} can't be a user's name",
-            hint="a letter, then letters, digits, dots, dashes and underscores, 32 at most; not 'token'",
-        )
+    allowed(name)
     found = hashed(password)
     with alone(path.parent):
         users = read(path) if path.is_file() else {}

@@ -26,6 +26,7 @@ COMMANDS = {
     "eval": "a sweep: responses, scores, report",
     "ask": "one sentence, or a file of them, to calls",
     "serve": "the query assistant in the browser, with REST",
+    "users": "who may log in to the query assistant: add, remove, list",
     "feedback": "corrections that people made",
 }
 
