@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from querywright.cli.feedback_retrain import register
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Corrections that people made.")
 
 
@@ -49,3 +51,6 @@ def export(
         f"{counts['pairs']} pairs{f' in {out}' if out else ''}; left out: {counts['invalid']} that are no calls, "
         f"{counts['repeated']} replaced by a later correction of the same question"
     )
+
+
+register(app)

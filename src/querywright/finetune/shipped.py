@@ -1,9 +1,10 @@
-"""Which model answers for an API: one trained here, or a shipped adapter, merged into the base on first use."""
+"""Which model answers for an API: one promoted here, one trained here, or a shipped adapter, merged on first use."""
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from querywright.api.nearest import FIELDS
 from querywright.artefacts import MANIFEST, content_id, data_dir, sha256, write_manifest
 from querywright.errors import QuerywrightError
 from querywright.finetune.base import packaged_gguf
+from querywright.finetune.family import SMOLLM2
 from querywright.finetune.lora import WEIGHTS, deltas, read_adapter
+from querywright.finetune.promoted import folder_of, read_promoted
 from querywright.finetune.to_gguf import write_gguf
 from querywright.progress import say
 from querywright.rows import system_line
@@ -41,35 +44,92 @@ def shipped_adapter(name: str) -> Path | None:
     return folder if (folder / WEIGHTS).is_file() else None
 
 
-def ensure_model(api: Any, workspace: Path) -> Path:
-    """The GGUF to answer with for an API (a name or a definition).
+@dataclass(frozen=True)
+class Standing:
+    """The model that answers for an API.
 
-    The first of: what was trained in its workspace; the shipped adapter of its own; what was trained as the general
-    model in the folder beside it (`work/general`); the shipped general adapter. A shipped adapter is merged into the
-    base on first use, which takes about half a minute, the general one once for all APIs.
+    Attributes:
+        path: its GGUF.
+        adapter: the folder of its adapter, from which a training can go on.
+        id: of a promoted model its folder's name; of the others, where they come from and their adapter's hash.
+    """
+
+    path: Path
+    adapter: Path
+    id: str
+
+
+def ensure_model(api: Any, workspace: Path) -> Path:
+    """The GGUF to answer with for an API (a name or a definition); see :func:`standing`."""
+    return standing(api, workspace).path
+
+
+def standing(api: Any, workspace: Path) -> Standing:
+    """The model that answers for an API (a name or a definition).
+
+    The first of: what `querywright feedback` promoted in its workspace; what was trained there; the shipped adapter of
+    its own; what was trained as the general model in the folder beside it (`work/general`); the shipped general
+    adapter. A shipped adapter is merged into the base on first use, which takes about half a minute, the general one
+    once for all APIs. A promoted model that is not whole is passed over, and that is said.
 
     Raises:
         QuerywrightError: there is none, or the one that comes first was trained here for another prompt.
     """
+    if found := _promoted(Path(workspace)):
+        return found
     names = names_for(api)
     for name in names:
         home = Path(workspace) if name == names[0] else Path(os.path.normpath(Path(workspace, "..", name)))
         folder = home / "model"
         made, path = _made(folder)
         if path is not None and made.get("source") == "run":
-            if made.get("prompt") != prompt_id():
-                raise QuerywrightError(
-                    f"{path} was trained for another prompt than this version of Querywright asks with",
-                    hint="train it again (querywright pairs split, finetune, export), or move the folder away",
-                )
+            _check_prompt(
+                made, path, "train it again (querywright pairs split, finetune, export), or move the folder away"
+            )
             say(f"model: {path}, trained here")
-            return path
+            return Standing(path, folder / "adapter", f"trained-{str(made.get('adapter_sha256'))[:12]}")
         if adapter := shipped_adapter(name):
-            return _merged_once(adapter, name, folder, made if path is not None else {})
+            path = _merged_once(adapter, name, folder, made if path is not None else {})
+            return Standing(path, adapter, f"shipped-{sha256(adapter / WEIGHTS)[:12]}")
     raise QuerywrightError(
         f"no tuned model for {names[0]}: none was exported to {Path(workspace) / 'model'} and none is shipped",
         hint="train one (querywright finetune, querywright export), or name a file with --model",
     )
+
+
+def _promoted(workspace: Path) -> Standing | None:
+    """The promoted model of a workspace, None where there is none that is whole."""
+    try:
+        current = read_promoted(workspace)["current"]
+    except QuerywrightError as error:
+        say(f"warning: {error}; the model that stood before answers ({error.hint})")
+        return None
+    if current is None:
+        return None
+    folder = folder_of(workspace, current["id"])
+    made, path = _made(folder)
+    if path is None or made.get("source") != "run":
+        say(
+            f"warning: the promoted model {folder} is missing or damaged; the model that stood before it answers "
+            "(querywright feedback rollback settles that, querywright feedback retrain makes a new one)"
+        )
+        return None
+    _check_prompt(made, path, "querywright feedback rollback, or querywright feedback retrain makes a new one")
+    say(f"model: {path}, promoted {current.get('at', '')}".rstrip())
+    return Standing(path, folder / "adapter", current["id"])
+
+
+def _check_prompt(made: dict[str, Any], path: Path, hint: str) -> None:
+    if made.get("prompt") != prompt_id():
+        raise QuerywrightError(
+            f"{path} was trained for another prompt than this version of Querywright asks with", hint=hint
+        )
+
+
+def whole(folder: Path) -> bool:
+    """Whether a folder holds a model as an export leaves it, unchanged since, for the prompt of this version."""
+    made, path = _made(folder)
+    return path is not None and made.get("source") == "run" and made.get("prompt") == prompt_id()
 
 
 def _merged_once(adapter: Path, name: str, folder: Path, made: dict[str, Any]) -> Path:
@@ -79,7 +139,9 @@ def _merged_once(adapter: Path, name: str, folder: Path, made: dict[str, Any]) -
     if made != config:
         say(f"model: merging the shipped adapter ({name}) into {base.name} (once, about half a minute)")
         folder.mkdir(parents=True, exist_ok=True)
-        write_gguf(base, deltas(*read_adapter(adapter)), {"q8_0": path}, f"SmolLM2-135M {name}")
+        write_gguf(
+            base, deltas(*read_adapter(adapter)), {"q8_0": path}, f"SmolLM2-135M {name}", template=SMOLLM2.template
+        )
         write_manifest(folder, config, [BEST])
     return path
 

@@ -1,0 +1,86 @@
+"""Ask a model the sentences that candidates are judged on, and score them: evaluation's own sweep, one model a folder.
+
+Answers are kept one by one, so that a comparison that was stopped goes on, and a model that was asked before (the
+current one, in each retrain) is asked only what is new.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from querywright.api.definition import API
+from querywright.errors import QuerywrightError
+from querywright.progress import say
+from server.decision import Item
+
+Scored = list[dict[str, Any]]
+
+
+def ask(
+    api: API, definition: str, model: Path, pairs: Path, out: Path, *, decoding: str, limit: int | None = None
+) -> Scored:
+    """A model's scored answers to a file of pairs, as `evaluate.score.score` gives them; the report lies in `out`.
+
+    Args:
+        definition: what `api` was loaded from, a name or a file.
+        decoding: as it is served with.
+        limit: of the pairs, the first so many of an order that never changes.
+
+    Raises:
+        QuerywrightError: no pairs of this API, or answers that failed for reasons that are not the model's.
+    """
+    from querywright.cli.eval_models import sources_of
+    from querywright.evaluate import report, score, suite, sweep
+    from querywright.evaluate.config import check
+
+    raw: dict[str, Any] = {"api": definition, "name": out.name, "models": {"model": {"path": str(model)}}}
+    raw |= {"strategies": ["tuned"], "decodings": [decoding], "pairs": str(pairs), "out": str(out), "execute": False}
+    config = check(raw | ({"limit": limit} if limit else {}), "feedback retrain")
+    sources, missing = sources_of(config, api)
+    if missing:
+        raise QuerywrightError(f"no model at {', '.join(missing.values())}", hint="querywright feedback models")
+    rows = sweep.run(config, suite.load(api, pairs, config.seed), sources)
+    failed = [row for row in rows if row.get("finish") == "error"]
+    if failed:
+        raise QuerywrightError(
+            f"{len(failed)} of {len(rows)} sentences got no answer: {failed[0].get('reason')}",
+            hint="the same command asks these again",
+            retryable=True,
+        )
+    scores = score.score(api, rows, None, config.seed)
+    report.write(config, scores)
+    found: Scored = scores["rows"]
+    return found
+
+
+def items(part: str, current: Scored, candidate: Scored) -> list[Item]:
+    """The answers of two models side by side; both were asked the same.
+
+    Raises:
+        QuerywrightError: they were not.
+    """
+    old, new = ({row["id"]: row for row in rows} for rows in (current, candidate))
+    if old.keys() != new.keys():
+        raise QuerywrightError(
+            f"the two models were asked {len(old)} and {len(new)} different sentences", hint="the same command again"
+        )
+    return [
+        Item(id=key, part=part, signature=str(row["signature"]), current=row["same"], candidate=new[key]["same"])
+        for key, row in old.items()
+    ]
+
+
+def calibrate(api: API, rows: Scored, out: Path) -> str:
+    """Fit how sure the candidate's answers are, on those it just gave to sentences it has not learnt; in words."""
+    from querywright.evaluate import calibrate as room
+
+    try:
+        facts = room.calibrate({api.name: api}, rows, out)
+    except QuerywrightError as error:
+        out.unlink(missing_ok=True)
+        say(f"confidence: not calibrated: {error}")
+        return ""
+    told = "; ".join(room.told(mode, known) for mode, known in facts.items())
+    say(f"confidence: {told}")
+    return told

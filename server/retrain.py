@@ -1,0 +1,267 @@
+"""Corrections → a candidate model → a comparison with the current one → a decision. In stages, each with its manifest.
+
+    models/<id>/data/           what it learns, and the recent corrections that it is judged on
+    models/<id>/run/            the training run
+    models/<id>/                adapter, GGUF, model card, manifest: as `querywright export` leaves them
+    models/<id>/eval/           its answers; those of the current model in the current model's own folder
+    models/<id>/decision.json   every figure, and the decision; written last
+
+Killed at any point, the same command goes on: with the corrections that it began with, also where more came in since.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from querywright.api.definition import API, load
+from querywright.api.identity import definition_id
+from querywright.artefacts import MANIFEST, alone, content_id, is_done, read_jsonl, sha256, write_json
+from querywright.errors import QuerywrightError
+from querywright.finetune.lora import CONFIG, WEIGHTS
+from querywright.finetune.promoted import MODELS, read_promoted
+from querywright.finetune.shipped import Standing, prompt_id, standing
+from querywright.progress import say
+from server import judging
+from server.decision import FROZEN, RECENT, Bounds, decide
+from server.frozen import frozen_set
+from server.promotion import DATA, DECISION, candidates, now, promote, read_decision
+from server.retrain_data import CHAT, Shares, corrections, learnt, write_data
+from server.retrain_data import RECENT as RECENT_FILE
+
+RUN, EVAL = "run", "eval"
+SPACE = 600_000_000
+"""Bytes that a candidate of the packaged base needs: GGUF, checkpoints while it trains, answers."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `querywright feedback retrain` was asked for.
+
+    Attributes:
+        api: a shipped API's name, or a definition file.
+        pairs: the exported corrections, a file of pairs.
+        config: of the training, by file or name; `settings` (key=value) go over it.
+        minutes, steps: limits of the training.
+        lr: the learning rate; lower than of a training from nothing, since it goes on from an adapter.
+        limit: of the frozen test set, only the first so many sentences of an order that never changes.
+        decoding: as it is served with.
+        parity: requests on which exported files are compared with the adapter; 0: none.
+        promote: whether a candidate that is better becomes current.
+        fresh: begin anew with the corrections of now, where a candidate with the same settings is unfinished.
+    """
+
+    api: str
+    workspace: Path
+    pairs: Path
+    shares: Shares = field(default_factory=Shares)
+    bounds: Bounds = field(default_factory=Bounds)
+    config: str = "smollm2_135m_lora_cpu"
+    settings: tuple[str, ...] = ()
+    minutes: float = 10.0
+    steps: int | None = None
+    lr: float = 5e-4
+    limit: int | None = None
+    decoding: str = "grammar"
+    parity: int = 10
+    seed: int = 0
+    promote: bool = True
+    refreeze: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The expensive stages; tests put others in their place."""
+
+    train: Callable[[Any], int]
+    export: Callable[[Any, Path, API, int], Path]
+    ask: Callable[..., judging.Scored]
+
+
+def stages() -> Stages:
+    """The real ones; training is a process of its own."""
+    from querywright.finetune.launch import train
+
+    return Stages(train, _export, judging.ask)
+
+
+def retrain(options: Options, run: Stages | None = None) -> dict[str, Any]:
+    """Train a candidate on the corrections, compare it with the current model, promote it if it is better.
+
+    Returns:
+        The decision, as `models/<id>/decision.json` has it.
+
+    Raises:
+        QuerywrightError: too few corrections, no test split or a changed one, nothing to start from, too little disk
+            space, another retrain at work, a mistake in the config; each says what to do.
+        KeyboardInterrupt: stopped; the same command goes on.
+    """
+    api, home = load(options.api), options.workspace / MODELS
+    with _alone(home):
+        tests, digest = frozen_set(api, options.workspace, refreeze=options.refreeze)
+        current = _current(api, options.workspace)
+        folder, counts = _data(options, api, tests, digest, current)
+        if decided := read_decision(folder):
+            say(f"{folder.name} is decided already ({decided['at']}): nothing to do until there are more corrections")
+            return _settled(options, folder, decided)
+        run = run or stages()
+        model = _train(options, api, folder, current, run)
+        old, new = (
+            _answers(options, api, place, path, folder, tests, run)
+            for place, path in ((home / current.id, current.path), (folder, model))
+        )
+        items = [item for part in (FROZEN, RECENT) for item in judging.items(part, old[part], new[part])]
+        tries = _tries(home, folder, current, digest)
+        decision = decide(items, options.bounds, tries=tries, seed=options.seed)
+        confidence = judging.calibrate(api, [*new[FROZEN], *new[RECENT]], folder / "calibration.json")
+        decision = {"id": folder.name, "at": now(), "current": current.id, **decision, "counts": counts,
+                    "frozen_sha256": digest, "confidence": confidence, "model": str(model),
+                    "items": [asdict(item) for item in items]}  # fmt: skip
+        write_json(folder / DECISION, decision)
+        return _settled(options, folder, decision)
+
+
+def _settled(options: Options, folder: Path, decision: dict[str, Any]) -> dict[str, Any]:
+    """The decision, carried out where it says so and that was not done; what was taken back by hand stays back."""
+    log = read_promoted(options.workspace)["log"]
+    if decision["promote"] and options.promote and not any(one.get("id") == folder.name for one in log):
+        promote(options.workspace, folder.name)
+    return decision
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep other retrains out; nobody makes a workspace by a typing mistake."""
+    if not home.parent.is_dir():
+        raise QuerywrightError(f"no workspace {home.parent}", hint="--workspace FOLDER, or run where work/ is")
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(home))
+        except QuerywrightError as error:
+            if not error.retryable:
+                raise
+            raise QuerywrightError(
+                f"another retrain is at work in {home}", hint="wait for it: one at a time", retryable=True
+            ) from error
+        yield
+
+
+def _current(api: API, workspace: Path) -> Standing:
+    found = standing(api, workspace)
+    missing = [name for name in (CONFIG, WEIGHTS) if not (found.adapter / name).is_file()]
+    if missing:
+        raise QuerywrightError(
+            f"no adapter to start from: {found.adapter} lacks {' and '.join(missing)} (the model is {found.path})",
+            hint=f"querywright export CONFIG --api {api.name} writes it again beside the model",
+        )
+    return found
+
+
+def _data(options: Options, api: API, tests: Path, digest: str, current: Standing) -> tuple[Path, dict[str, Any]]:
+    """The candidate's folder with its data: the unfinished one of these settings, else a new one."""
+    home = options.workspace / MODELS
+    config: dict[str, Any] = {
+        "api": api.name, "definition": definition_id(api), "prompt": prompt_id(), "frozen_sha256": digest,
+        "start": current.id, "start_sha256": sha256(current.adapter / WEIGHTS), **asdict(options.shares),
+        "config": options.config, "settings": list(options.settings), "minutes": options.minutes,
+        "steps": options.steps, "lr": options.lr, "seed": options.seed,
+        "learnt_before": sorted(learnt(home / current.id / DATA)),
+    }  # fmt: skip
+    if not options.fresh:
+        for folder in reversed(candidates(options.workspace)):
+            known = _known(folder)
+            if known and not read_decision(folder) and {**known["config"], "data": None} == {**config, "data": None}:
+                say(f"going on with candidate {folder.name} and its corrections; --fresh begins anew")
+                return folder, known["counts"]
+    if not options.pairs.is_file():
+        raise QuerywrightError(
+            f"no corrections at {options.pairs}", hint=f"querywright feedback export --api {options.api} --out FOLDER"
+        )
+    frozen = [row for row in read_jsonl(tests) if row.get("api", api.name) == api.name]
+    learn, recent = corrections(api, options.pairs, frozen, options.shares, home / current.id / DATA)
+    config["data"] = content_id(json.dumps([learn, recent], sort_keys=True))
+    folder = home / content_id(json.dumps(config, sort_keys=True))
+    if not is_done(folder / DATA, config):
+        _space(home)
+        write_data(api, options.workspace, folder / DATA, learn, recent, frozen, options.shares, config)
+    counts: dict[str, Any] = _known(folder)["counts"]
+    shares = options.shares
+    say(
+        f"candidate {folder.name}: learns {counts['corrections']} corrections {shares.passes} times and "
+        f"{counts['replayed']} replayed pairs ({shares.replay:g} for each); the {counts['recent']} most recent "
+        f"corrections ({shares.held:.0%}) are held out; starts from {current.id}"
+    )
+    return folder, counts
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    try:
+        made: dict[str, Any] = json.loads((folder / DATA / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return made if is_done(folder / DATA, made.get("config", {})) else {}
+
+
+def _train(options: Options, api: API, folder: Path, current: Standing, run: Stages) -> Path:
+    """Train and export, each unless it is done; returns the GGUF."""
+    from querywright.finetune.check import find_config
+    from querywright.finetune.check import load as config_of
+
+    about = json.loads((current.adapter / CONFIG).read_text(encoding="utf-8"))
+    given = {
+        "workspace": options.workspace, "output_dir": folder / RUN, "dataset.source": folder / DATA / CHAT,
+        "start_adapter": current.adapter, "model.lora_rank": about["r"], "model.lora_alpha": about["lora_alpha"],
+        "optimizer.lr": options.lr, "max_minutes": options.minutes, "epochs": 1, "seed": options.seed + 20,
+        "max_steps_per_epoch": options.steps if options.steps else "null", "lr_scheduler.num_warmup_steps": 5,
+    }  # fmt: skip
+    cfg = config_of(find_config(options.config), [*(f"{k}={v}" for k, v in given.items()), *options.settings])
+    say(f"training: {options.minutes:g} minutes at most{f', {options.steps} steps' if options.steps else ''}")
+    code = run.train(cfg)
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise QuerywrightError("the training did not begin; what to do is said above", hint="--set KEY=VALUE")
+    return run.export(cfg, folder, api, options.parity)
+
+
+def _export(cfg: Any, folder: Path, api: API, parity: int) -> Path:
+    from querywright.finetune.export import export
+
+    return export(
+        Path(cfg.output_dir), folder, api.name, base=Path(cfg.checkpointer.checkpoint_dir), merged=False,
+        kinds=["q8_0"], parity=parity, definition=definition_id(api),
+    )  # fmt: skip
+
+
+def _answers(
+    options: Options, api: API, place: Path, model: Path, candidate: Path, tests: Path, run: Stages
+) -> dict[str, judging.Scored]:
+    """A model's answers to both parts, kept in its own place."""
+    parts = ((FROZEN, tests, options.limit), (RECENT, candidate / DATA / RECENT_FILE, None))
+    return {
+        part: run.ask(
+            api, options.api, model, pairs, place / EVAL / part, decoding=options.decoding, limit=limit
+        )
+        for part, pairs, limit in parts
+    }  # fmt: skip
+
+
+def _tries(home: Path, folder: Path, current: Standing, digest: str) -> int:
+    """Candidates that were compared with this current model on this test set, this one included."""
+    others = [read_decision(path) for path in candidates(home.parent) if path != folder]
+    return 1 + sum(one.get("current") == current.id and one.get("frozen_sha256") == digest for one in others)
+
+
+def _space(home: Path) -> None:
+    free = shutil.disk_usage(home).free
+    if free < SPACE:
+        raise QuerywrightError(
+            f"too little space in {home}: a candidate needs {SPACE / 1e9:.1f} GB, {free / 1e9:.2f} GB are free",
+            hint="querywright feedback models --prune deletes candidates that nothing goes back to",
+        )
