@@ -11,7 +11,7 @@ import pytest
 
 from querywright.api.definition import API
 from querywright.artefacts import repo_dir
-from querywright.engines.base import EngineError, Grammar, MaskError
+from querywright.engines.base import Cancelled, EngineError, Grammar, MaskError
 from querywright.engines.hf import TransformersEngine
 from querywright.engines.open import open_engine
 from querywright.generate.answer import grammar_for, sample
@@ -45,6 +45,23 @@ def test_the_whole_grammar(mygene: API, engine: TransformersEngine) -> None:
         assert got.ok or got.refused or got.finish == "length", got
     for got in sample(mygene, "human CDK2 genes", engine, refuse=False, **settings):
         assert got.ok or got.finish == "length", got
+
+
+@pytest.mark.parametrize("way", ["", "outlines:"])
+def test_the_text_so_far_and_a_stop(way: str, tiny: Path) -> None:
+    if way:
+        pytest.importorskip("outlines")
+    engine = open_engine(f"{way}{tiny}", threads=1)
+    ask = [{"role": "user", "content": "x"}]
+    seen: list[str] = []
+    done = engine.generate(ask, max_tokens=12, progress=lambda text: not seen.append(text))[0]
+    assert len(seen) >= 11
+    assert [text for text in seen if not done.text.startswith(text)] == [], done.text
+    asked: list[str] = []
+    with pytest.raises(Cancelled):
+        engine.generate(ask, max_tokens=500, progress=lambda text: not asked.append(text) and len(asked) < 4)
+    assert len(asked) == 4
+    assert engine.generate(ask, max_tokens=12)[0].text == done.text
 
 
 def test_a_text_is_weighed_as_if_it_had_been_written(engine: TransformersEngine) -> None:

@@ -164,6 +164,11 @@ def weigh(
     return done
 
 
+def harmless(messages: Sequence[Message]) -> list[Message]:
+    """A chat in which nothing that people wrote becomes a control token: a space of no width breaks the brackets."""
+    return [{**m, "content": m["content"].replace("<|", "<\u200b|")} for m in messages]
+
+
 def chatml(messages: Sequence[Message]) -> str:
     """Render a chat as SmolLM2 (and the tuned model) knows it, ready for the assistant's words."""
     turns = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages)

@@ -22,6 +22,7 @@ from querywright.engines.base import (
     Progress,
     chatml,
     go_on,
+    harmless,
 )
 from querywright.engines.choose import Odds, given, pick
 from querywright.engines.mask import Compiler, Mask
@@ -236,7 +237,5 @@ class TransformersEngine:
                 list(messages), add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
             )
             return ids
-        # what people wrote must not become a control token
-        safe = [{**m, "content": m["content"].replace("<|", "<\u200b|")} for m in messages]
-        prompt: list[int] = self.tokenizer(chatml(safe), add_special_tokens=False)["input_ids"]
+        prompt: list[int] = self.tokenizer(chatml(harmless(messages)), add_special_tokens=False)["input_ids"]
         return prompt

@@ -21,7 +21,10 @@ from querywright.engines.base import (
     Grammar,
     MaskError,
     Message,
+    Progress,
     chatml,
+    go_on,
+    harmless,
 )
 from querywright.engines.hf import TransformersEngine
 from querywright.engines.mask import Compiler
@@ -44,6 +47,7 @@ class OutlinesEngine:
         self._inner = TransformersEngine(path, adapter=adapter, threads=threads)
         self._outlines = outlines
         self._model: Any = outlines.from_transformers(self._inner._model, self._inner.tokenizer)
+        self._model.type_adapter.has_chat_template = False  # what it gets is a whole chat already
         self._backend: Any = LLGuidanceBackend(self._model)
         self._compiler = Compiler(self._backend.llg_tokenizer)
 
@@ -56,14 +60,27 @@ class OutlinesEngine:
         temperature: float = 0.0,
         seed: int = 0,
         n: int = 1,
+        progress: Progress | None = None,
     ) -> list[Completion]:
         """See `base.Engine.generate`. The log probability is not known."""
         import torch
+        import transformers
 
         torch.manual_seed(seed)
-        sampling = {"do_sample": True, "temperature": temperature} if temperature > 0 else {"do_sample": False}
-        prompt = chatml(messages)
+        sampling: dict[str, Any] = {"do_sample": temperature > 0}
+        if temperature > 0:
+            sampling["temperature"] = temperature
+        prompt = chatml(harmless(messages))
         tokens_in = len(self._inner.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+
+        def tell(ids: Any, scores: Any, **more: Any) -> Any:
+            """Not really a criterion: transformers asks it after each token, and an error ends the text at once."""
+            text = self._inner.tokenizer.decode(ids[0, tokens_in:], skip_special_tokens=True)  # as outlines does
+            go_on(progress, str(text).rstrip("\ufffd"))
+            return torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
+
+        if progress is not None:
+            sampling["stopping_criteria"] = transformers.StoppingCriteriaList([tell])
         done = []
         for _ in range(n if temperature > 0 else 1):
             start = time.perf_counter()
