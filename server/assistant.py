@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,6 +118,7 @@ class Reply:
         abstained: whether the confidence is below what was asked for: the call is a guess.
         alternatives: the other answers, where several were asked for.
         tokens_in, tokens: of the prompt and of the answer.
+        finish: `length` where the answer was cut off, else `stop`.
         model_id, config_id: which model and which settings, for whoever keeps the answer.
     """
 
@@ -134,20 +136,21 @@ class Reply:
     tokens: int = 0
     model_id: str = ""
     config_id: str = ""
+    finish: str = "stop"
 
 
 def clean(text: object, limit: int, what: str = "instruction") -> str:
     """The text on one line, without white space around it.
 
     Raises:
-        InputError: it is no text, is empty, too long or not Unicode.
+        InputError: it is no text, has no letter or digit, or is too long.
     """
     if not isinstance(text, str):
         raise InputError("bad_type", f"{what} has to be text")
     if len(text) > limit:
         raise InputError("too_long", f"{what} has {len(text):,} characters; {limit:,} are read", hint="say it shorter")
     folded = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if not folded:
+    if not re.search(r"\w", folded):
         raise InputError("empty", f"{what} is empty", hint="ask for records in a sentence")
     return folded
 

@@ -31,8 +31,9 @@ class Writes(Protocol):
     def about(self) -> dict[str, Any]: ...
 
     def answer(
-        self, instruction: str, turns: Sequence[Message] = (), *, n: int | None = None, progress: Progress | None = None
-    ) -> Any: ...
+        self, instruction: str, turns: Sequence[Message] = (), *, n: int | None = None,
+        progress: Progress | None = None, max_tokens: int | None = None,
+    ) -> Any: ...  # fmt: skip
 
 
 @dataclass
@@ -93,6 +94,7 @@ class Service:
         cancel: threading.Event | None = None,
         client: str = "",
         patient: bool = False,
+        max_tokens: int | None = None,
     ) -> Reply:
         """Answer one sentence; blocks until it is answered.
 
@@ -103,6 +105,7 @@ class Service:
             on_text: is told what is written so far, in the thread that calls.
             cancel: when it is set, the answer is given up within a token.
             client, patient: see `gate.Gate.enter`.
+            max_tokens: tokens after which the answer is cut off, if these are fewer than `limits.tokens`.
 
         Raises:
             InputError: the sentence or a turn is none.
@@ -116,6 +119,7 @@ class Service:
         said = self._turns(turns)
         if n is not None and not 1 <= n <= limits.alternatives:
             raise InputError("bad_n", f"n is {n}; 1 to {limits.alternatives} answers can be chosen from")
+        shorter = {"max_tokens": max_tokens} if max_tokens is not None and max_tokens < limits.tokens else {}
         served, model = self.apis[choice.api], self.models[choice.model]
         start = time.monotonic()
 
@@ -127,7 +131,7 @@ class Service:
         with model.gate.enter(cancel=cancel, timeout=limits.answer_s, client=client, patient=patient) as waited:
             writer = self._writer(choice)
             try:
-                answer = writer.answer(question, said, n=n, progress=progress)
+                answer = writer.answer(question, said, n=n, progress=progress, **shorter)
             except Cancelled:
                 if cancel is not None and cancel.is_set():
                     raise
@@ -139,7 +143,7 @@ class Service:
         return Reply(
             question, choice, verdict, answer.ms, waited * 1000, hits,
             answer.confidence if answer.calibrated else None, answer.abstained, self._others(served, answer, verdict),
-            tuple(said), answer.tokens_in, answer.tokens, model.id, config_id(writer),
+            tuple(said), answer.tokens_in, answer.tokens, model.id, config_id(writer), answer.finish,
         )  # fmt: skip
 
     def check(self, api: str, path: str) -> Verdict:

@@ -52,6 +52,7 @@ class FakeAnswer:
     abstained: bool = False
     tokens_in: int = 40
     tokens: int = 20
+    finish: str = "stop"
     candidates: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -111,8 +112,12 @@ class FakeWriter:
         return {"api": self.choice.api, "strategy": self.choice.strategy, "decoding": self.choice.decoding}
 
     def answer(
-        self, instruction: str, turns: Sequence[Any] = (), *, n: int | None = None, progress: Any = None
-    ) -> FakeAnswer:
+        self, instruction: str, turns: Sequence[Any] = (), *, n: int | None = None, progress: Any = None,
+        max_tokens: int | None = None,
+    ) -> FakeAnswer:  # fmt: skip
+        if max_tokens is not None and max_tokens < 20:
+            return FakeAnswer(GOOD[:max_tokens], False, f"the model ran out of tokens after {max_tokens}",
+                              tokens=max_tokens, finish="length")  # fmt: skip
         self.said.append((instruction, tuple(turns), n))
         answer = _table(instruction, turns, self.choice)
         for part in (1, 2, 3):

@@ -38,11 +38,13 @@ class Session:
     about: dict[str, Any] = field(default_factory=dict)
 
     def answer(
-        self, instruction: str, turns: Sequence[Message] = (), *, n: int | None = None, progress: Progress | None = None
-    ) -> Answer:
-        """Write the call that one sentence asks for, after some turns; `n` answers to choose from, else the session's.
-        See `choose.choose`."""
-        settings = self.settings if n is None else {**self.settings, "n": n}
+        self, instruction: str, turns: Sequence[Message] = (), *, n: int | None = None,
+        progress: Progress | None = None, max_tokens: int | None = None,
+    ) -> Answer:  # fmt: skip
+        """Write the call that one sentence asks for, after some turns; `n` answers to choose from and `max_tokens` a
+        text, else the session's. See `choose.choose`."""
+        given = {"n": n, "max_tokens": max_tokens}
+        settings = self.settings | {name: value for name, value in given.items() if value is not None}
         return choose(
             self.api, instruction, self.engine, self.strategy, self.decoding, turns=turns, progress=progress, **settings
         )
