@@ -199,11 +199,11 @@ class Store:
             row = db.execute(query if client is None else query.where(A.c.client == client)).one_or_none()
         return _answer(row) if row else None
 
-    def history(self, client: str, api: str, n: int = 20) -> list[Answer]:
-        """The last `n` answers that a client got from an API, the newest first."""
-        query = sa.select(A).where(A.c.client == client, A.c.api == api).order_by(A.c.id.desc()).limit(n)
+    def history(self, client: str | None, api: str, n: int = 20) -> list[Answer]:
+        """The last `n` answers that a client (None: anybody) got from an API, the newest first."""
+        query = sa.select(A).where(A.c.api == api).order_by(A.c.id.desc()).limit(n)
         with self._read() as db:
-            return [_answer(row) for row in db.execute(query)]
+            return [_answer(row) for row in db.execute(query if client is None else query.where(A.c.client == client))]
 
     def corrections(self, api: str) -> list[Correction]:
         """All corrections of an API's answers, oldest first."""
@@ -291,7 +291,8 @@ def _own(db: sa.Connection, client: str, id: object) -> Any:
 
 
 def _inserted(db: sa.Connection, table: sa.Table, row: dict[str, Any]) -> int:
-    return int(db.execute(sa.insert(table).values(**row)).inserted_primary_key[0])
+    key = db.execute(sa.insert(table).values(**row)).inserted_primary_key
+    return int(key[0]) if key else 0
 
 
 def _named(table: Any, mark: str) -> list[Any]:
