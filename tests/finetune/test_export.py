@@ -190,7 +190,7 @@ def test_an_adapter_of_another_base_is_refused(tmp_path: Path, base: Path) -> No
 
     added = deltas(*read_adapter(small_adapter(tmp_path / "a")))
     with pytest.raises(QuerywrightError, match=r"is \(4, 3\), there \(576, 576\)"):
-        write_gguf(packaged_gguf(), added, {"q8_0": tmp_path / "x.gguf"}, "x")
+        write_gguf(packaged_gguf(), added, {"q8_0": tmp_path / "x.gguf"}, "x", template="")
     assert not list(tmp_path.glob("*.gguf"))
     assert not list(tmp_path.glob(".*.part"))
     with pytest.raises(QuerywrightError, match="does not fit"):

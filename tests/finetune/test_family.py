@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from querywright.engines.base import chatml
 from querywright.errors import QuerywrightError
 from querywright.finetune.family import FAMILIES, LLAMA31, LLAMA32, SMOLLM2, family, rope_of
 from querywright.finetune.modelfile import modelfile, serving
@@ -72,14 +73,13 @@ def test_modelfile_is_the_chat_format(one: Any) -> None:
     assert 'SYSTEM """Write the herbarium call."""' in text
     filled = one.ollama.replace("{{ if .System }}", "").replace("{{ end }}", "").partition("{{ .Response }}")[0]
     filled = filled.replace("{{ .System }}", "S").replace("{{ .Prompt }}", "P")
+    jinja = pytest.importorskip("jinja2")
+    # Llama's strips what a message says; ChatML's, and the training tokenizer, do not
+    edges = ("", "") if one is SMOLLM2 else (" ", "\n")
+    turns = [{"role": "system", "content": f"{edges[0]}S"}, {"role": "user", "content": f"P{edges[1]}"}]
+    rendered = jinja.Template(one.template).render(messages=turns, add_generation_prompt=True)
     if one is SMOLLM2:
-        from querywright.engines.base import chatml
-
-        rendered = chatml([{"role": "system", "content": "S"}, {"role": "user", "content": "P"}])
-    else:
-        jinja = pytest.importorskip("jinja2")
-        turns = [{"role": "system", "content": " S"}, {"role": "user", "content": "P\n"}]
-        rendered = jinja.Template(one.template).render(messages=turns, add_generation_prompt=True)
+        assert rendered == chatml(turns)
     assert one.begin + filled == rendered  # llama.cpp puts the begin in itself
 
 
@@ -89,7 +89,7 @@ def test_how_to_start_it() -> None:
     assert "--chat-template adapter/chat_template.jinja" in text
     assert "vllm serve merged" in text
     plain = serving("herbarium", SMOLLM2, "HuggingFaceTB/SmolLM2-135M-Instruct", 8, False, "")
-    assert "chat-template" not in plain
+    assert "a system message of its own" in plain
     assert "merged" not in plain
     assert "gguf" not in plain
 

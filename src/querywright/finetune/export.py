@@ -192,8 +192,7 @@ def _space(out: Path, base: Path, parts: Parts, merged: bool, kinds: Sequence[st
 def _adapter(source: Path, folder: Path, kind: Family, base: Path) -> int:
     """The adapter in 16 bit, with the chat template for a server that starts from the base; returns its rank."""
     write_adapter(source, folder, kind.model_id or str(base))
-    if kind.template:
-        write_text(folder / "chat_template.jinja", kind.template)
+    write_text(folder / "chat_template.jinja", kind.template)
     return int(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["r"])
 
 
@@ -214,7 +213,7 @@ def _weights(base: Path, kind: Family, parts: Parts, api: str, merged: bool, kin
     try:
         targets = {k: files[k] for k in direct} | ({"f16": half} if smaller and not parts.whole(half.name) else {})
         if targets and is_packaged(base):
-            write_gguf(packaged_gguf(), added, targets, name)
+            write_gguf(packaged_gguf(), added, targets, name, template=kind.template)
         elif targets:
             write_hf_gguf(base, added, targets["f16"], name, kind)
         for k in direct:

@@ -1,8 +1,8 @@
 """Model families that can leave training: chat format, stop tokens, licence, all told from a checkpoint's config.json.
 
-A family's chat format is the one that the training tokenizer writes. Where a publisher's own template says more (Llama
-3.1's puts two lines with dates into every system message), the exported files carry the template given here, so that a
-served model sees the prompts that it was trained on.
+A family's chat format is the one that the training tokenizer writes. The publishers' own templates say more: Llama
+3.1's puts two lines with dates into every system message, SmolLM2's a system message before a chat without one. So the
+exported files carry the template given here, and a served model sees the prompts that it was trained on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Family:
         notice: what the licence asks whoever passes the model on to say; empty where nothing.
         model_id: the base's name on Hugging Face; empty for a shape that the publisher does not have.
         pre: how llama.cpp calls the way in which text is cut before it is encoded.
-        template: the chat template (Jinja), empty where the base's own is the one that is trained with.
+        template: the chat template (Jinja) of the exported files.
+        own_template: what the publisher's says besides, for people.
         ollama: the Modelfile's template.
         context: tokens, for a Modelfile.
     """
@@ -51,6 +52,7 @@ class Family:
     model_id: str
     pre: str
     template: str
+    own_template: str
     ollama: str
     context: int
 
@@ -59,6 +61,10 @@ _LLAMA3 = (
     "{{- '<|begin_of_text|>' }}{% for message in messages %}{{- '<|start_header_id|>' + message['role'] + "
     "'<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+_CHATML = (
+    "{% for message in messages %}{{- '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{% endif %}"
 )
 _OLLAMA_LLAMA3 = (
     "{{ if .System }}<|start_header_id|>system<|end_header_id|>\n\n{{ .System }}<|eot_id|>{{ end }}"
@@ -75,12 +81,14 @@ _NOTICE = (
 )
 SMOLLM2 = Family(
     name="smollm2", human="SmolLM2", chat="chatml", begin="", end="<|im_end|>", stops=("<|im_end|>",),
-    licence="apache-2.0", notice="", model_id="", pre="smollm", template="", ollama=_OLLAMA_CHATML, context=1024,
+    licence="apache-2.0", notice="", model_id="", pre="smollm", template=_CHATML,
+    own_template="a system message of its own before a chat without one", ollama=_OLLAMA_CHATML, context=1024,
 )  # fmt: skip
 LLAMA31 = Family(
     name="llama3.1", human="Llama 3.1", chat="llama3", begin="<|begin_of_text|>", end="<|eot_id|>",
     stops=("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"), licence="llama3.1", notice=_NOTICE.format("3.1", "3.1"),
-    model_id="", pre="llama-bpe", template=_LLAMA3, ollama=_OLLAMA_LLAMA3, context=4096,
+    model_id="", pre="llama-bpe", template=_LLAMA3,
+    own_template="lines with dates into the system message", ollama=_OLLAMA_LLAMA3, context=4096,
 )  # fmt: skip
 LLAMA32 = replace(LLAMA31, name="llama3.2", human="Llama 3.2", licence="llama3.2", notice=_NOTICE.format("3.2", "3.2"))
 FAMILIES = (SMOLLM2, LLAMA31, LLAMA32)

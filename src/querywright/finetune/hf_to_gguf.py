@@ -151,17 +151,4 @@ def _settings(gguf: Any, writer: Any, base: Path, config: dict[str, Any], name: 
     end = known.added[family.end]
     writer.add_eos_token_id(end)
     writer.add_pad_token_id(end)
-    writer.add_chat_template(family.template or _template(base))
-
-
-def _template(base: Path) -> str:
-    """The base's own chat template."""
-    import json
-
-    if (base / "chat_template.jinja").is_file():
-        return (base / "chat_template.jinja").read_text(encoding="utf-8")
-    settings = base / "tokenizer_config.json"
-    told = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
-    if not isinstance(told.get("chat_template"), str):
-        raise QuerywrightError(f"{base} has no chat template", hint="use an instruction-tuned checkpoint")
-    return str(told["chat_template"])
+    writer.add_chat_template(family.template)

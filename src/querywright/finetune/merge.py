@@ -150,12 +150,12 @@ def complete(base: Path, folder: Path, family: Family) -> None:
     for name in TOKENIZER:
         if (base / name).is_file():
             shutil.copy2(base / name, folder / name)
-    if family.template:
-        write_text(folder / "chat_template.jinja", family.template)
-        settings = folder / "tokenizer_config.json"
-        told = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
-        told.pop("chat_template", None)  # the file beside it counts
-        write_json(settings, {**told, "bos_token": family.begin, "eos_token": family.end})
+    write_text(folder / "chat_template.jinja", family.template)
+    settings = folder / "tokenizer_config.json"
+    told = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    told.pop("chat_template", None)  # the file beside it counts
+    begin = {"bos_token": family.begin} if family.begin else {}
+    write_json(settings, {**told, **begin, "eos_token": family.end})
     generation = {"eos_token_id": ids if len(ids) > 1 else ids[0], "pad_token_id": ids[0], "do_sample": False}
     write_json(folder / "generation_config.json", generation)
 

@@ -44,7 +44,7 @@ def serving(api: str, family: Family, base: str, rank: int, merged: bool, gguf: 
         "",
         "```",
         f"vllm serve {base} --enable-lora --max-lora-rank {limit} --lora-modules {name}=adapter"
-        + (" --chat-template adapter/chat_template.jinja" if family.template else ""),
+        + " --chat-template adapter/chat_template.jinja",
         "```",
         "",
     ]
@@ -70,10 +70,9 @@ def serving(api: str, family: Family, base: str, rank: int, merged: bool, gguf: 
             "",
         ]
     lines += ["Ask at temperature 0: the answer is one call."]
-    if family.template:
-        lines += [
-            "",
-            "The chat template in `adapter/`, `merged/` and the GGUF files is the one that was trained with. The",
-            "base's own puts lines with dates into the system message, which the model has not seen in training.",
-        ]
+    lines += [
+        "",
+        "The chat template in what was exported is the one that was trained with. The base's own puts",
+        f"{family.own_template}, which the model has not seen in training.",
+    ]
     return "\n".join([*lines, ""])

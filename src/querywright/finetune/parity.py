@@ -167,7 +167,7 @@ def prompts(folder: Path, family: Family, chats: Sequence[Sequence[Message]]) ->
     """The chats as a checkpoint's own tokenizer renders them, with the template that is exported."""
     transformers: Any = need("transformers", extra="train")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    options = {"add_generation_prompt": True, "return_dict": False, "chat_template": family.template or None}
+    options = {"add_generation_prompt": True, "return_dict": False, "chat_template": family.template}
     return [list(tokenizer.apply_chat_template([dict(m) for m in chat], **options)) for chat in chats]
 
 

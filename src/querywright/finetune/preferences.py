@@ -8,8 +8,7 @@ string is the content of one message: of the user in ``prompt``, of the assistan
      "chosen": [{"role": "assistant", "content": "/v3/query?q=symbol:BRCA1&species=mouse"}],
      "rejected": [{"role": "assistant", "content": "/v3/query?q=BRCA1"}]}
 
-A prompt begins with the system message that is asked with: before a chat without one SmolLM2's template, which exports
-carry, puts one of its own, and the parity check refuses such an export.
+A prompt begins with the system message that is asked with, if any.
 
 The wanted answers are best taken from a training split, the others from what a model answered wrongly there.
 """

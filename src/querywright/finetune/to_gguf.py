@@ -1,7 +1,8 @@
 """GGUF files of the tuned model: the packaged base's file with the adapter added to its weights.
 
-Tokenizer, chat template and settings are copied from the base's GGUF, so they cannot drift from what llama.cpp
-expects; only the weights change. Needs the `gguf` package, neither torch nor llama.cpp's converter.
+Tokenizer and settings are copied from the base's GGUF, so they cannot drift from what llama.cpp expects; weights
+change, and the chat template is the one that was trained with. Needs the `gguf` package, neither torch nor llama.cpp's
+converter.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def interleave(weight: np.ndarray, heads: int) -> np.ndarray:
     return weight.reshape(heads, 2, rows // heads // 2, width).swapaxes(1, 2).reshape(rows, width)
 
 
-def write_gguf(base: Path, deltas: Mapping[str, np.ndarray], targets: dict[str, Path], name: str) -> None:
+def write_gguf(
+    base: Path, deltas: Mapping[str, np.ndarray], targets: dict[str, Path], name: str, *, template: str
+) -> None:
     """Write ``base`` plus ``deltas`` (checkpoint names, [out, in]) to each target, keyed by kind; 10 to 30 s.
 
     Raises:
@@ -52,7 +55,7 @@ def write_gguf(base: Path, deltas: Mapping[str, np.ndarray], targets: dict[str, 
             raise QuerywrightError(f"the adapter does not fit {base.name}: {problem}", hint="train it on this base")
     parts = {kind: path.with_name(f".{path.name}.{os.getpid()}.part") for kind, path in targets.items()}
     try:
-        writers = {kind: _writer(gguf, part, reader, name, kind) for kind, part in parts.items()}
+        writers = {kind: _writer(gguf, part, reader, name, kind, template) for kind, part in parts.items()}
         for tensor in track(reader.tensors, f"writing {', '.join(p.name for p in targets.values())}"):
             data = gguf.dequantize(tensor.data, tensor.tensor_type)
             if tensor.name in added:
@@ -71,17 +74,18 @@ def write_gguf(base: Path, deltas: Mapping[str, np.ndarray], targets: dict[str, 
             part.unlink(missing_ok=True)
 
 
-def _writer(gguf: Any, path: Path, reader: Any, name: str, kind: str) -> Any:
-    """A writer with the base's settings and the new model's name."""
+def _writer(gguf: Any, path: Path, reader: Any, name: str, kind: str, template: str) -> Any:
+    """A writer with the base's settings, the new model's name and the chat template."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = gguf.GGUFWriter(path, "llama")
     replaced = {"general.architecture", "general.name", "general.finetune", "general.file_type"}
-    replaced |= {"general.quantization_version"}
+    replaced |= {"general.quantization_version", "tokenizer.chat_template"}
     for key, field in reader.fields.items():
         if key not in replaced and not key.startswith("GGUF."):
             kinds = field.types
             writer.add_key_value(key, field.contents(), kinds[0], sub_type=kinds[-1] if len(kinds) > 1 else None)
     writer.add_name(name)
+    writer.add_chat_template(template)
     writer.add_file_type(gguf.LlamaFileType[KINDS[kind][1]])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     return writer
