@@ -133,7 +133,7 @@ def test_a_crash_of_the_engine_costs_one_request_at_most(running: Running) -> No
     import psutil
 
     children = psutil.Process(running.process.pid).children(recursive=True)
-    engines = [child for child in children if "querywright.engines.child" in child.cmdline()]
+    engines = [child for child in children if "querywright.engines.inside" in child.cmdline()]
     assert len(engines) == 1
     engines[0].kill()
     asked = {"api": "mygene", "instruction": "human genes named CDK2"}

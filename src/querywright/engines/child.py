@@ -1,38 +1,80 @@
-"""An engine in a process of its own: native code that crashes takes one request with it, not the caller.
+"""An engine in a process of its own: native code that crashes takes the requests in it along, not the caller.
 
-The two talk in JSON lines over the child's standard input and output; nothing is pickled. `python -m
-querywright.engines.child` is the child. After a crash the next request starts a new one.
+Many requests may be under way at once; those that the child has no place for wait here. A child that dies is replaced
+at once, in the background; a child that says nothing for a while is killed.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import itertools
 import threading
+import time
+import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
-from typing import IO, Any
+from typing import Any
 
-from querywright.engines.base import MAX_TOKENS, Completion, Engine, EngineError, Grammar, MaskError, Message, weigh
+from querywright.engines.base import (
+    MAX_TOKENS,
+    Completion,
+    EngineError,
+    Grammar,
+    Message,
+    Progress,
+    go_on,
+)
+from querywright.engines.link import CLOSED, POLL_S, Link, Request
 from querywright.errors import QuerywrightError
+
+HANG_S = 60.0
+LOAD_S = 600.0
+_MOST_CRASHES, _WITHIN_S = 3, 60.0  # after so many crashes nothing is started until somebody asks
 
 
 class ChildEngine:
-    """See `base.Engine`. The child starts at once and ends with `close`, or with this process."""
+    """See `base.Engine`. The child starts at once and ends with `close`, or with this process.
 
-    def __init__(self, model: str, *, adapter: str | None = None, threads: int | None = None) -> None:
+    Attributes:
+        on_crash: called, in a thread of its own, each time that the child died or hung, before its requests fail.
+        crashes: how often that was.
+        restarts: how often the model was loaded again.
+    """
+
+    def __init__(
+        self, model: str, *, adapter: str | None = None, threads: int | None = None, slots: int | None = None,
+        hang_s: float = HANG_S, load_s: float = LOAD_S,
+    ) -> None:  # fmt: skip
         """Start the child and wait until the model is loaded.
+
+        Args:
+            slots: how many requests the model is to work on at once, where its engine can.
+            hang_s: seconds after which a child that neither writes nor answers is killed.
+            load_s: seconds that loading may take.
 
         Raises:
             QuerywrightError: what opening the model raised in the child.
         """
-        self._spec = {"model": model, "adapter": adapter, "threads": threads}
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._spec = {"model": model, "adapter": adapter, "threads": threads, "slots": slots}
+        self._hang_s, self._load_s = hang_s, load_s
+        self._numbers = itertools.count(1)
+        self._change = threading.Condition()
+        self._waiting: deque[object] = deque()  # requests that wait for a place, the next one first
+        self._links: list[Link] = []  # at most one, except for a moment: what has to be ended
+        self._link: Link | None = None  # the child that takes requests
+        self._starting = self._closed = False
+        self._failures = 0  # starts that failed
+        self._failure: QuerywrightError | None = None
+        self._crashed_at: deque[float] = deque(maxlen=_MOST_CRASHES)
+        self.on_crash: Callable[[], None] | None = None
+        self.crashes, self.restarts = 0, -1
         self._about: dict[str, Any] = {}
+        self.capacity = 1
+        self._finalizer = weakref.finalize(self, _end, self._links)
         self._start()
+        if self._failure is not None:
+            raise self._failure
 
     def generate(
         self,
@@ -43,32 +85,25 @@ class ChildEngine:
         temperature: float = 0.0,
         seed: int = 0,
         n: int = 1,
+        progress: Progress | None = None,
     ) -> list[Completion]:
-        """See `base.Engine.generate`.
+        """See `base.Engine.generate`. `progress` is asked some times a second also while nothing is written.
 
         Raises:
-            EngineError: the child died (`retryable`: the next request starts a new one).
+            EngineError: the child died (`retryable`: a new one is on its way).
         """
         request = {
             "messages": list(messages), "grammar": asdict(grammar) if grammar else None, "max_tokens": max_tokens,
             "temperature": temperature, "seed": seed, "n": n,
         }  # fmt: skip
-        with self._lock:
-            if self._process is None or self._process.poll() is not None:
-                self._start()
-            reply = self._ask(request)
-        return [Completion(**one) for one in reply["completions"]]
+        return self._ask({"generate": request, "tell": progress is not None}, progress)
 
     def score(
         self, messages: Sequence[Message], texts: Sequence[str], *, grammar: Grammar | None = None
     ) -> list[Completion]:
         """See `base.weigh`."""
-        request = {"messages": list(messages), "texts": list(texts), "grammar": asdict(grammar) if grammar else None}
-        with self._lock:
-            if self._process is None or self._process.poll() is not None:
-                self._start()
-            reply = self._ask(request)
-        return [Completion(**one) for one in reply["completions"]]
+        grammar_ = asdict(grammar) if grammar else None
+        return self._ask({"score": {"messages": list(messages), "texts": list(texts), "grammar": grammar_}}, None)
 
     def describe(self) -> dict[str, Any]:
         """See `base.Engine.describe`."""
@@ -77,106 +112,123 @@ class ChildEngine:
     @property
     def pid(self) -> int | None:
         """The child's process id, None where there is none now."""
-        return self._process.pid if self._process is not None else None
+        link = self._link
+        return link.process.pid if link is not None else None
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a child with its model loaded."""
+        return self._link is not None
 
     def close(self) -> None:
-        """End the child."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        """End the child; requests that are in it or wait for it fail."""
+        with self._change:
+            self._closed, self._link = True, None
+            self._change.notify_all()
+        _end(self._links)
+
+    def _ask(self, body: dict[str, Any], progress: Progress | None) -> list[Completion]:
+        link, request = self._place(body, progress)
+        reply = link.wait(request, progress, self._hang_s)
+        return [Completion(**one) for one in reply["completions"]]
+
+    def _place(self, body: dict[str, Any], progress: Progress | None) -> tuple[Link, Request]:
+        """Wait for a child that has room, first come, first served, and put the request into it."""
+        ticket, failures = object(), self._failures
+        with self._change:
+            self._waiting.append(ticket)
         try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            while True:
+                with self._change:
+                    if self._closed:
+                        raise EngineError("the engine was closed")
+                    link = self._link
+                    if link is not None and self._waiting[0] is ticket and link.load < self.capacity:
+                        request = Request(next(self._numbers), body)
+                        if link.add(request):
+                            return link, request
+                    if link is None and not self._starting:
+                        if self._failures > failures and self._failure is not None:
+                            raise _again(self._failure)
+                        self._start_beside()
+                    self._change.wait(POLL_S if progress is not None else 1.0)
+                if link is not None:
+                    link.watch(self._hang_s)
+                go_on(progress, "")
+        finally:
+            with self._change:
+                self._waiting.remove(ticket)
+                self._change.notify_all()
+
+    def _start_beside(self) -> None:
+        """Start a child in a thread of its own; the caller holds `_change`."""
+        self._starting = True
+        threading.Thread(target=self._start, name="engine-start", daemon=True).start()
 
     def _start(self) -> None:
-        self.close()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "querywright.engines.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        self._about = self._ask(self._spec)["about"]
-
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        assert process.stdout is not None
+        """Start a child and wait until its model is loaded; a failure is kept in `_failure`."""
+        me = weakref.ref(self)  # a child does not keep its engine alive
+        link: Link | None = None
+        failure: QuerywrightError | None = None
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except (OSError, ValueError):
-            line = b""
-        if not line.endswith(b"\n"):
-            self._process = None
-            code = process.wait()
-            raise EngineError(
-                f"the engine's process died ({_cause(code)})", retryable=True,
-                hint="try again; if it dies each time: CMAKE_ARGS=-DGGML_NATIVE=OFF pip install --force-reinstall "
-                "--no-deps --no-cache-dir llama-cpp-python",
-            )  # fmt: skip
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            kinds = {"MaskError": MaskError, "EngineError": EngineError}
-            kind = kinds.get(reply["error"], QuerywrightError)
-            raise kind(reply["message"], hint=reply["hint"], retryable=reply["retryable"])
-        return reply
-
-    def __del__(self) -> None:
-        self.close()
-
-
-def _cause(code: int) -> str:
-    import signal
-
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
-
-
-# --- the child -----------------------------------------------------------------------------------------------------
-def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
-    """Answer until the input ends. The first line says what to open."""
-    engine: Engine | None = None
-    for line in requests:
-        body = json.loads(line)
-        try:
-            if engine is None:
-                from querywright.engines.open import open_engine
-
-                engine = open_engine(body["model"], adapter=body["adapter"], threads=body["threads"])
-                reply: dict[str, Any] = {"about": engine.describe()}
-            else:
-                grammar = Grammar(**body.pop("grammar")) if body.get("grammar") else body.pop("grammar")
-                given = "texts" in body  # to be weighed, not written
-                done = weigh(engine, grammar=grammar, **body) if given else engine.generate(grammar=grammar, **body)
-                reply = {"completions": [c.as_dict() for c in done]}
+            link = Link(self._spec, left=lambda: _notify(me()), died=lambda one, cause: _died(me(), one, cause))
+            self._links.append(link)
+            if self._closed:
+                link.end()
+            link.opened(self._load_s)
         except QuerywrightError as error:
-            name = next((c.__name__ for c in type(error).__mro__ if c in (MaskError, EngineError)), "QuerywrightError")
-            reply = {"error": name, "message": str(error), "hint": error.hint, "retryable": error.retryable}
-        replies.write(json.dumps(reply).encode() + b"\n")
-        replies.flush()
-        if engine is None:
-            return
+            failure = error
+        except OSError as error:  # no memory, no process
+            failure = EngineError(f"the engine's process did not start: {error}", retryable=True)
+        if failure is not None and link is not None:
+            link.end()
+        with self._change:
+            self._starting = False
+            self._failure = failure
+            if failure is not None:
+                self._failures += 1
+            elif link is not None:
+                self._about, self.capacity = link.about, link.capacity
+                self.restarts += 1
+                self._link = link if link.alive and not self._closed else None
+            self._change.notify_all()
+
+    def _crashed(self, link: Link, cause: str) -> None:
+        """A child has ended by itself, or was killed because it hung."""
+        with self._change:
+            with suppress(ValueError):
+                self._links.remove(link)
+            if cause == CLOSED or self._closed:
+                return
+            served, self._link = self._link is link, None if self._link is link else self._link
+            self.crashes += 1
+            now = time.monotonic()
+            self._crashed_at.append(now)
+            often = len(self._crashed_at) == _MOST_CRASHES and now - self._crashed_at[0] < _WITHIN_S
+            if served and not self._starting and not often:
+                self._start_beside()
+            self._change.notify_all()
+        if self.on_crash is not None:
+            self.on_crash()
 
 
-def serve_as_child(serve: Callable[[IO[bytes], IO[bytes]], None]) -> None:
-    """Run a child's ``serve(requests, replies)``: standard output is kept for replies, what libraries print goes to
-    standard error."""
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    try:
-        serve(sys.stdin.buffer, replies)
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(130)
+def _notify(engine: ChildEngine | None) -> None:
+    if engine is not None:
+        with engine._change:
+            engine._change.notify_all()
 
 
-if __name__ == "__main__":
-    serve_as_child(_serve)
+def _died(engine: ChildEngine | None, link: Link, cause: str) -> None:
+    if engine is not None:
+        engine._crashed(link, cause)
+
+
+def _end(links: list[Link]) -> None:
+    with suppress(IndexError):
+        while True:
+            links.pop().end()
+
+
+def _again(error: QuerywrightError) -> QuerywrightError:
+    """The same error once more: several threads raise it, each with a traceback of its own."""
+    return type(error)(str(error), hint=error.hint, retryable=error.retryable)

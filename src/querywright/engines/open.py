@@ -21,6 +21,8 @@ def open_engine(
     threads: int | None = None,
     isolated: bool = False,
     tries: int = 3,
+    slots: int | None = None,
+    hang_s: float = 60.0,
 ) -> Engine:
     """Open the model that `model` names.
 
@@ -29,8 +31,12 @@ def open_engine(
             the address of an OpenAI-compatible server with `#NAME` behind it where it serves several models.
         adapter: a PEFT adapter for a checkpoint folder.
         threads: for llama.cpp and torch; derived and announced by default.
-        isolated: run it in a process of its own, so that a crash fails one request and not this process.
+        isolated: run it in a process of its own, so that a crash fails what is in it and not this process.
         tries: how often a server that is busy or gone for a moment is asked before a request fails.
+        slots: how many requests it is to work on at once; 1 by default, of a server 8. llama.cpp and servers can do
+            several; the engine's `capacity` says what it came to.
+        hang_s: seconds of silence after which a process of its own is taken for dead; a prompt has to be read, or a
+            batch of texts weighed, within it.
 
     Raises:
         EngineError: there is no such model, or it can't be read.
@@ -39,27 +45,33 @@ def open_engine(
     if isolated and not is_address(name):
         from querywright.engines.child import ChildEngine
 
-        return ChildEngine(name, adapter=str(adapter) if adapter else None, threads=threads)
+        beside = str(adapter) if adapter else None
+        return ChildEngine(name, adapter=beside, threads=threads, slots=slots, hang_s=hang_s)
     if is_address(name):
         from querywright.engines.server import ServerEngine
 
         url, _, served = name.partition("#")
-        return ServerEngine(url, model=served, tries=tries)
+        return ServerEngine(url, model=served, tries=tries, capacity=slots or 8)
     if name.startswith("outlines:"):
         from querywright.engines.through_outlines import OutlinesEngine
 
         return OutlinesEngine(name.removeprefix("outlines:"), adapter=adapter, threads=threads)
     path = Path(name)
     if path.is_dir():
-        return _folder(path, adapter, threads)
+        return _folder(path, adapter, threads, slots)
     if not path.exists():
         raise EngineError(f"no model at {path}", hint="--model takes a GGUF file, a checkpoint or a URL")
+    return _llama(path, threads, slots)
+
+
+def _llama(path: Path, threads: int | None, slots: int | None) -> Engine:
     from querywright.engines.llama import LlamaEngine
 
-    return LlamaEngine(path, threads=threads)
+    more: dict[str, Any] = {"slots": slots} if slots and slots > 1 else {}
+    return LlamaEngine(path, threads=threads, **more)
 
 
-def _folder(path: Path, adapter: Path | str | None, threads: int | None) -> Engine:
+def _folder(path: Path, adapter: Path | str | None, threads: int | None, slots: int | None) -> Engine:
     if not (path / "config.json").is_file() and (path / "adapter_config.json").is_file():
         config: dict[str, Any] = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
         base = Path(str(config.get("base_model_name_or_path", "")))
@@ -70,9 +82,7 @@ def _folder(path: Path, adapter: Path | str | None, threads: int | None) -> Engi
         ggufs = sorted(path.glob("*.gguf"))
         if len(ggufs) != 1:
             raise EngineError(f"{path} holds no model (no config.json, {len(ggufs)} GGUF files)", hint="name the file")
-        from querywright.engines.llama import LlamaEngine
-
-        return LlamaEngine(ggufs[0], threads=threads)
+        return _llama(ggufs[0], threads, slots)
     from querywright.engines.hf import TransformersEngine
 
     return TransformersEngine(path, adapter=adapter, threads=threads)

@@ -15,12 +15,24 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
-from querywright.engines.base import MAX_TOKENS, Completion, EngineError, Finish, Grammar, MaskError, Message
+from querywright.engines.base import (
+    MAX_TOKENS,
+    Completion,
+    EngineError,
+    Finish,
+    Grammar,
+    MaskError,
+    Message,
+    Progress,
+    go_on,
+)
 from querywright.engines.mask import Compiler, matches
+from querywright.engines.stream import stream
 from querywright.errors import need
 
 KEY = "QUERYWRIGHT_SERVER_KEY"
 _TRIES = 3
+CAPACITY = 8
 _PATIENCE_S = 30.0  # what a server that is busy may ask for; longer waits are the caller's to decide
 _BUSY = (408, 409, 429, 500, 502, 503, 504, 529)
 
@@ -28,13 +40,16 @@ _BUSY = (408, 409, 429, 500, 502, 503, 504, 529)
 class ServerEngine:
     """A model behind an OpenAI-compatible address. See `base.Engine`."""
 
-    def __init__(self, url: str, *, model: str = "", timeout_s: float = 120.0, tries: int = _TRIES) -> None:
+    def __init__(
+        self, url: str, *, model: str = "", timeout_s: float = 120.0, tries: int = _TRIES, capacity: int = CAPACITY
+    ) -> None:
         """Remember the address; nothing is sent yet.
 
         Args:
             url: up to and including the version, for example http://127.0.0.1:8080/v1.
             model: the name that the server knows it by; the first one that it lists by default.
             tries: how often a request is sent where the server is busy or gone for a moment.
+            capacity: how many requests may be under way at once.
         """
         httpx: Any = need("httpx", extra="api")
         key = os.environ.get(KEY, "")
@@ -45,6 +60,8 @@ class ServerEngine:
         self._unsent: Any = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
         self._model = model
         self._tries = tries
+        self._timeout_s, self._headers = timeout_s, headers
+        self.capacity = capacity
         self._renamed: dict[str, str] = {}  # parameters that this server calls otherwise, or ("") does not take
 
     @property
@@ -66,8 +83,11 @@ class ServerEngine:
         temperature: float = 0.0,
         seed: int = 0,
         n: int = 1,
+        progress: Progress | None = None,
     ) -> list[Completion]:
-        """See `base.Engine.generate`."""
+        """See `base.Engine.generate`. With `progress` the answer is streamed, of `n` the first is told, and it is asked
+        some times a second also while nothing comes; stopped, the connection is closed. A request that is tried again
+        begins its text anew."""
         body: dict[str, Any] = {
             "model": self.model, "messages": list(messages), "max_tokens": max_tokens, "temperature": temperature,
             "seed": seed, "n": n,
@@ -81,7 +101,9 @@ class ServerEngine:
             key = "regex" if grammar.kind == "regex" else "grammar"
             body["structured_outputs"] = {key: grammar.text}  # vLLM, with llguidance behind it
         start = time.perf_counter()
-        reply = self._chat(body)
+        if progress is not None:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        reply = self._chat(body, progress)
         ms = (time.perf_counter() - start) * 1000
         done = _completions(reply, ms)
         if not done:
@@ -108,12 +130,12 @@ class ServerEngine:
         """Close the connections."""
         self._http.close()
 
-    def _chat(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _chat(self, body: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
         """Send a chat; without a parameter, or with it under another name, where the server says that it has to be."""
         for _ in range(4):
             sent = {self._renamed.get(k, k): v for k, v in body.items() if self._renamed.get(k, k)}
             try:
-                return self._send("POST", "/chat/completions", sent)
+                return self._send("POST", "/chat/completions", sent, progress)
             except _Refused as error:
                 if not self._adapts(error.said, sent):
                     raise
@@ -132,29 +154,36 @@ class ServerEngine:
         if "max_tokens" in sent and "max_completion_tokens" in said:
             self._renamed["max_tokens"] = "max_completion_tokens"
             return True
-        odd = next((name for name in ("temperature", "seed") if name in sent and name in said), "")
+        odd = next((name for name in ("temperature", "seed", "stream_options") if name in sent and name in said), "")
         if odd:
             self._renamed[odd] = ""
         return bool(odd)
 
-    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _send(
+        self, method: str, path: str, body: dict[str, Any] | None = None, progress: Progress | None = None
+    ) -> dict[str, Any]:
         """One request; where the server is busy or gone for a moment, again after a while."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                return self._once(method, path, body)
+                return self._once(method, path, body, progress)
             except EngineError as error:
                 asked = error.retry_after or 0.0
                 if not error.retryable or attempt >= self._tries or asked > _PATIENCE_S:
                     raise
                 # not all clients at once again
-                time.sleep(max(asked, 2.0 ** (attempt - 1)) * (1 + random.random() / 4))
+                _rest(max(asked, 2.0 ** (attempt - 1)) * (1 + random.random() / 4), progress)
 
-    def _once(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    def _once(
+        self, method: str, path: str, body: dict[str, Any] | None, progress: Progress | None
+    ) -> dict[str, Any]:
         gone = f"{self.url} does not answer: "
         try:
-            reply = self._http.request(method, self.url + path, json=body)
+            if progress is None or body is None:
+                reply = self._http.request(method, self.url + path, json=body)
+            else:
+                reply = stream(self.url + path, body, self._headers, self._timeout_s, progress)
         except self._errors as error:
             failure = gone + (str(error) or type(error).__name__)
             sent = method == "POST" and not isinstance(error, self._unsent)
@@ -183,6 +212,15 @@ class _Refused(EngineError):
     def __init__(self, message: str, said: str) -> None:
         super().__init__(message, hint=f"check the address, the name and ${KEY}")
         self.said = said
+
+
+def _rest(seconds: float, progress: Progress | None) -> None:
+    """Wait, and ask meanwhile whether the request is still wanted."""
+    while seconds > 0:
+        step = seconds if progress is None else min(seconds, 0.1)
+        time.sleep(step)
+        seconds -= step
+        go_on(progress, "")
 
 
 def _completions(reply: dict[str, Any], ms: float) -> list[Completion]:
