@@ -1,17 +1,32 @@
-"""The page: a sentence in; the call, its meaning, its hits and a field to correct it out. Gradio's Blocks."""
+"""The page: a sentence in; the call, its meaning, its hits and a field to correct it out. Gradio's Blocks.
 
-from __future__ import annotations
+What is there is in `server.layout`; this binds it to the handlers.
+"""
 
-from html import escape
+# No `from __future__ import annotations` here: Gradio reads from a function's hints that it wants the request, and
+# could not resolve them as texts, since it is imported where it is used.
+
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from querywright.errors import need
-from server import handlers
-from server.assistant import Assistant, examples
+from server import handlers, handlers_fix, show_parts
+from server import handlers_ask as asking
+from server.assistant import Choice, InputError, examples
+from server.handlers import Talk, View, asker_of
+from server.layout import lay_out, put, wording
+from server.service import Service
 from server.store import Store
 
 CSS = Path(__file__).with_name("page.css")
+JS = Path(__file__).with_name("page.js")
+FOCUS = "() => setTimeout(() => document.querySelector('#qw-ask textarea')?.focus(), 50)"
+CURSOR = """(path, _, talk) => {
+  const field = document.querySelector('#qw-fix textarea, #qw-fix input');
+  const here = field && document.activeElement === field;
+  return [path, here ? [...field.value.slice(0, field.selectionStart)].length : null, talk];
+}"""
 
 
 def theme() -> Any:
@@ -36,81 +51,125 @@ def theme() -> Any:
     )  # fmt: skip
 
 
-def build(assistant: Assistant, store: Store) -> Any:
-    """The Blocks for one assistant. Named endpoints: /ask, /check, /run, /correct, /rate."""
+def build(service: Service, store: Store) -> Any:
+    """The Blocks over a service. Programs ask over REST: none of the page's events has a name."""
     need("gradio", extra="serve")
     import gradio as gr
 
-    api, limits = assistant.api, assistant.limits
+    desk = asking.Desk(service, store)
+    with gr.Blocks(title="Querywright", analytics_enabled=False) as page:
+        parts = lay_out(service)
+    talk, box, out = parts.talk, parts.box, parts.out
+    chosen = [parts.api, parts.model, parts.strategy, parts.decoding]
+    other = [parts.compare, parts.model2, parts.strategy2, parts.decoding2, parts.blind]
 
-    with gr.Blocks(title=f"Querywright · {api.title}", analytics_enabled=False) as page:
-        answer = gr.State(None)
-        gr.HTML(_head(assistant), elem_id="qw-head", padding=False)
-        box = gr.Textbox(
-            label="Ask in a sentence", placeholder=f"Which {api.noun}s are you looking for?", submit_btn="Ask",
-            lines=1, max_lines=4, max_length=limits.instruction_chars, autofocus=True, elem_id="qw-ask",
-        )  # fmt: skip
-        with gr.Column(visible=False) as written:
-            call = gr.Textbox(label="Call", interactive=False, max_lines=8, buttons=["copy"], elem_id="qw-call")
-        facts = gr.HTML(label="facts", elem_id="qw-facts", padding=False)
-        with gr.Column(visible=False) as after:
-            with gr.Row(elem_id="qw-rate"):
-                up = gr.Button("Right", size="sm", elem_id="qw-up")
-                down = gr.Button("Wrong", size="sm", elem_id="qw-down")
-            with gr.Accordion("Correct the call", open=False, elem_id="qw-fixing") as correcting:
-                fix = gr.Textbox(
-                    label="The call as it should be", info="Enter runs it. Only what you store is kept.",
-                    lines=1, max_lines=8, max_length=limits.call_chars, elem_id="qw-fix",
-                )  # fmt: skip
-                verdict = gr.HTML(label="verdict", elem_id="qw-live", padding=False)
-                with gr.Row():
-                    run = gr.Button("Run it", variant="secondary")
-                    save = gr.Button("Store correction", variant="primary")
-            note = gr.HTML(label="note", elem_id="qw-note", padding=False)
-        sentences = examples(api)
-        chips = gr.Examples(sentences, inputs=[box], label="Examples") if sentences else None
+    def placed(talk: Talk, api: Any, model: Any, strategy: Any, decoding: Any) -> Talk:
+        """The talk with what is chosen now; a talk of another API is over."""
+        choice = service.choice(api, model, strategy, decoding)
+        return handlers.replace(talk, choice=choice) if api == talk.choice.api else Talk(choice, asked=talk.asked)
 
-        def do_ask(sentence: str) -> tuple[Any, ...]:
-            shown = handlers.on_ask(assistant, store, sentence)
-            answered = shown.answer is not None
-            return (
-                shown.answer, gr.Column(visible=answered), shown.call, shown.facts, gr.Column(visible=answered),
-                gr.Accordion(open=answered and not shown.ok), shown.call,
-                handlers.on_edit(assistant, shown.call) if answered else "", "",
-            )  # fmt: skip
+    def ask(
+        sentence: str, talk: Talk, api: str, model: str, strategy: str, decoding: str, compare: bool,
+        model2: str, strategy2: str, decoding2: str, blind: bool, request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        try:
+            now = placed(talk, api, model, strategy, decoding)
+            second: Choice | None = service.choice(api, model2, strategy2, decoding2) if compare else None
+        except InputError as error:  # not of this page
+            yield put(View(say=handlers.told(error)))
+            return
+        for view in asking.on_ask(desk, asker_of(store, request), now, sentence, second, blind):
+            yield put(view)
 
-        def do_check(path: str) -> str:
-            return handlers.on_edit(assistant, path)
+    def picked(event: gr.EventData) -> Any:
+        return event._data.get("value") if isinstance(event._data, dict) else None
 
-        def do_run(path: str) -> str:
-            return handlers.on_run(assistant, path)
+    def example(api: str, event: gr.EventData) -> str:
+        index, sentences = picked(event), examples(service.apis[api].api) if api in service.apis else []
+        return sentences[index] if isinstance(index, int) and 0 <= index < len(sentences) else ""
 
-        def do_correct(answered: int | None, path: str) -> str:
-            return handlers.on_correct(assistant, store, answered, path)
-
-        def do_rate(answered: int | None, right: bool) -> str:
-            return handlers.on_rate(store, answered, 1 if right else -1)
-
-        out = [answer, written, call, facts, after, correcting, fix, verdict, note]
-        # A gate of our own stands before the engine; Gradio's queue only keeps the page from taking all its places.
-        asking: dict[str, Any] = {"concurrency_limit": limits.waiting, "show_progress_on": [facts]}
-        box.submit(do_ask, [box], out, api_name="ask", **asking)
-        if chips is not None:
-            chips.load_input_event.then(do_ask, [box], out, api_visibility="private", **asking)
-        live: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden"}
-        fix.change(do_check, [fix], [verdict], api_name="check", **live)
-        gr.on([run.click, fix.submit], do_run, [fix], [note], api_name="run")
-        save.click(do_correct, [answer, fix], [note], api_name="correct")
-        right, wrong = gr.Checkbox(True, visible=False), gr.Checkbox(False, visible=False)
-        up.click(do_rate, [answer, right], [note], api_name="rate")
-        down.click(do_rate, [answer, wrong], [note], api_visibility="private").then(
-            lambda: gr.Accordion(open=True), None, [correcting], api_visibility="private"
+    def change_api(api: str, talk: Talk, request: gr.Request) -> tuple[Any, ...]:
+        now = Talk(service.choice(api), asked=talk.asked)
+        fresh = handlers.replace(
+            handlers.on_new(now), history=handlers.on_open(service, store, asker_of(store, request), now).history
         )
-    page.queue(max_size=4 * limits.waiting)
+        served = service.apis[api]
+        return (
+            *put(fresh), parts.head_of(service, api), show_parts.chips(examples(served.api)),
+            gr.Textbox(**wording(served.api)), served.model,
+        )  # fmt: skip
+
+    def start(talk: Talk, request: gr.Request) -> tuple[Any, ...]:
+        return put(handlers.on_open(service, store, asker_of(store, request), talk))
+
+    def simple(handler: Any) -> Any:
+        """A handler of (desk's service and store, asker, talk) as an event's function."""
+
+        def run(talk: Talk, request: gr.Request) -> tuple[Any, ...]:
+            return put(handler(asker_of(store, request), talk))
+
+        return run
+
+    def readings(talk: Talk, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        for view in asking.on_readings(desk, asker_of(store, request), talk):
+            yield put(view)
+
+    def reading(talk: Talk, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        return put(asking.on_reading(desk, asker_of(store, request), talk, picked(event)))
+
+    def earlier(talk: Talk, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        return put(handlers.on_history(service, store, asker_of(store, request), talk, picked(event)))
+
+    def edit(path: str, cursor: Any, talk: Talk) -> tuple[str, str]:
+        return handlers_fix.on_edit(service, talk.choice.api, path, cursor)
+
+    def run(path: str, talk: Talk) -> str:
+        return handlers_fix.on_run(service, talk.choice.api, path)
+
+    def correct(path: str, talk: Talk, request: gr.Request) -> tuple[Any, ...]:
+        return put(handlers_fix.on_correct(service, store, asker_of(store, request), talk, path))
+
+    def stop(request: gr.Request) -> None:
+        desk.running.stop(asker_of(store, request).tab)
+
+    # A gate of our own stands before the engines, and tells who has to wait: Gradio's queue only bounds the threads.
+    places = sum(model.gate.capacity + service.limits.waiting for model in service.models.values()) + 4
+    shared: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    asks: dict[str, Any] = {**shared, "concurrency_limit": min(places, 30), "concurrency_id": "asks"}
+    quick: dict[str, Any] = {**shared, "concurrency_limit": 8, "concurrency_id": "quick"}
+    with page:
+        page.load(start, [talk], out, **quick)
+        page.load(None, js=JS.read_text(encoding="utf-8"))
+        page.unload(stop)
+        asked = [box, talk, *chosen, *other]
+        box.submit(ask, asked, out, **asks)
+        parts.chips.pick(example, [parts.api], [box], **quick).then(ask, asked, out, **asks)
+        box.stop(stop, None, None, queue=False, **shared)
+        parts.api.input(
+            change_api, [parts.api, talk], [*out, parts.head, parts.chips, box, parts.model], **quick
+        )  # fmt: skip
+        parts.compare.change(lambda on: gr.Column(visible=on), [parts.compare], [parts.second], **quick)
+        parts.again.click(readings, [talk], out, **asks)
+        parts.readings.pick(reading, [talk], out, **quick)
+        parts.history.pick(earlier, [talk], out, **quick)
+        parts.refine.click(simple(lambda _, now: handlers.on_refine(now)), [talk], out, **quick).then(None, js=FOCUS)
+        gr.on(
+            [parts.new.click, parts.afresh.click], simple(lambda _, now: handlers.on_new(now)), [talk], out, **quick
+        ).then(None, js=FOCUS)
+        for button, rating in ((parts.up, 1), (parts.down, -1)):
+            button.click(
+                simple(lambda asker, now, rating=rating: handlers.on_rate(store, asker, now, rating)),
+                [talk], out, **quick,
+            )  # fmt: skip
+        for button, vote in zip(parts.votes, asking.VOTES, strict=True):
+            button.click(
+                simple(lambda asker, now, vote=vote: asking.on_vote(desk, asker, now, vote)), [talk], out, **quick
+            )
+        parts.fix.input(
+            edit, [parts.fix, parts.cursor, talk], [parts.live, parts.options], js=CURSOR,
+            trigger_mode="always_last", **quick,
+        )  # fmt: skip
+        gr.on([parts.run.click, parts.fix.submit], run, [parts.fix, talk], [parts.note], **quick)
+        parts.save.click(correct, [parts.fix, talk], out, **quick)
+    page.queue(max_size=64)
     return page
-
-
-def _head(assistant: Assistant) -> str:
-    api = assistant.api
-    about = escape(". ".join(part for part in (api.about.capitalize(), assistant.records) if part))
-    return f"<h1>Ask {escape(api.title)}</h1><p>{about}<br>Model: {escape(assistant.model)}</p>"
