@@ -94,14 +94,14 @@ def learn(
         per_client: rows of each kind that one client may give; 0 is any number.
     """
     left: Counter[str] = Counter()
-    wishes = [_wish(api, c.of, c.path, c.client, c.time, CORRECTION) for c in corrections]
-    wishes += [_wish(api, a, a.path, a.client, a.time, LIKED) for a in liked if a.rating == 1]
+    wishes = [_wish(api, a, a.path, a.client, a.time, LIKED) for a in liked if a.rating == 1]
+    wishes += [_wish(api, c.of, c.path, c.client, c.time, CORRECTION) for c in sorted(corrections, key=_time)]
     kept = _settled(
         wishes, sieve, per_client, left, question=lambda w: plain(w.row), meaning=lambda w: w.row["canonical"]
     )
     other: Counter[str] = Counter()
     preferred: list[Choice | str] = [_against(api, wish) for wish in kept if wish.row["source"] == CORRECTION]
-    preferred += [_choice(api, p) for p in choices]
+    preferred += [_choice(api, p) for p in sorted(choices, key=_time)]
     pleased = _settled(
         preferred, sieve, per_client, other,
         question=lambda c: (plain(c.row), *sorted((c.row["canonical"], _meaning(api, c.rejected)))),
@@ -127,9 +127,10 @@ def _settled(
     question: Callable[[T], Any],
     meaning: Callable[[T], str],
 ) -> list[T]:
-    """What may be learnt of what was said, oldest first; a text in place of a saying is the reason why it is none."""
+    """What may be learnt of what was said, oldest first. Of one client what stands later in `said` counts; a text in
+    place of a saying is the reason why it is none."""
     last: dict[Any, T] = {}
-    for one in sorted((s for s in said if not isinstance(s, str)), key=lambda s: s.time):
+    for one in (s for s in said if not isinstance(s, str)):
         left["replaced"] += (one.client, question(one)) in last
         last[one.client, question(one)] = one
     left.update(s for s in said if isinstance(s, str))
@@ -151,7 +152,7 @@ def _agreed(
 ) -> list[list[T]]:
     """Of each question what more clients say than anything else, once from each of them."""
     by_question: dict[Any, dict[str, list[T]]] = defaultdict(lambda: defaultdict(list))
-    for one in said:
+    for one in sorted(said, key=_time):
         by_question[question(one)][meaning(one)].append(one)
     agreed = []
     for meanings in by_question.values():
@@ -165,7 +166,7 @@ def _agreed(
 
 
 def _within(agreed: Sequence[list[T]], per_client: int, left: Counter[str]) -> list[T]:
-    """At most `per_client` of each client, the latest; what several say counts for the one who has the fewest."""
+    """At most `per_client` of each client, the newest; what several say counts for the one who has the fewest."""
     given: Counter[str] = Counter()
     kept = []
     for same in sorted(agreed, key=lambda s: (s[-1].time, s[-1].row["id"]), reverse=True):
@@ -176,6 +177,10 @@ def _within(agreed: Sequence[list[T]], per_client: int, left: Counter[str]) -> l
         given[one.client] += 1
         kept.append(one)
     return kept
+
+
+def _time(said: Wish | Choice | Correction | Preference) -> str:
+    return said.time
 
 
 def _wish(api: API, asked: Answer, path: str, client: str, time: str, source: str) -> Wish | str:
