@@ -36,9 +36,11 @@ def build(service: Service, store: Store, *, host: str = "127.0.0.1", auth: Auth
     import gradio as gr
 
     from server import guard, page, rest
+    from server.metrics import Counted
 
     app = rest.build(service, store)
     app.add_middleware(guard.Guard, site=site_of(host), limits=service.limits, auth=auth)
+    app.add_middleware(Counted, metrics=app.state.metrics)  # last, so outermost: what the guard refuses counts too
     blocks = page.build(service, store)
     return gr.mount_gradio_app(
         app, blocks, path="/", allowed_paths=[], ssr_mode=False, mcp_server=False, footer_links=[], run_history=False,

@@ -16,11 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server import headers as policy
 from server.auth import Auth, No, Who
 from server.origins import Client, Site, client_of, is_loopback, refusal, split_host
-from server.rest import problem
+from server.problems import problem
 from server.settings import Limits
 
 OPEN = re.compile(
-    r"/|/v1/[\w./-]*|/health|/metrics|/docs|/openapi\.json|/mcp/?"
+    r"/|/v1/[\w./:@+-]*|/health|/ready|/metrics|/docs|/openapi\.json|/mcp/?"
     r"|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt"  # what the page is made of
     r"|/(assets|static|svelte)/[\w./@+-]+"
     # its events: join the queue, hear what comes of it, give up; and the same by name for programs
@@ -96,7 +96,8 @@ class Guard:
         given = headers.get("authorization", "")
         if not given:
             local = path == "/metrics" and self._is_here(client, headers)
-            return None if path == "/health" or local else No("a name and a password, or a token, is needed")
+            known = path in ("/health", "/ready") or local
+            return None if known else No("a name and a password, or a token, is needed")
         return await self.auth.who(given, client.address)
 
     @staticmethod

@@ -146,6 +146,14 @@ class Service:
             tuple(said), answer.tokens_in, answer.tokens, model.id, config_id(writer), answer.finish,
         )  # fmt: skip
 
+    def chosen_from(self, choice: Choice) -> int:
+        """How many answers of the model a choice's answer is chosen from where nothing else is asked for."""
+        return int(self._writer(choice).about.get("n", 1))
+
+    def grounds(self, choice: Choice) -> bool:
+        """Whether values are made whole from the sentence."""
+        return bool(self._writer(choice).about.get("grounded"))
+
     def check(self, api: str, path: str) -> Verdict:
         """Read a path as a call; its words are there only where it is one."""
         return check(self.apis[api].api, path)

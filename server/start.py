@@ -71,9 +71,7 @@ def serve(options: Options) -> None:
         sock = opened.enter_context(app.bind(options.host, options.port))  # first: it fails at once, loading takes long
         for module in ("fastapi", "uvicorn", "gradio", "sqlalchemy"):
             need(module, extra="serve")
-        apis = [load(name) for name in options.apis]
-        where = options.store or os.environ.get("QUERYWRIGHT_STORE") or store_file(apis, options.workspace)
-        store = opened.enter_context(closing(Store(where)))
+        store = opened.enter_context(closing(open_store(options)))
         service = open_service(opened, options, limits)
         application = app.build(service, store, host=options.host, auth=auth)
         warm_up(service)
@@ -90,6 +88,12 @@ def workspace_of(api: API, options: Options) -> Path:
     if options.workspace is None:
         return Path("work") / api.name
     return options.workspace if len(options.apis) == 1 else options.workspace / api.name
+
+
+def open_store(options: Options) -> Store:
+    """Where questions, answers and corrections are kept."""
+    apis = [load(name) for name in options.apis]
+    return Store(options.store or os.environ.get("QUERYWRIGHT_STORE") or store_file(apis, options.workspace))
 
 
 def store_file(apis: Sequence[API], workspace: Path | None) -> Path:

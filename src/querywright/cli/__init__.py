@@ -27,6 +27,7 @@ COMMANDS = {
     "ask": "one sentence, or a file of them, to calls",
     "serve": "the query assistant in the browser, with REST",
     "users": "who may log in to the query assistant: add, remove, list",
+    "mcp": "the query assistant's tools for an agent, over MCP",
     "feedback": "corrections that people made",
 }
 

@@ -1,0 +1,119 @@
+"""OpenAI's stream: the answer in pieces as it is written, as server-sent events.
+
+A piece can't be taken back, and the call is put into its form only when it is read whole. So a piece is sent when it is
+settled: at each `&`, what stands before it is a call by itself, and is read as the whole will be. In the rare case that
+the whole reads otherwise, `querywright.path` of the last chunk has the call that counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+from starlette.requests import Request
+
+from querywright.errors import QuerywrightError
+from querywright.generate.complete import completed
+from server.asking import Asked, Desk
+from server.assistant import Choice
+from server.problems import told
+from server.rest_chat import choices, usage
+from server.service import Service
+
+log = logging.getLogger("querywright.server")
+
+
+def settled(service: Service, choice: Choice, sentence: str, text: str) -> str:
+    """What of a text that is being written is known to stay, as it will be sent."""
+    head, mark, _ = text.strip().rpartition("&")
+    if not mark:
+        return ""
+    api = service.apis[choice.api].api
+    whole = completed(api, sentence, head) if service.grounds(choice) else head
+    call = service.check(choice.api, whole).call
+    return "" if call is None else call.path
+
+
+async def stream(
+    desk: Desk, request: Request, choice: Choice, sentence: str, how: dict[str, Any], head: dict[str, Any],
+    with_usage: bool,
+) -> AsyncIterator[str]:  # fmt: skip
+    """The events of an answer. Returns when the first of them is there: what fails before is an error with a status.
+
+    Raises:
+        QuerywrightError: see `service.Service.ask`.
+    """
+    loop = asyncio.get_running_loop()
+    texts: asyncio.Queue[str | None] = asyncio.Queue()
+    sent = ""
+
+    def on_text(text: str) -> None:  # in the engine's thread: it has to be quick
+        nonlocal sent
+        if text.count("&") > sent.count("&") and service.chosen_from(choice) == 1:
+            new = settled(service, choice, sentence, text)
+            if new.startswith(sent) and new != sent:
+                sent = new
+                loop.call_soon_threadsafe(texts.put_nowait, new)
+
+    service = desk.service
+    async with AsyncExitStack() as stack:
+        who = await stack.enter_async_context(desk.visit(request, "chat"))
+        asking = asyncio.create_task(desk.ask(who, choice, sentence, run=False, on_text=on_text, **how))
+        asking.add_done_callback(lambda _: texts.put_nowait(None))
+        stack.push_async_callback(_stopped, asking)
+        first = await texts.get()
+        if first is None and asking.exception() is not None:
+            await asking  # raises it
+        return _events(stack.pop_all(), texts, first, asking, head, with_usage)
+    raise AssertionError("an exit stack swallows nothing")
+
+
+async def _stopped(asking: asyncio.Task[Asked]) -> None:
+    if not asking.done():
+        asking.cancel()
+    await asyncio.wait([asking])
+
+
+async def _events(
+    held: AsyncExitStack, texts: asyncio.Queue[str | None], text: str | None, asking: asyncio.Task[Asked],
+    head: dict[str, Any], with_usage: bool,
+) -> AsyncIterator[str]:  # fmt: skip
+    chunk = {**head, "object": "chat.completion.chunk", **({"usage": None} if with_usage else {})}
+
+    def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish, **more}
+        return _data({**chunk, "choices": [choice]})
+
+    async with held:
+        yield event({"role": "assistant", "content": ""})
+        sent = ""
+        while text is not None:
+            yield event({"content": text[len(sent) :]})
+            sent, text = text, await texts.get()
+        try:
+            asked = await asking
+        except QuerywrightError as error:
+            yield _data({"error": told(error).as_problem().model_dump()})
+            return
+        except Exception as error:
+            log.exception("a stream failed")
+            yield _data({"error": told(error).as_problem().model_dump()})
+            return
+        answer = choices(asked, 1)[0]
+        content = answer.message.content
+        if answer.message.refusal is not None:
+            yield event({"refusal": answer.message.refusal})
+        elif content is not None and content.startswith(sent) and content != sent:
+            yield event({"content": content[len(sent) :]})
+        yield event({}, answer.finish_reason, querywright=answer.querywright.model_dump())
+        if with_usage:
+            yield _data({**chunk, "choices": [], "usage": usage(asked).model_dump()})
+        yield "data: [DONE]\n\n"
+
+
+def _data(value: dict[str, Any]) -> str:
+    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"

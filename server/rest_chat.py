@@ -1,0 +1,229 @@
+"""REST in OpenAI's form: `POST /v1/chat/completions`, for programs that speak to a chat model already.
+
+The last message of the user is the sentence; the messages before it are the conversation. The answer's content is the
+path of the call; where the model refuses, it is `refusal`. What else is known of the answer stands beside the message,
+under `querywright`. `model` is an API's name, or an API's and a model's: `mygene/NAME`.
+
+What a client may not decide never reaches the model: a system message is passed over (the prompt is the server's own),
+so are settings of sampling; tools, formats of the response and grammars are refused.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from querywright.engines.base import Message
+from server.asking import Asked, Desk
+from server.assistant import Choice, InputError, Verdict
+from server.problems import responses
+from server.rest_call import Strict, checked
+from server.service import Service
+
+
+class Part(Strict):
+    """A part of a message: text is read, pictures and sound are not."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(Strict):
+    """A message. Those of system and developer are passed over."""
+
+    role: Literal["user", "assistant", "system", "developer"]
+    content: str | list[Part] | None = None
+    refusal: str | None = None
+    name: str | None = None
+
+
+class StreamOptions(Strict):
+    """What goes with a stream."""
+
+    include_usage: bool = False
+    include_obfuscation: bool = Field(default=False, description="Passed over.")
+
+
+class TextFormat(Strict):
+    """The only format of a response."""
+
+    type: Literal["text"]
+
+
+class ChatRequest(Strict):
+    """OpenAI's request. Settings of sampling and of accounts are passed over; other keys are refused."""
+
+    model: str = Field(description="An API's name, or an API's and a model's.", examples=["mygene"])
+    messages: list[ChatMessage] = Field(examples=[[{"role": "user", "content": "uniprot id of human CDK2"}]])
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = Field(default=None, description="Choices at most: answers that mean the same are one.")
+    max_tokens: int | None = Field(default=None, ge=1, description="Tokens of the answer; the server's limit stays.")
+    max_completion_tokens: int | None = Field(default=None, ge=1, description="The same.")
+    response_format: TextFormat | None = None
+    temperature: Any = Field(default=None, description="Passed over.")
+    top_p: Any = Field(default=None, description="Passed over.")
+    seed: Any = Field(default=None, description="Passed over.")
+    presence_penalty: Any = Field(default=None, description="Passed over.")
+    frequency_penalty: Any = Field(default=None, description="Passed over.")
+    user: Any = Field(default=None, description="Passed over: who asks is known otherwise.")
+    metadata: Any = Field(default=None, description="Passed over.")
+    store: Any = Field(default=None, description="Passed over.")
+    service_tier: Any = Field(default=None, description="Passed over.")
+    reasoning_effort: Any = Field(default=None, description="Passed over.")
+    verbosity: Any = Field(default=None, description="Passed over.")
+    safety_identifier: Any = Field(default=None, description="Passed over.")
+    prompt_cache_key: Any = Field(default=None, description="Passed over.")
+
+
+class About(BaseModel):
+    """What OpenAI's form has no place for."""
+
+    ok: bool = Field(description="Whether the content is a call to the API.")
+    path: str = Field(description="The call; what counts, also at the end of a stream.")
+    reason: str
+    explanation: list[str]
+    url: str
+    confidence: float | None
+    abstained: bool = False
+    answer: int | None = Field(default=None, description="Id for POST /v1/feedback.")
+
+
+class Said(BaseModel):
+    """The answer's message."""
+
+    role: str = "assistant"
+    content: str | None
+    refusal: str | None = None
+
+
+class ChatChoice(BaseModel):
+    """One answer."""
+
+    index: int
+    message: Said
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+    querywright: About
+
+
+class Usage(BaseModel):
+    """Tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChatReply(BaseModel):
+    """OpenAI's answer."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+
+
+def chosen(service: Service, model: str) -> Choice:
+    """Who answers for a model's name.
+
+    Raises:
+        InputError: it is no API, or the part behind its slash is no model.
+    """
+    api, slash, name = model.partition("/")
+    try:
+        return service.choice(api, name if slash else None)
+    except InputError as error:  # a client asked for a model, and hears of models
+        raise InputError("unknown_model", str(error), hint="see GET /v1/models") from None
+
+
+def conversation(service: Service, api: str, messages: Sequence[ChatMessage]) -> tuple[str, list[Message]]:
+    """The last sentence of the user, and the turns before it. Assistant messages that are no call are left out, with
+    the sentence that they answered: nothing but calls is shown to the model as its own words.
+
+    Raises:
+        InputError: the last message is not the user's.
+    """
+    turns: list[Message] = []
+    for message in messages:
+        content = message.content
+        text = " ".join(part.text for part in content) if isinstance(content, list) else content or ""
+        if message.role == "user":
+            turns.append({"role": "user", "content": text})
+        elif message.role == "assistant" and turns:
+            verdict = service.check(api, text.strip()[: service.limits.call_chars + 1])
+            if verdict.ok:
+                turns.append({"role": "assistant", "content": verdict.path})
+            elif turns[-1]["role"] == "user":
+                turns.pop()
+    asked = [message for message in messages if message.role in ("user", "assistant")]
+    if not asked or asked[-1].role != "user":
+        raise InputError("bad_messages", "the last message has to be the user's", hint="ask in a sentence")
+    return turns.pop()["content"], turns
+
+
+def about(verdict: Verdict, confidence: float | None, *, abstained: bool = False, answer: int | None = None) -> About:
+    """A verdict, as it stands beside the message."""
+    sure = None if confidence is None else round(confidence, 3)
+    return About(**checked(verdict).model_dump(), confidence=sure, abstained=abstained, answer=answer)
+
+
+def choices(asked: Asked, n: int) -> list[ChatChoice]:
+    """The answer and, where more than one was asked for, the others."""
+    reply = asked.reply
+    first = about(reply.verdict, reply.confidence, abstained=reply.abstained, answer=asked.answer)
+    refused = reply.verdict.refused
+    said = Said(content=None, refusal=first.reason) if refused else Said(content=first.path)
+    finish: Literal["stop", "length"] = "length" if reply.finish == "length" else "stop"
+    found = [ChatChoice(index=0, message=said, finish_reason=finish, querywright=first)]
+    for index, other in enumerate(reply.alternatives[: n - 1], 1):
+        beside = about(other.verdict, other.confidence)
+        found.append(
+            ChatChoice(index=index, message=Said(content=beside.path), finish_reason="stop", querywright=beside)
+        )
+    return found
+
+
+def usage(asked: Asked) -> Usage:
+    """The tokens that were read and written."""
+    read, written = asked.reply.tokens_in, asked.reply.tokens
+    return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
+
+
+def routes(desk: Desk) -> APIRouter:
+    """The route of this module."""
+    from server.chat_stream import stream
+
+    router, service = APIRouter(prefix="/v1", tags=["chat"]), desk.service
+    wrong = responses(s400="Not a request in OpenAI's form, or one that asks for what is not done here",
+                      s404="No such model", s503="The engine failed", s504="The answer took too long")  # fmt: skip
+    events = {200: {"description": "The answer; where `stream` is true, as events: data: {chunk}, data: [DONE]",
+                    "content": {"text/event-stream": {"schema": {"type": "string"}}}}}  # fmt: skip
+
+    @router.post("/chat/completions", responses=wrong | events, response_model=ChatReply)  # type: ignore[operator]
+    async def completions(body: ChatRequest, request: Request) -> Any:
+        """Turn the last sentence of a conversation into a call, in OpenAI's form."""
+        choice = chosen(service, body.model)
+        sentence, turns = await desk.look(conversation, service, choice.api, body.messages)
+        shorter = [most for most in (body.max_tokens, body.max_completion_tokens) if most is not None]
+        head: dict[str, Any] = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
+        how: dict[str, Any] = {"turns": turns, "max_tokens": min(shorter, default=None)}
+        if body.stream:
+            with_usage = body.stream_options is not None and body.stream_options.include_usage
+            if (body.n or 1) > 1:
+                raise InputError("bad_n", "a stream has one choice", hint="ask for n choices without stream")
+            events = await stream(desk, request, choice, sentence, how, head, with_usage)
+            return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        async with desk.visit(request, "chat") as who:
+            asked = await desk.ask(who, choice, sentence, n=body.n, run=False, **how)
+        return ChatReply(**head, choices=choices(asked, body.n or 1), usage=usage(asked))
+
+    return router

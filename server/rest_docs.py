@@ -1,0 +1,129 @@
+"""OpenAPI with this server's names and limits in it, and a page about it that loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from server.service import DECODINGS, STRATEGIES, Service
+
+WORD = r"\w"  # a sentence has a letter or a digit
+
+
+def schema(app: FastAPI, service: Service) -> dict[str, Any]:
+    """The OpenAPI description: made once, with what only a running server knows."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        shapes = made["components"]["schemas"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            shapes.pop(name, None)
+        _limits(shapes, service)
+        _statuses(made)
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _limits(shapes: dict[str, Any], service: Service) -> None:
+    limits = service.limits
+    sentence = {"minLength": 1, "maxLength": limits.instruction_chars, "pattern": WORD}
+    names = {"model": [*service.models], "strategy": [*STRATEGIES], "decoding": [*DECODINGS]}
+    for shape in ("CallRequest", "CallsRequest", "PathRequest"):
+        shapes[shape]["properties"]["api"]["enum"] = [*service.apis]
+    for shape in ("CallRequest", "CallsRequest"):
+        for name, known in names.items():
+            shapes[shape]["properties"][name] |= {"anyOf": [{"type": "string", "enum": known}, {"type": "null"}]}
+        _number(shapes[shape]["properties"]["n"], limits.alternatives)
+    shapes["CallRequest"]["properties"]["instruction"] |= sentence
+    shapes["Turn"]["properties"]["content"] |= sentence | {"description": "A call may be longer than a sentence."}
+    shapes["CallsRequest"]["properties"]["instructions"] |= {
+        "minItems": 1, "maxItems": limits.batch, "items": {"type": "string"}
+    }  # fmt: skip
+    shapes["PathRequest"]["properties"]["path"]["maxLength"] = limits.call_chars
+    shapes["Correction"]["properties"]["path"] |= {"minLength": 1, "maxLength": limits.call_chars, "pattern": r"\S"}
+    chat = shapes["ChatRequest"]["properties"]
+    chat["model"]["enum"] = [*service.apis, *(f"{api}/{name}" for api in service.apis for name in service.models)]
+    _number(chat["n"], limits.alternatives)
+
+
+def _number(shape: dict[str, Any], most: int) -> None:
+    shape["anyOf"] = [{"type": "integer", "minimum": 1, "maximum": most}, {"type": "null"}]
+
+
+def _statuses(made: dict[str, Any]) -> None:
+    """FastAPI adds a 422 of its own form where none is declared; a chat answers 400 instead."""
+    for path, methods in made["paths"].items():
+        for operation in methods.values():
+            answer = operation["responses"].get("422")
+            theirs = answer and "HTTPValidationError" in json.dumps(answer)
+            if theirs or (answer and path.startswith("/v1/chat/")):
+                del operation["responses"]["422"]
+
+
+def page(openapi: dict[str, Any], api: str) -> str:
+    """The page at /docs. Swagger's own page would load its code from another host."""
+    parts = []
+    for path, methods in openapi["paths"].items():
+        for method, spec in methods.items():
+            answers = "".join(
+                f"<li><b>{status}</b> {html.escape(answer['description'])}</li>"
+                for status, answer in sorted(spec["responses"].items())
+            )
+            about = html.escape(spec.get("description", ""))
+            parts.append(f"<h2>{method.upper()} {html.escape(path)}</h2><p>{about}</p>"
+                         f"<details><summary>Answers</summary><ul>{answers}</ul></details>")  # fmt: skip
+    body = json.dumps({"api": api, "instruction": "the UniProt id of the human gene CDK2"})
+    shapes = html.escape(json.dumps(openapi.get("components", {}).get("schemas", {}), indent=2))
+    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Querywright: REST</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}
+pre,textarea{{background:#8881;padding:1rem;border-radius:8px;overflow:auto}}:root{{color-scheme:light dark}}
+textarea{{width:100%;box-sizing:border-box;font:14px/1.4 ui-monospace,monospace;border:1px solid #8886}}
+button,select{{font:inherit;padding:.3rem .8rem}}h2{{font-size:1.1rem;margin:2rem 0 0}}</style>
+<h1>Querywright over REST</h1>
+<pre>curl -s "$URL/v1/call" -H 'content-type: application/json' \\
+  -d '{html.escape(body)}'</pre>
+<h2>Try it</h2>
+<form id="try"><label>POST <select id="path">{_posts(openapi, api)}</select></label>
+<label><textarea id="body" rows="6" aria-label="Request">{html.escape(body)}</textarea></label>
+<button>Send</button></form><pre id="out" aria-live="polite">Nothing sent yet.</pre>
+<h2>OpenAI's clients</h2>
+<pre>OpenAI(base_url="$URL/v1", api_key="TOKEN or anything").chat.completions.create(
+    model="{html.escape(api)}", messages=[{{"role": "user", "content": "the UniProt id of the human gene CDK2"}}])</pre>
+<h2>MCP</h2><p>Streamable HTTP at <code>/mcp</code>; over stdio: <code>querywright mcp</code>.</p>
+{"".join(parts)}<h2>Shapes</h2><p>Machine-readable: <a href="/openapi.json">/openapi.json</a></p>
+<details><summary>All of them</summary><pre>{shapes}</pre></details>
+<script>
+const box = id => document.getElementById(id);
+box("path").onchange = () => {{ box("body").value = box("path").selectedOptions[0].dataset.body; }};
+box("try").onsubmit = async event => {{
+  event.preventDefault();
+  box("out").textContent = "...";
+  try {{
+    const answer = await fetch(box("path").value, {{method: "POST", body: box("body").value,
+      headers: {{"content-type": "application/json"}}}});
+    const text = await answer.text();
+    let shown = text;
+    try {{ shown = JSON.stringify(JSON.parse(text), null, 2); }} catch {{}}
+    box("out").textContent = answer.status + "\\n" + shown;
+  }} catch (error) {{ box("out").textContent = String(error); }}
+}};
+</script></html>"""
+
+
+def _posts(openapi: dict[str, Any], api: str) -> str:
+    sentence = "the UniProt id of the human gene CDK2"
+    call = {"api": api, "path": "/v3/query?q=symbol:CDK2&species=human"}
+    bodies: dict[str, Any] = {
+        "/v1/call": {"api": api, "instruction": sentence},
+        "/v1/calls": {"api": api, "instructions": [sentence, "mouse genes in the cell cycle"]},
+        "/v1/check": call, "/v1/run": call, "/v1/feedback": {"answer": 1, "rating": 1},
+        "/v1/chat/completions": {"model": api, "messages": [{"role": "user", "content": sentence}]},
+    }  # fmt: skip
+    return "".join(
+        f'<option data-body="{html.escape(json.dumps(body))}">{path}</option>'
+        for path, body in bodies.items() if path in openapi["paths"]
+    )  # fmt: skip
