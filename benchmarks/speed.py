@@ -87,7 +87,7 @@ def ablated(engine: LlamaEngine, way: str) -> Iterator[None]:
     if way == "lookup":
         engine._speculate = 4
     if way == "no-prefix":
-        engine._cached = []
+        engine._slots.forget()
     try:
         yield
     finally:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
 import statistics
 import time
 from collections.abc import Iterator
@@ -171,7 +169,8 @@ def test_trying_what_the_prompt_suggests_changes_nothing(
 
     def texts(speculate: int) -> list[str]:
         monkeypatch.setattr(engine, "_speculate", speculate)
-        engine._cached, settings = [], {"grounded": grounded, "refuse": False, "max_tokens": 24}
+        engine._slots.forget()
+        settings = {"grounded": grounded, "refuse": False, "max_tokens": 24}
         return [answer(mygene, s, engine, build, "grammar", **settings).text for s in SENTENCES[:3]]  # type: ignore[arg-type]
 
     monkeypatch.setattr(LlamaEngine, "_draft", counted)
@@ -219,29 +218,3 @@ def test_no_model(tmp_path: Path) -> None:
     (tmp_path / "cut.gguf").write_bytes(b"GGUF\x03\x00\x00\x00")
     with pytest.raises(EngineError, match="could not run"):
         LlamaEngine(tmp_path / "cut.gguf")
-
-
-def test_a_child_that_dies_fails_one_request(mygene: API, gguf: Path) -> None:
-    from querywright.engines.open import open_engine
-
-    engine: Any = open_engine(gguf, threads=1, isolated=True)
-    try:
-        assert engine.describe()["engine"] == "llama.cpp"
-        before = answer(mygene, "CDK2", engine, max_tokens=40)
-        os.kill(engine._process.pid, signal.SIGKILL)
-        with pytest.raises(EngineError, match="SIGKILL") as died:
-            answer(mygene, "CDK2", engine, max_tokens=40)
-        assert died.value.retryable
-        after = answer(mygene, "CDK2", engine, max_tokens=40)
-        assert (after.text, after.ok) == (before.text, before.ok)
-        with pytest.raises(MaskError):
-            engine.generate([{"role": "user", "content": "x"}], grammar=Grammar("start: nope"))
-    finally:
-        engine.close()
-
-
-def test_a_child_says_why_it_did_not_open(tmp_path: Path) -> None:
-    from querywright.engines.open import open_engine
-
-    with pytest.raises(EngineError, match="no model at"):
-        open_engine(tmp_path / "none.gguf", isolated=True)

@@ -9,11 +9,11 @@ while the prompt is read, the grammar is compiled.
 from __future__ import annotations
 
 import codecs
-import ctypes
 import os
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,9 @@ from querywright.engines.choose import Odds, given, pick
 from querywright.engines.gbnf import GbnfMask
 from querywright.engines.lookup import drafted
 from querywright.engines.mask import Compiler, Mask
-from querywright.engines.teacher import written
+from querywright.engines.sequences import Part, Sequences
+from querywright.engines.slots import Slot, Slots, Told
+from querywright.engines.teacher import Written, written
 from querywright.errors import need
 from querywright.progress import say
 
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 CONTEXT = 4096
-Told = Callable[[Sequence[int]], None]  # the tokens so far; raises `Cancelled` where the caller wants no more
 
 
 def default_threads() -> int:
@@ -55,11 +56,15 @@ class LlamaEngine:
     """A GGUF model on llama.cpp. See `base.Engine`."""
 
     def __init__(
-        self, path: Path | str, *, threads: int | None = None, context: int = CONTEXT, speculate: int = 0
-    ) -> None:
+        self, path: Path | str, *, threads: int | None = None, context: int = CONTEXT, speculate: int = 0,
+        slots: int = 1,
+    ) -> None:  # fmt: skip
         """Load the model and decode one token, so that a build that does not fit this CPU fails here.
 
         Args:
+            context: how many tokens a prompt and its text may have. Memory for each slot's is taken at once.
+            slots: how many requests it works on at once, see `slots`. `generate`, `score` and the others may be called
+                from any number of threads; more than these wait.
             speculate: how many tokens that the prompt suggests are tried in one step. None by default: where a step of
                 several tokens costs nearly as much as these tokens alone (a core without idle units), it is a loss,
                 and llama.cpp rounds differently in such steps, so that near ties may fall otherwise.
@@ -79,18 +84,26 @@ class LlamaEngine:
             self._llama: Any = self._cpp.Llama(
                 str(self.path), n_ctx=context, n_threads=self.threads, n_threads_batch=self.threads, verbose=False
             )
-            self._context = min(context, self._llama.n_ctx())
-            self._llama.eval([max(self._llama.token_bos(), 0)])
-            pick(self._logits(-1), None, 0.0, _random(0))
+            sequences = Sequences(self._cpp, self._llama, slots, context)
+            self._context = min(context, sequences.context)
+            sequences.compute([Part(0, 0, [max(self._llama.token_bos(), 0)], 0)])
+            pick(sequences.logits(0), None, 0.0, _random(0))
         except (ValueError, RuntimeError, OSError, AssertionError) as error:
             raise EngineError(f"llama.cpp could not run {self.path}: {error}", hint="export the model again") from error
         self._vocab = self._llama._model.vocab
         self._compiler: Compiler | None = None
+        self._compiling = threading.Lock()
         self._speculate = speculate
-        self._cached: list[int] = []  # the tokens that the KV cache holds
-        self._rows: dict[int, int] = {}  # number of tokens: the last step's row of logits for what follows them
-        self._helper = ThreadPoolExecutor(1)
-        say(f"engine: llama.cpp, {self.path.name}, {self.threads} thread{'s' * (self.threads > 1)}, context {context}")
+        self._sequences = sequences
+        self._slots = Slots(sequences, slots)
+        self._helper = ThreadPoolExecutor(slots)
+        said = f"engine: llama.cpp, {self.path.name}, {self.threads} thread{'s' * (self.threads > 1)}, "
+        say(said + f"context {context}" + f" for each of {slots} requests at once" * (slots > 1))
+
+    @property
+    def capacity(self) -> int:
+        """How many requests it works on at once."""
+        return self._slots.count
 
     def generate(
         self,
@@ -114,17 +127,18 @@ class LlamaEngine:
         rng = _random(seed)
         told = None if progress is None else self._teller(progress)
         completions = []
-        for _ in range(n if temperature > 0 else 1):
-            compiled = self._helper.submit(self._mask, grammar)
-            try:
-                self._follow(prompt, [], told)
-            finally:
-                mask = compiled.result()
-            tokens, odds, finish = self._decode(prompt, mask, max_tokens, temperature, rng, told)
-            ms = (time.perf_counter() - start) * 1000
-            start = time.perf_counter()
-            text = self._llama.detokenize(tokens).decode("utf-8", errors="replace")
-            completions.append(Completion(text, len(prompt), len(tokens), ms, finish, **odds.known()))
+        with self._slots.take(prompt, told) as slot:
+            for _ in range(n if temperature > 0 else 1):
+                compiled = self._helper.submit(self._mask, grammar)
+                try:
+                    slot.follow(prompt, told=told)
+                finally:
+                    mask = compiled.result()
+                tokens, odds, finish = self._decode(slot, prompt, mask, max_tokens, temperature, rng, told)
+                ms = (time.perf_counter() - start) * 1000
+                start = time.perf_counter()
+                text = self._llama.detokenize(tokens).decode("utf-8", errors="replace")
+                completions.append(Completion(text, len(prompt), len(tokens), ms, finish, **odds.known()))
         return completions * (n if temperature == 0 else 1)
 
     def score(
@@ -134,27 +148,28 @@ class LlamaEngine:
         prompt = self._prompt(messages)
         end = self._llama.token_eos()
         done = []
-        for text in texts:
-            start = time.perf_counter()
-            mask = self._mask(grammar)
-            assert not isinstance(mask, GbnfMask)
-            path = written(text.encode(), mask, end, self._bytes_to_tokens, self._llama.detokenize)
-            unknown = path is None or len(prompt) + len(path.tokens) > self._context
-            odds = {} if unknown or path is None else self._odds(prompt, path.tokens, path.choices).known()
-            length = 0 if path is None else len(path.tokens)
-            ms = (time.perf_counter() - start) * 1000
-            done.append(Completion(text, len(prompt), length, ms, "stop", **odds))
+        with self._slots.take(prompt) as slot:
+            for text in texts:
+                start = time.perf_counter()
+                mask = self._mask(grammar)
+                assert not isinstance(mask, GbnfMask)
+                path = written(text.encode(), mask, end, self._bytes_to_tokens, self._llama.detokenize)
+                unknown = path is None or len(prompt) + len(path.tokens) > self._context
+                odds = {} if unknown or path is None else self._odds(slot, prompt, path).known()
+                length = 0 if path is None else len(path.tokens)
+                ms = (time.perf_counter() - start) * 1000
+                done.append(Completion(text, len(prompt), length, ms, "stop", **odds))
         return done
 
-    def _odds(self, prompt: list[int], tokens: list[int], choices: list[tuple[int, int, bytes | None]]) -> Odds:
-        """How likely `tokens` follow the prompt, out of one pass that keeps the logits at each of them."""
-        odds, most = Odds(), int(self._llama.n_batch) - 1
+    def _odds(self, slot: Slot, prompt: list[int], path: Written) -> Odds:
+        """How likely a text follows the prompt, out of one pass that keeps the logits at each of its tokens."""
+        odds, most, tokens = Odds(), self._sequences.batch_size - 1, path.tokens
         for first in range(0, max(1, len(tokens)), most):
             part = tokens[first : first + most]
-            self._follow(prompt + tokens[:first], part)
-            for place, token, bits in choices:
+            slot.follow(prompt + tokens[:first], part)
+            for place, token, bits in path.choices:
                 if first <= place < first + len(part) or place == len(tokens) == first + len(part):
-                    odds.add(given(self._logits(self._rows[len(prompt) + place]), bits, token))
+                    odds.add(given(slot.rows[len(prompt) + place], bits, token))
         return odds
 
     def next_logits(self, chats: Sequence[Sequence[Message]], batch: int = 1) -> Iterator[np.ndarray]:
@@ -163,7 +178,9 @@ class LlamaEngine:
             prompt = self._prompt(chat)
             if len(prompt) > self._context:
                 raise EngineError(f"a prompt of {len(prompt)} tokens; the context holds {self._context}")
-            yield self._follow(prompt, []).copy()
+            with self._slots.take(prompt) as slot:
+                logits = slot.follow(prompt).copy()
+            yield logits
 
     def steps(self, messages: Sequence[Message], answer: Sequence[int]) -> tuple[list[int], list[np.ndarray]]:
         """A chat's tokens, and the logits [vocabulary] from which each token of an answer (shorter than a batch) is
@@ -172,11 +189,12 @@ class LlamaEngine:
         Raises:
             EngineError: the prompt does not fit.
         """
-        prompt, given = self._prompt(messages), list(answer[:-1])
+        prompt, before = self._prompt(messages), list(answer[:-1])
         if len(prompt) + len(answer) > self._context:
             raise EngineError(f"{len(prompt) + len(answer)} tokens; the context holds {self._context}")
-        self._follow(prompt, given)
-        return prompt, [self._logits(self._rows[len(prompt) + i]).copy() for i in range(len(answer))]
+        with self._slots.take(prompt) as slot:
+            slot.follow(prompt, before)
+            return prompt, [slot.rows[len(prompt) + i].copy() for i in range(len(answer))]
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of plain text, nothing added."""
@@ -185,15 +203,19 @@ class LlamaEngine:
     def describe(self) -> dict[str, Any]:
         """See `base.Engine.describe`."""
         version = str(self._cpp.__version__)
-        return {"engine": "llama.cpp", "model": self.path.name, "threads": self.threads, "version": version}
+        about = {"engine": "llama.cpp", "model": self.path.name, "threads": self.threads, "version": version}
+        return about if self.capacity == 1 else {**about, "slots": self.capacity}  # llama.cpp rounds otherwise then
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model; requests that still run fail."""
+        idle = self._slots.close()
         self._helper.shutdown(cancel_futures=True)
-        self._llama.close()
+        if idle:
+            self._sequences.close()
+            self._llama.close()
 
     def _decode(
-        self, prompt: list[int], mask: Mask | GbnfMask | None, max_tokens: int, temperature: float,
+        self, slot: Slot, prompt: list[int], mask: Mask | GbnfMask | None, max_tokens: int, temperature: float,
         rng: np.random.Generator, told: Told | None = None,
     ) -> tuple[list[int], Odds, Finish]:  # fmt: skip
         tokens: list[int] = []
@@ -207,7 +229,7 @@ class LlamaEngine:
                 continue
             if mask is not None and mask.must_end:
                 return tokens, odds, "stop"
-            logits = self._follow(prompt + tokens, self._draft(prompt, tokens, mask, max_tokens))
+            logits = slot.follow(prompt + tokens, self._draft(slot, prompt, tokens, mask, max_tokens))
             try:
                 if isinstance(mask, GbnfMask):
                     step = mask.pick(logits, temperature, rng)
@@ -249,73 +271,25 @@ class LlamaEngine:
             return None
         if grammar.kind == "gbnf":
             return GbnfMask(self._cpp, self._vocab, grammar.text)
-        if self._compiler is None:
-            need("llguidance", extra="llama")
-            from llguidance.llamacpp import lltokenizer_from_vocab
+        with self._compiling:
+            if self._compiler is None:
+                need("llguidance", extra="llama")
+                from llguidance.llamacpp import lltokenizer_from_vocab
 
-            with warnings.catch_warnings():  # one for each token, about a function's old name
-                warnings.simplefilter("ignore", DeprecationWarning)
-                self._compiler = Compiler(lltokenizer_from_vocab(self._vocab))
-        return self._compiler.start(grammar)
+                with warnings.catch_warnings():  # one for each token, about a function's old name
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    self._compiler = Compiler(lltokenizer_from_vocab(self._vocab))
+            return self._compiler.start(grammar)
 
     def _draft(
-        self, prompt: list[int], tokens: list[int], mask: Mask | GbnfMask | None, max_tokens: int
+        self, slot: Slot, prompt: list[int], tokens: list[int], mask: Mask | GbnfMask | None, max_tokens: int
     ) -> list[int]:
         """What the prompt suggests to try, as far as the grammar takes it."""
         most = min(self._speculate, max_tokens - len(tokens) - 1)
-        if most < 1 or isinstance(mask, GbnfMask) or self._known(prompt + tokens):
+        if most < 1 or isinstance(mask, GbnfMask) or slot.known(prompt + tokens):
             return []
         found = drafted(prompt, tokens, most)
         return found[: mask.takes(found)] if mask is not None and found else found
-
-    def _follow(self, tokens: list[int], draft: list[int], told: Told | None = None) -> np.ndarray:
-        """The logits of what follows `tokens`, a view that the next step overwrites.
-
-        Unless the last step has left them, the KV cache is brought to `tokens` and `draft` (shorter than a batch), and
-        what it does not hold is computed; then the logits behind each token of `draft` are there too, in `_rows`.
-        `told` is asked between batches, and what was computed until it raises is kept.
-        """
-        n = len(tokens)
-        if self._known(tokens) and not draft:
-            return self._logits(self._rows[n])
-        shared = 0
-        for old, new in zip(self._cached, tokens[: n - 1], strict=False):
-            if old != new:
-                break
-            shared += 1
-        self._cached, self._rows = self._cached[:shared], {}
-        fresh, size, batch = [*tokens[shared:], *draft], self._llama.n_batch, self._llama._batch
-        self._llama._ctx.kv_cache_seq_rm(-1, shared, -1)
-        try:
-            start = shared
-            while fresh:
-                if told is not None and start > shared:
-                    told([])
-                part = fresh[: (len(fresh) - 1) % size + 1]  # the last one is full: it holds all that is wanted
-                batch.set_batch(batch=part, n_past=start, logits_all=False)
-                for row in range(max(0, n - 1 - start), len(part)):
-                    batch.batch.logits[row] = True
-                    self._rows[start + row + 1] = row
-                self._llama._ctx.decode(batch)
-                fresh, start = fresh[len(part) :], start + len(part)
-                self._cached += part
-        except RuntimeError as error:
-            self._rows = {}
-            raise EngineError(f"llama.cpp failed: {error}", hint="try again", retryable=True) from error
-        return self._logits(self._rows[n])
-
-    def _known(self, tokens: list[int]) -> bool:
-        """Whether the last step has left the logits of what follows `tokens`."""
-        n = len(tokens)
-        return n in self._rows and self._cached[:n] == tokens
-
-    def _logits(self, row: int) -> np.ndarray:
-        """The logits behind one token of the last step, a view that the next step overwrites."""
-        import numpy as np
-
-        found = self._cpp.llama_get_logits_ith(self._llama._ctx.ctx, row)
-        cells = ctypes.cast(found, ctypes.POINTER(ctypes.c_float))
-        return np.ctypeslib.as_array(cells, shape=(self._llama.n_vocab(),))
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
         """A chat's tokens. What people wrote never becomes a control token."""
