@@ -139,8 +139,9 @@ def _origin(text: str) -> Origin | None:
         name, port = parts.hostname, parts.port
     except ValueError:
         return None
-    if parts.scheme not in _PORTS or not name or parts.path not in ("", "/"):
+    if parts.scheme not in _PORTS or parts.path not in ("", "/") or not re.fullmatch(r"[\w.:%-]+", name or ""):
         return None
+    assert name is not None
     return parts.scheme, name.lower().rstrip("."), port or _PORTS[parts.scheme]
 
 
