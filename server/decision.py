@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from querywright.statistics import paired, wilson
@@ -62,7 +62,7 @@ def decide(items: Sequence[Item], bounds: Bounds | None = None, *, tries: int = 
 
     Returns:
         `promote`; `reasons`, why not, in sentences; `compared`: for `all`, `frozen` and `recent` see `compare`;
-        `shapes`: the same of each shape that was looked at, the worst first; `bounds`; `tries`.
+        `shapes`: the same of each shape that was looked at, the worst first; `tries`.
     """
     bounds = bounds or Bounds()
     parts = {part: [item for item in items if item.part == part] for part in (FROZEN, RECENT)}
@@ -84,7 +84,6 @@ def decide(items: Sequence[Item], bounds: Bounds | None = None, *, tries: int = 
         "reasons": reasons,
         "compared": compared,
         "shapes": shapes,
-        "bounds": asdict(bounds),
         "tries": tries,
     }
 

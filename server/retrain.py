@@ -77,18 +77,22 @@ class Options:
 
 @dataclass(frozen=True)
 class Stages:
-    """The expensive stages; tests put others in their place."""
+    """The expensive stages; tests put others in their place.
 
-    train: Callable[[Any], int]
-    export: Callable[[Any, Path, API, int], Path]
+    Attributes:
+        train: a config's name and overrides -> exit code; see `finetune.launch.train`, which is a process of its own.
+        export: the same, the folder to write, the API and `parity` -> the GGUF.
+        ask: see `judging.ask`.
+    """
+
+    train: Callable[[str, list[str]], int]
+    export: Callable[[str, list[str], Path, API, int], Path]
     ask: Callable[..., judging.Scored]
 
 
 def stages() -> Stages:
-    """The real ones; training is a process of its own."""
-    from querywright.finetune.launch import train
-
-    return Stages(train, _export, judging.ask)
+    """The real ones."""
+    return Stages(_run_training, _run_export, judging.ask)
 
 
 def retrain(options: Options, run: Stages | None = None) -> dict[str, Any]:
@@ -107,7 +111,9 @@ def retrain(options: Options, run: Stages | None = None) -> dict[str, Any]:
         tests, digest = frozen_set(api, options.workspace, refreeze=options.refreeze)
         current = _current(api, options.workspace)
         folder, counts = _data(options, api, tests, digest, current)
-        if decided := read_decision(folder):
+        judged = {"bounds": asdict(options.bounds), "limit": options.limit, "decoding": options.decoding}
+        decided = read_decision(folder)
+        if decided and decided.get("judged") == judged:
             say(f"{folder.name} is decided already ({decided['at']}): nothing to do until there are more corrections")
             return _settled(options, folder, decided)
         run = run or stages()
@@ -120,8 +126,8 @@ def retrain(options: Options, run: Stages | None = None) -> dict[str, Any]:
         tries = _tries(home, folder, current, digest)
         decision = decide(items, options.bounds, tries=tries, seed=options.seed)
         confidence = judging.calibrate(api, [*new[FROZEN], *new[RECENT]], folder / "calibration.json")
-        decision = {"id": folder.name, "at": now(), "current": current.id, **decision, "counts": counts,
-                    "frozen_sha256": digest, "confidence": confidence, "model": str(model),
+        decision = {"id": folder.name, "at": now(), "current": current.id, **decision, "judged": judged,
+                    "counts": counts, "frozen_sha256": digest, "confidence": confidence, "model": str(model),
                     "items": [asdict(item) for item in items]}  # fmt: skip
         write_json(folder / DECISION, decision)
         return _settled(options, folder, decision)
@@ -210,9 +216,6 @@ def _known(folder: Path) -> dict[str, Any]:
 
 def _train(options: Options, api: API, folder: Path, current: Standing, run: Stages) -> Path:
     """Train and export, each unless it is done; returns the GGUF."""
-    from querywright.finetune.check import find_config
-    from querywright.finetune.check import load as config_of
-
     about = json.loads((current.adapter / CONFIG).read_text(encoding="utf-8"))
     given = {
         "workspace": options.workspace, "output_dir": folder / RUN, "dataset.source": folder / DATA / CHAT,
@@ -220,19 +223,30 @@ def _train(options: Options, api: API, folder: Path, current: Standing, run: Sta
         "optimizer.lr": options.lr, "max_minutes": options.minutes, "epochs": 1, "seed": options.seed + 20,
         "max_steps_per_epoch": options.steps if options.steps else "null", "lr_scheduler.num_warmup_steps": 5,
     }  # fmt: skip
-    cfg = config_of(find_config(options.config), [*(f"{k}={v}" for k, v in given.items()), *options.settings])
+    words = [*(f"{key}={value}" for key, value in given.items()), *options.settings]
     say(f"training: {options.minutes:g} minutes at most{f', {options.steps} steps' if options.steps else ''}")
-    code = run.train(cfg)
+    code = run.train(options.config, words)
     if code == 130:
         raise KeyboardInterrupt
     if code:
         raise QuerywrightError("the training did not begin; what to do is said above", hint="--set KEY=VALUE")
-    return run.export(cfg, folder, api, options.parity)
+    return run.export(options.config, words, folder, api, options.parity)
 
 
-def _export(cfg: Any, folder: Path, api: API, parity: int) -> Path:
+def _run_training(config: str, words: list[str]) -> int:
+    from querywright.finetune.check import find_config
+    from querywright.finetune.check import load as config_of
+    from querywright.finetune.launch import train
+
+    return train(config_of(find_config(config), words))
+
+
+def _run_export(config: str, words: list[str], folder: Path, api: API, parity: int) -> Path:
+    from querywright.finetune.check import find_config
+    from querywright.finetune.check import load as config_of
     from querywright.finetune.export import export
 
+    cfg = config_of(find_config(config), words)
     return export(
         Path(cfg.output_dir), folder, api.name, base=Path(cfg.checkpointer.checkpoint_dir), merged=False,
         kinds=["q8_0"], parity=parity, definition=definition_id(api),

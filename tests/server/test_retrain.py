@@ -1,0 +1,318 @@
+"""Corrections to a decision, stage by stage: training and answering are fakes that leave what the real ones leave."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gguf", reason="needs the extra llama")
+pytest.importorskip("scipy", reason="needs the extra eval")
+
+from querywright.api.call import parse
+from querywright.api.definition import load
+from querywright.artefacts import alone, read_jsonl, sha256, write_jsonl
+from querywright.errors import QuerywrightError
+from querywright.evaluate import suite
+from querywright.finetune import shipped
+from querywright.protected import plain
+from querywright.rows import Row, row
+from server import promotion, retrain
+from server.decision import FROZEN, RECENT
+from server.retrain import Options, Stages
+from server.retrain_data import CHAT, CORRECTIONS, Shares
+from tests.server.models_made import made
+
+API = load("mygene")
+ROOT = Path(__file__).parents[2]
+SPECIES = ("human", "mouse", "rat")
+
+
+def pair(n: int, source: str = "drawn", **more: Any) -> Row:
+    """The n-th of pairs that are all different."""
+    call = parse(API, f"/v3/query?q=symbol:GENE{n}&species={SPECIES[n % 3]}")
+    return {**row(call, f"find the {SPECIES[n % 3]} gene with symbol GENE{n}", source), **more}
+
+
+def correction(n: int) -> Row:
+    """The n-th correction in time; all tests' corrections ask for what no split has."""
+    return pair(10_000 + n, "correction", at=f"2026-01-01T00:{n // 60:02}:{n % 60:02}")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with a split and a model that was trained in it."""
+    monkeypatch.setattr(shipped, "data_dir", lambda: tmp_path / "data")
+    home = tmp_path / "work" / "mygene"
+    made(home / "model", "current")
+    write_jsonl(home / "pairs" / "train.jsonl", [pair(n) for n in range(30)])
+    write_jsonl(home / "pairs" / "test.jsonl", [pair(1000 + n) for n in range(120)])
+    write_jsonl(home / "pairs.jsonl", [correction(n) for n in range(60)])
+    return home
+
+
+class Fakes:
+    """Stages that count their runs. `right` says which sentences a model, by its GGUF's word, answers rightly."""
+
+    def __init__(self, right: Callable[[str, Row], bool] | None = None) -> None:
+        self.right = right or (lambda model, _: model != "current")
+        self.runs: list[str] = []
+        self.words: list[str] = []
+        self.fail_at = ""
+        self.stages = Stages(self.train, self.export, self.ask)
+
+    def _ran(self, stage: str) -> None:
+        if self.fail_at == stage:
+            self.fail_at = ""
+            raise KeyboardInterrupt
+        self.runs.append(stage)
+
+    def train(self, config: str, words: list[str]) -> int:
+        self._ran("train")
+        self.words = words
+        return 0
+
+    def export(self, config: str, words: list[str], folder: Path, api: Any, parity: int) -> Path:
+        self._ran("export")
+        return made(folder, "candidate")
+
+    def ask(
+        self, api: Any, definition: str, model: Path, pairs: Path, out: Path, *, decoding: str, limit: int | None
+    ) -> list[dict[str, Any]]:
+        word = model.read_text(encoding="utf-8")
+        self._ran(f"{word}.{out.name}")
+        found = suite.load(api, pairs, 0)[:limit]
+        return [
+            {"id": p.id, "signature": p.signature, "same": float(self.right(word, {"instruction": p.instruction}))}
+            for p in found
+        ]  # fmt: skip
+
+
+def options(home: Path, **more: Any) -> Options:
+    return Options("mygene", home, home / "pairs.jsonl", **more)
+
+
+def corrected(r: Row) -> bool:
+    return int(r["instruction"].rpartition("GENE")[2]) >= 10_000
+
+
+def test_a_better_candidate_is_promoted_and_answers(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fakes = Fakes(lambda model, r: model == "candidate" or not corrected(r))
+    decision = retrain.retrain(options(workspace), fakes.stages)
+    assert decision["promote"]
+    folder = workspace / "models" / decision["id"]
+    assert json.loads((folder / promotion.DECISION).read_text()) == json.loads(json.dumps(decision))
+    assert decision["compared"][RECENT]["n"] == 12
+    assert decision["compared"][FROZEN]["n"] == 120
+    assert len(decision["items"]) == 132
+    assert shipped.ensure_model("mygene", workspace).read_text() == "candidate"
+    told = capsys.readouterr().err
+    assert "restarted" in told
+    assert "learns 48 corrections 4 times and 30 replayed pairs" in told
+    assert f"start_adapter={workspace / 'model' / 'adapter'}" in fakes.words
+    assert "model.lora_rank=2" in fakes.words, "of the adapter that it starts from"
+    assert promotion.rollback(workspace) == "shipped"
+    assert shipped.ensure_model("mygene", workspace).read_text() == "current"
+
+
+def test_a_worse_one_is_not_and_says_why(workspace: Path) -> None:
+    decision = retrain.retrain(options(workspace), Fakes(lambda model, r: model == "current").stages)
+    assert not decision["promote"]
+    assert any("worse on the frozen test set" in reason for reason in decision["reasons"])
+    assert shipped.ensure_model("mygene", workspace).read_text() == "current"
+    (listed,) = promotion.models(workspace)
+    assert (listed["state"], listed["frozen"]["candidate"]["same"]) == ("not better", 0.0)
+
+
+def test_decided_only_where_asked_so_then_promoted(workspace: Path) -> None:
+    fakes = Fakes()
+    decision = retrain.retrain(options(workspace, promote=False), fakes.stages)
+    assert decision["promote"]
+    assert shipped.ensure_model("mygene", workspace).read_text() == "current"
+    before = len(fakes.runs)
+    assert retrain.retrain(options(workspace), fakes.stages) == json.loads(json.dumps(decision))
+    assert len(fakes.runs) == before, "nothing is done twice"
+    assert shipped.ensure_model("mygene", workspace).read_text() == "candidate"
+    promotion.rollback(workspace)
+    retrain.retrain(options(workspace), fakes.stages)
+    assert shipped.ensure_model("mygene", workspace).read_text() == "current", "what was taken back stays back"
+
+
+def test_nothing_that_is_asked_is_learnt(workspace: Path) -> None:
+    """Neither sentences nor calls, wherever they come from; the most recent corrections are those held out."""
+    rows = [correction(n) for n in range(60)]
+    again = {**rows[3], "path": rows[59]["path"], "canonical": rows[59]["canonical"], "id": "again"}  # a recent call
+    tested = {**rows[4], "canonical": pair(1005)["canonical"], "path": pair(1005)["path"], "id": "tested"}
+    write_jsonl(workspace / "pairs.jsonl", [*reversed(rows), again, tested])
+    replayed = [*(pair(n) for n in range(28)), rows[58], {**pair(1007), "id": "x"}]
+    write_jsonl(workspace / "pairs" / "train.jsonl", replayed)
+    decision = retrain.retrain(options(workspace), Fakes().stages)
+    data = workspace / "models" / decision["id"] / promotion.DATA
+    recent, learnt = read_jsonl(data / "recent.jsonl"), read_jsonl(data / CORRECTIONS)
+    assert [r["id"] for r in recent] == [r["id"] for r in rows[-13:]]
+    assert {r["id"] for r in learnt} == {r["id"] for r in rows[:-13]}
+    asked = [*recent, *read_jsonl(workspace / "pairs" / "test.jsonl")]
+    sentences, calls = {plain(r["instruction"]) for r in asked}, {r["canonical"] for r in asked}
+    chats = [one["messages"] for one in read_jsonl(data / CHAT)]
+    assert not sentences & {plain(chat[-2]["content"]) for chat in chats}
+    assert not calls & {parse(API, chat[-1]["content"]).canonical for chat in chats}
+    assert len(chats) == decision["counts"]["rows"] == 4 * 47 + 28
+    assert chats[0][0]["content"].count("\n") > 0, "the prompt shows the nearest fields, as when it is asked"
+
+
+@pytest.mark.parametrize("stage", ["train", "export", "current.frozen", "candidate.recent"])
+def test_killed_in_a_stage_it_goes_on_with_the_same_corrections(workspace: Path, stage: str) -> None:
+    fakes = Fakes()
+    fakes.fail_at = stage
+    with pytest.raises(KeyboardInterrupt):
+        retrain.retrain(options(workspace), fakes.stages)
+    (begun,) = promotion.candidates(workspace)
+    assert promotion.read_decision(begun) == {}
+    write_jsonl(workspace / "pairs.jsonl", [correction(n) for n in range(70)])  # people went on
+    decision = retrain.retrain(options(workspace), fakes.stages)
+    assert decision["id"] == begun.name
+    assert decision["compared"][RECENT]["n"] == 12
+
+
+def test_stopped_training_is_an_interruption(workspace: Path) -> None:
+    fakes = Fakes()
+    with pytest.raises(KeyboardInterrupt):
+        retrain.retrain(options(workspace), replace(fakes.stages, train=lambda *_: 130))
+    with pytest.raises(QuerywrightError, match="did not begin"):
+        retrain.retrain(options(workspace), replace(fakes.stages, train=lambda *_: 2))
+    assert fakes.runs == []
+
+
+def test_fresh_begins_anew(workspace: Path) -> None:
+    fakes = Fakes()
+    fakes.fail_at = "train"
+    with pytest.raises(KeyboardInterrupt):
+        retrain.retrain(options(workspace), fakes.stages)
+    write_jsonl(workspace / "pairs.jsonl", [correction(n) for n in range(70)])
+    decision = retrain.retrain(options(workspace, fresh=True), fakes.stages)
+    assert decision["compared"][RECENT]["n"] == 14
+    assert len(promotion.candidates(workspace)) == 2
+
+
+def test_damaged_data_is_no_data(workspace: Path) -> None:
+    fakes = Fakes()
+    fakes.fail_at = "train"
+    with pytest.raises(KeyboardInterrupt):
+        retrain.retrain(options(workspace), fakes.stages)
+    (begun,) = promotion.candidates(workspace)
+    whole = sha256(begun / promotion.DATA / CHAT)
+    (begun / promotion.DATA / CHAT).write_text("cut sho")
+    assert retrain.retrain(options(workspace), fakes.stages)["id"] == begun.name
+    assert sha256(begun / promotion.DATA / CHAT) == whole
+
+
+def test_other_bounds_decide_anew_without_a_training(workspace: Path) -> None:
+    from server.decision import Bounds
+
+    fakes = Fakes(lambda model, r: not corrected(r) or (model == "candidate" and r["instruction"][-1] in "0123"))
+    first = retrain.retrain(options(workspace), fakes.stages)
+    assert not first["promote"]
+    second = retrain.retrain(options(workspace, bounds=Bounds(alpha=0.2)), fakes.stages)
+    assert second["id"] == first["id"]
+    assert second["judged"]["bounds"]["alpha"] == 0.2
+    assert second["promote"]
+
+
+def test_the_next_one_starts_from_the_promoted_one_and_holds_out_what_that_has_not_learnt(workspace: Path) -> None:
+    fakes = Fakes()
+    first = retrain.retrain(options(workspace), fakes.stages)
+    with pytest.raises(QuerywrightError, match="no corrections since the current model was made"):
+        retrain.retrain(options(workspace), fakes.stages)
+    write_jsonl(workspace / "pairs.jsonl", [correction(n) for n in range(64)])
+    fakes.right = lambda *_: True
+    second = retrain.retrain(options(workspace), fakes.stages)
+    assert second["current"] == first["id"]
+    assert f"start_adapter={workspace / 'models' / first['id'] / 'adapter'}" in fakes.words
+    learnt = {r["id"] for r in read_jsonl(workspace / "models" / first["id"] / promotion.DATA / CORRECTIONS)}
+    held = {r["id"] for r in read_jsonl(workspace / "models" / second["id"] / promotion.DATA / "recent.jsonl")}
+    assert len(held) == 13
+    assert not held & learnt
+    other = retrain.retrain(options(workspace, seed=1), fakes.stages)
+    assert (second["tries"], other["tries"]) == (1, 2), "each further try has to be surer"
+
+
+def test_the_frozen_test_set_stays_the_same(workspace: Path) -> None:
+    retrain.retrain(options(workspace, promote=False), Fakes().stages)
+    path = workspace / "pairs" / "test.jsonl"
+    before = path.read_bytes()
+    write_jsonl(path, [pair(1000 + n) for n in range(119)])
+    with pytest.raises(QuerywrightError, match="the frozen test set changed") as caught:
+        retrain.retrain(options(workspace), Fakes().stages)
+    assert "--refreeze" in caught.value.hint
+    copy = workspace / "models" / "frozen.jsonl"
+    assert copy.read_bytes() == before
+    shutil.copyfile(copy, path)
+    retrain.retrain(options(workspace, promote=False), Fakes().stages)
+    write_jsonl(path, [pair(1000 + n) for n in range(119)])
+    decision = retrain.retrain(options(workspace, promote=False, refreeze=True), Fakes().stages)
+    assert decision["compared"][FROZEN]["n"] == 119
+    known = json.loads((workspace / "models" / "frozen.json").read_text())
+    assert (known["rows"], len(known["earlier"])) == (119, 1)
+
+
+def test_too_few_corrections(workspace: Path) -> None:
+    write_jsonl(workspace / "pairs.jsonl", [correction(n) for n in range(39)])
+    with pytest.raises(QuerywrightError, match="has 39 that can be trained on, 40 are needed") as caught:
+        retrain.retrain(options(workspace), Fakes().stages)
+    assert "querywright serve" in caught.value.hint
+    decision = retrain.retrain(options(workspace, shares=Shares(least=39)), Fakes().stages)
+    assert decision["compared"][RECENT]["n"] == 8, "a fifth, rounded up"
+    (workspace / "pairs.jsonl").unlink()
+    with pytest.raises(QuerywrightError, match="no corrections at"):
+        retrain.retrain(options(workspace, seed=3), Fakes().stages)
+
+
+@pytest.mark.parametrize("held", [0.0, 0.19, 0.9])
+def test_a_fifth_is_held_out_at_least(workspace: Path, held: float) -> None:
+    with pytest.raises(QuerywrightError, match="--held"):
+        retrain.retrain(options(workspace, shares=Shares(held=held)), Fakes().stages)
+
+
+def test_what_is_missing_is_said_before_anything_is_made(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(match: str, hint: str) -> None:
+        with pytest.raises(QuerywrightError, match=match) as caught:
+            retrain.retrain(options(workspace), Fakes().stages)
+        assert hint in caught.value.hint
+        assert promotion.candidates(workspace) == []
+
+    adapter = workspace / "model" / "adapter"
+    adapter.rename(workspace / "away")
+    told("no adapter to start from", "querywright export")
+    (workspace / "away").rename(adapter)
+    with monkeypatch.context() as full:
+        full.setattr(retrain.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
+        told("too little space", "--prune")
+    with alone(workspace / "models"):
+        told("another retrain is at work", "one at a time")
+    (workspace / "pairs" / "train.jsonl").unlink()
+    told("no training pairs to replay", "--replay 0")
+    (workspace / "pairs" / "test.jsonl").unlink()
+    told("no test split", "pairs split")
+    with pytest.raises(QuerywrightError, match="no workspace"):
+        retrain.retrain(replace(options(workspace), workspace=workspace / "misspelt"), Fakes().stages)
+    assert not (workspace / "misspelt").exists()
+
+
+def test_replay_can_be_left_out_loudly(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    decision = retrain.retrain(options(workspace, shares=Shares(replay=0.0)), Fakes().stages)
+    assert decision["counts"]["replayed"] == 0
+    assert "may be forgotten" in capsys.readouterr().err
+
+
+def test_answers_that_failed_are_no_comparison(workspace: Path) -> None:
+    """An engine that died is no model that is wrong."""
+    from server import judging
+
+    old = [{"id": "a", "signature": "s", "same": 1.0}, {"id": "b", "signature": "s", "same": 1.0}]
+    with pytest.raises(QuerywrightError, match="different sentences"):
+        judging.items(FROZEN, old, old[:1])
