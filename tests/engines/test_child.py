@@ -1,0 +1,349 @@
+"""An engine in a process of its own: several requests, those that are given up, crashes, hangs, and the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from querywright.engines.base import Cancelled, EngineError, Grammar, MaskError
+from querywright.engines.child import ChildEngine
+from querywright.engines.open import open_engine
+from tests.engines.tiny_gguf import tiny_gguf
+
+pytest.importorskip("llama_cpp")
+pytest.importorskip("gguf")
+ASK = [{"role": "user", "content": "x"}]
+LONG: dict[str, Any] = {"max_tokens": 2000, "temperature": 1.0, "n": 100_000}  # minutes, unless something ends it
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_gguf(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
+
+
+@pytest.fixture
+def engine(model: Path) -> Iterator[ChildEngine]:
+    opened = open_engine(model, threads=1, isolated=True)
+    assert isinstance(opened, ChildEngine)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as made:
+        yield made
+
+
+def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to it"
+        time.sleep(0.01)
+
+
+def begun(engine: ChildEngine, pool: ThreadPoolExecutor, **more: Any) -> Future[Any]:
+    """A long request that has reached the child."""
+    told = threading.Event()
+
+    def progress(text: str) -> bool:
+        if text:
+            told.set()
+        return True
+
+    future = pool.submit(engine.generate, ASK, progress=progress, **{**LONG, **more})
+    assert told.wait(20)
+    return future
+
+
+def died_of(future: Future[Any]) -> EngineError:
+    error = future.exception(20)
+    assert isinstance(error, EngineError)
+    return error
+
+
+def gone(pid: int | None) -> bool:
+    try:
+        os.kill(pid or 0, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_it_answers_as_the_engine_itself(engine: ChildEngine, model: Path) -> None:
+    here = open_engine(model, threads=1)
+    settings: dict[str, Any] = {"max_tokens": 40, "temperature": 1.0, "n": 3, "seed": 5}
+    ours, theirs = engine.generate(ASK, **settings), here.generate(ASK, **settings)
+    assert [(c.text, c.tokens_out, c.finish) for c in ours] == [(c.text, c.tokens_out, c.finish) for c in theirs]
+    digits = Grammar("start: /[0-9]{3}/")
+    text = engine.generate(ASK, grammar=digits)[0].text
+    assert len(text) == 3
+    assert text.isdigit()
+    known, unknown = engine.score(ASK, [text, "abc"], grammar=digits)
+    assert known.grammar_logprob is not None
+    assert unknown.grammar_logprob is None
+    assert engine.describe() == here.describe()
+    here.close()
+
+
+def test_the_text_so_far(engine: ChildEngine) -> None:
+    seen: list[str] = []
+    with pytest.raises(Cancelled):
+        engine.generate(ASK, **LONG, progress=lambda text: not seen.append(text) and len(set(seen)) < 4)
+    assert len(set(seen)) == 4
+
+
+def test_errors_of_the_engine_are_told_and_are_no_crashes(engine: ChildEngine) -> None:
+    pid = engine.pid
+    with pytest.raises(MaskError, match="does not compile"):
+        engine.generate(ASK, grammar=Grammar("start: nope"))
+    with pytest.raises(EngineError, match="the context holds") as failed:
+        engine.generate([{"role": "user", "content": "x" * 9000}])
+    assert not failed.value.retryable
+    with pytest.raises(EngineError, match="the engine failed: KeyError"):  # a mistake of ours: one request's
+        engine.generate([{"no": "message"}])
+    assert engine.generate(ASK, max_tokens=3)
+    assert (engine.pid, engine.crashes, engine.restarts) == (pid, 0, 0)
+
+
+def test_one_that_is_given_up_frees_its_place(engine: ChildEngine, pool: ThreadPoolExecutor) -> None:
+    wanted = threading.Event()
+    wanted.set()
+    told = threading.Event()
+
+    def progress(text: str) -> bool:
+        if text:
+            told.set()
+        return wanted.is_set()
+
+    long = pool.submit(engine.generate, ASK, **LONG, progress=progress)
+    assert told.wait(20)
+    others = [pool.submit(engine.generate, ASK, max_tokens=5) for _ in range(3)]
+    # one that waits for a place can be given up too, and then it is not asked at all
+    with pytest.raises(Cancelled):
+        engine.generate(ASK, **LONG, progress=lambda text: False)
+    assert not any(other.done() for other in others)
+    wanted.clear()
+    start = time.monotonic()
+    assert isinstance(long.exception(5), Cancelled)
+    assert len({other.result(5)[0].text for other in others}) == 1
+    assert time.monotonic() - start < 1
+    assert engine.crashes == 0
+
+
+def test_a_caller_that_fails_gives_its_request_up(engine: ChildEngine) -> None:
+    def progress(text: str) -> bool:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        engine.generate(ASK, **LONG, progress=progress)
+    start = time.monotonic()
+    assert engine.generate(ASK, max_tokens=3)
+    assert time.monotonic() - start < 2
+
+
+def test_a_crash_fails_what_was_in_the_child_and_the_rest_is_answered(
+    engine: ChildEngine, pool: ThreadPoolExecutor
+) -> None:
+    crashes: list[int] = []
+    engine.on_crash = lambda: crashes.append(1)
+    first = engine.pid
+    inside = begun(engine, pool)
+    waiting = [pool.submit(engine.generate, ASK, max_tokens=5) for _ in range(3)]
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    start = time.monotonic()
+    error = died_of(inside)
+    assert "SIGKILL" in str(error)
+    assert error.retryable
+    assert error.hint
+    assert crashes == [1]
+    assert len({other.result(20)[0].text for other in waiting}) == 1
+    assert time.monotonic() - start < 10
+    assert (engine.crashes, engine.restarts) == (1, 1)
+    assert engine.pid not in (first, None)
+    assert gone(first)  # no zombie either: it was waited for
+
+
+def test_it_is_back_before_anybody_asks(engine: ChildEngine) -> None:
+    first = engine.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    until(lambda: engine.crashes)
+    until(lambda: engine.up, 10)
+    assert engine.pid != first
+    assert engine.generate(ASK, max_tokens=3)
+
+
+def test_one_that_dies_on_and_on_is_started_only_for_a_question(engine: ChildEngine) -> None:
+    for crash in range(3):
+        until(lambda: engine.up, 10)
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        until(lambda n=crash + 1: engine.crashes == n)  # type: ignore[misc]
+    time.sleep(0.3)
+    assert not engine.up
+    assert engine.pid is None
+    assert engine.generate(ASK, max_tokens=3)
+    assert engine.restarts == 3
+
+
+def test_one_that_hangs_is_killed(model: Path, pool: ThreadPoolExecutor) -> None:
+    engine = ChildEngine(str(model), threads=1, hang_s=1.5)
+    try:
+        quiet = pool.submit(engine.generate, ASK, **LONG)
+        time.sleep(2.5)  # at work without a word to the caller: no hang
+        assert not quiet.done()
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGSTOP)
+        big = pool.submit(engine.generate, [{"role": "user", "content": "x" * 300_000}])  # more than a pipe holds
+        error = died_of(quiet)
+        assert "it hung: no word of it for 1.5 s" in str(error)
+        assert error.retryable
+        assert "the context holds" in str(died_of(big))  # by the next child
+        assert engine.generate(ASK, max_tokens=3)
+        assert engine.crashes == 1
+    finally:
+        engine.close()
+
+
+def test_closing_with_requests_under_way(engine: ChildEngine, pool: ThreadPoolExecutor) -> None:
+    pid = engine.pid
+    futures = [begun(engine, pool), *(pool.submit(engine.generate, ASK, **LONG) for _ in range(2))]
+    closers = [pool.submit(engine.close) for _ in range(2)]
+    for closer in closers:
+        closer.result(10)
+    for future in futures:
+        assert "was closed" in str(died_of(future))
+    engine.close()
+    assert gone(pid)
+    assert engine.crashes == 0
+    with pytest.raises(EngineError, match="was closed"):
+        engine.generate(ASK)
+
+
+def test_nothing_is_left_of_many(model: Path) -> None:
+    def left() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("no /proc here")
+    before = left()
+    for number in range(4):
+        engine = ChildEngine(str(model), threads=1)
+        if number % 2:
+            assert engine.pid is not None
+            os.kill(engine.pid, signal.SIGKILL)
+            until(lambda engine=engine: engine.crashes and engine.up)  # type: ignore[misc]
+        if number < 2:
+            engine.close()
+        pid = engine.pid
+        del engine  # is as good as closing it
+        if pid is not None:
+            until(lambda pid=pid: gone(pid))  # type: ignore[misc]
+    until(lambda: left() == before)
+
+
+def test_a_child_says_why_it_did_not_open(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="no model at"):
+        open_engine(tmp_path / "none.gguf", isolated=True)
+
+
+def test_a_model_that_is_gone_at_the_restart(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    path = tiny_gguf(tmp_path / "tiny.gguf")
+    engine = ChildEngine(str(path), threads=1)
+    try:
+        inside = begun(engine, pool)
+        waiting = pool.submit(engine.generate, ASK, max_tokens=3)
+        path.rename(tmp_path / "away.gguf")
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        assert "SIGKILL" in str(died_of(inside))
+        assert "no model at" in str(died_of(waiting))
+        (tmp_path / "away.gguf").rename(path)
+        assert engine.generate(ASK, max_tokens=3)  # the next question tries again
+        assert engine.crashes == 1
+    finally:
+        engine.close()
+
+
+OWNER = """
+import os, sys, threading
+from querywright.engines.child import ChildEngine
+engine = ChildEngine(sys.argv[1], threads=1)
+ask = [{"role": "user", "content": "x"}]
+long = dict(max_tokens=2000, temperature=1.0, n=100_000)
+told = threading.Event()
+def work():
+    try:
+        engine.generate(ask, **long, progress=lambda text: bool(text and told.set()) or True)
+    except Exception:
+        pass
+threading.Thread(target=work, daemon=True).start()
+told.wait(20)
+print(engine.pid, flush=True)
+if sys.argv[2] == "wait":
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("way", ["killed", "exit"])
+def test_it_ends_with_its_parent_in_the_midst_of_a_text(model: Path, way: str) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(model), "wait" if way == "killed" else "go"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with owner:
+        assert owner.stdout is not None
+        assert owner.stderr is not None
+        child = int(owner.stdout.readline())
+        if way == "killed":
+            owner.kill()
+            owner.wait(20)
+        else:
+            assert owner.wait(20) == 0
+            said = owner.stderr.read().decode()
+            assert "Fatal" not in said, said
+            assert "Traceback" not in said, said
+        until(lambda: gone(child))
+
+
+def test_several_at_once_of_which_one_is_given_up(model: Path, pool: ThreadPoolExecutor) -> None:
+    engine = open_engine(model, threads=1, isolated=True, slots=3)
+    assert isinstance(engine, ChildEngine)
+    try:
+        assert engine.capacity == 3
+        alone = engine.generate(ASK, max_tokens=20, temperature=1.0, n=40, seed=4)
+        wanted = threading.Event()
+        wanted.set()
+        first, second = begun(engine, pool), begun(engine, pool, seed=9)  # both at work at the same time
+        texts: list[str] = []
+
+        def progress(text: str) -> bool:
+            texts.append(text)
+            return wanted.is_set()
+
+        third = pool.submit(engine.generate, ASK, **LONG, progress=progress)
+        until(lambda: any(texts))
+        waiting = pool.submit(engine.generate, ASK, max_tokens=20, temperature=1.0, n=40, seed=4)
+        wanted.clear()
+        assert isinstance(third.exception(5), Cancelled)
+        assert [c.text for c in waiting.result(20)] == [c.text for c in alone]  # nobody else's tokens among them
+        assert not first.done()
+        assert not second.done()
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        assert {str(died_of(one)) for one in (first, second)} == {"the engine's process died (SIGKILL)"}
+        assert engine.crashes == 1
+    finally:
+        engine.close()
