@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import select
 import threading
+import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
 
 from querywright.engines import server
-from querywright.engines.base import EngineError, Grammar, MaskError
+from querywright.engines.base import Cancelled, EngineError, Grammar, MaskError
 from querywright.engines.open import open_engine
 
 pytest.importorskip("httpx")
@@ -22,6 +25,7 @@ ASK = [{"role": "user", "content": "x"}]
 class Stub(BaseHTTPRequestHandler):
     answers: ClassVar[list[tuple[int, Any]]] = []
     bodies: ClassVar[list[dict[str, Any]]] = []
+    left: ClassVar[threading.Event] = threading.Event()
 
     def do_GET(self) -> None:
         self._reply(200, {"data": [{"id": "small"}]})
@@ -31,20 +35,40 @@ class Stub(BaseHTTPRequestHandler):
         self._reply(*(Stub.answers.pop(0) if Stub.answers else (500, "empty")))
 
     def _reply(self, status: int, body: Any) -> None:
+        if isinstance(body, list) and body and isinstance(body[0], bytes):
+            return self._stream(body)
         raw = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
 
+    def _stream(self, pieces: list[Any]) -> None:
+        """Send pieces; a function is called; a number is a time to wait, and whether the client has gone then is kept."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.end_headers()
+        try:
+            for piece in pieces:
+                if callable(piece):
+                    piece()
+                elif isinstance(piece, bytes):
+                    self.wfile.write(piece)
+                    self.wfile.flush()
+                elif select.select([self.connection], [], [], piece)[0] and not self.connection.recv(1):
+                    raise BrokenPipeError
+        except OSError:
+            Stub.left.set()
+
     def log_message(self, *args: Any) -> None: ...
 
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(server.time, "sleep", lambda s: None)
+    monkeypatch.setattr(server, "_rest", lambda seconds, progress: None)
     Stub.answers, Stub.bodies = [], []
-    http = HTTPServer(("127.0.0.1", 0), Stub)
+    Stub.left.clear()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{http.server_address[1]}/v1"
@@ -116,3 +140,90 @@ def test_json_schema(url: str) -> None:
     assert Stub.bodies[0]["response_format"]["json_schema"]["schema"] == schema
     with pytest.raises(MaskError, match="did not keep to the grammar"):
         engine.generate(ASK, grammar=grammar)
+
+
+def event(text: str = "", reason: str | None = None, index: int = 0, **more: Any) -> bytes:
+    choice = {"index": index, "delta": {"content": text}, "finish_reason": reason}
+    return b"data: " + json.dumps({"choices": [choice], **more}).encode() + b"\n\n"
+
+
+USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+def test_a_stream(url: str) -> None:
+    pieces = [b": hello\n\n", event("a"), event("b"), 0.05, event("1", "stop"), USAGE, DONE]
+    Stub.answers = [(200, pieces)]
+    seen: list[str] = []
+    grammar = Grammar('start: "ab" /[0-9]/')
+    done = open_engine(url).generate(ASK, grammar=grammar, progress=lambda text: not seen.append(text))
+    assert [(c.text, c.tokens_in, c.tokens_out, c.finish) for c in done] == [("ab1", 7, 3, "stop")]
+    assert [text for text in seen if text] == sorted(text for text in seen if text)  # it only grows
+    assert {"a", "ab", "ab1"} <= set(seen)
+    assert Stub.bodies[0]["stream"] is True
+    assert Stub.bodies[0]["stream_options"] == {"include_usage": True}
+
+
+def test_several_answers_in_a_stream(url: str) -> None:
+    Stub.answers = [(200, [event("a"), event("x", None, 1), event("y", "length", 1), event("b", "stop"), DONE])]
+    seen: list[str] = []
+    done = open_engine(url).generate(ASK, n=2, progress=lambda text: not seen.append(text))
+    assert [(c.text, c.finish) for c in done] == [("ab", "stop"), ("xy", "length")]
+    assert set(seen) <= {"", "a", "ab"}
+
+
+@pytest.mark.parametrize("pieces", [[event("a"), 30], [b": thinking\n\n", 30]])
+def test_one_that_is_given_up_closes_the_connection(url: str, pieces: list[Any]) -> None:
+    Stub.answers = [(200, pieces)]
+    engine = open_engine(url + "#m")
+    end = time.monotonic() + 0.3
+    with pytest.raises(Cancelled):
+        engine.generate(ASK, progress=lambda text: time.monotonic() < end)
+    assert time.monotonic() < end + 1
+    assert Stub.left.wait(5)
+
+
+def test_one_that_waits_for_a_busy_server_can_be_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    Stub.answers = [(503, "busy")] * 3
+    start = time.monotonic()
+    with pytest.raises(Cancelled):
+        open_engine(url + "#m").generate(ASK, progress=lambda text: not Stub.bodies)
+    assert time.monotonic() - start < 1
+    assert len(Stub.bodies) == 1
+
+
+def test_a_stream_that_breaks_is_asked_for_again(url: str) -> None:
+    whole = (200, [event("a"), event("b", "stop"), DONE])
+    Stub.answers = [(503, "busy"), (200, [event("a")]), whole]
+    assert open_engine(url).generate(ASK, progress=lambda text: True)[0].text == "ab"
+    Stub.answers = [(200, [event("a")])] * 3
+    with pytest.raises(EngineError, match="ended before the text did") as failed:
+        open_engine(url).generate(ASK, progress=lambda text: True)
+    assert failed.value.retryable
+    assert failed.value.charged
+    Stub.answers = [(200, [event("a"), b'data: {"error": {"message": "out of memory"}}\n\n'])] * 3
+    with pytest.raises(EngineError, match="out of memory"):
+        open_engine(url).generate(ASK, progress=lambda text: True)
+    Stub.answers = [(401, "no key")]
+    with pytest.raises(EngineError, match="refused: HTTP 401"):
+        open_engine(url).generate(ASK, progress=lambda text: True)
+
+
+def test_servers_that_do_not_stream(url: str) -> None:
+    Stub.answers = [said("fine")]
+    assert open_engine(url).generate(ASK, progress=lambda text: True)[0].text == "fine"
+    Stub.answers = [(400, "unknown field stream_options"), (200, [event("ab", "stop")])]
+    engine = open_engine(url)
+    assert engine.generate(ASK, progress=lambda text: True)[0].text == "ab"
+    assert "stream_options" not in Stub.bodies[-1]
+
+
+def test_several_requests_at_once(url: str) -> None:
+    together = threading.Barrier(4)  # each goes on only when all of them have come
+    Stub.answers = [(200, [event("a"), lambda: together.wait(10), event("b", "stop")]) for _ in range(4)]
+    engine = open_engine(url + "#m", slots=4)
+    assert engine.capacity == 4  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: engine.generate(ASK, progress=lambda text: True)[0].text, range(4)))
+    assert done == ["ab"] * 4
