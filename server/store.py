@@ -148,18 +148,24 @@ class Store:
         with self._write() as db:
             return _inserted(db, A, row)
 
-    def add_correction(self, answer: int, *, path: str, ok: bool, reason: str, client: str = "") -> int:
+    def add_correction(
+        self, answer: int, *, path: str, ok: bool, reason: str, client: str = "", conversation: str | None = None
+    ) -> int:
         """Keep what a person says the call should have been; returns its id.
+
+        Args:
+            conversation: where it is given, the answer has to be of it as well: people behind one address are one
+                client, and a conversation's id can't be guessed. So it is with `rate` and `add_preference`.
 
         Raises:
             NotYours: this client got no such answer.
         """
         row = {"answer": answer, "time": _now(), "path": path, "ok": int(ok), "reason": reason, "client": client}
         with self._write() as db:
-            _own(db, client, answer)
+            _own(db, client, answer, conversation)
             return _inserted(db, C, row)
 
-    def rate(self, answer: int, rating: int, *, client: str = "") -> None:
+    def rate(self, answer: int, rating: int, *, client: str = "", conversation: str | None = None) -> None:
         """Thumbs up (1) or down (-1); the last one counts.
 
         Raises:
@@ -169,10 +175,12 @@ class Store:
         if rating not in (1, -1):
             raise QuerywrightError("a rating is 1 or -1", hint="1 for right, -1 for wrong")
         with self._write() as db:
-            _own(db, client, answer)
+            _own(db, client, answer, conversation)
             db.execute(sa.update(A).where(A.c.id == answer).values(rating=rating))
 
-    def add_preference(self, chosen_answer: int, rejected_answer: int, *, client: str) -> int:
+    def add_preference(
+        self, chosen_answer: int, rejected_answer: int, *, client: str, conversation: str | None = None
+    ) -> int:
         """Keep which of two answers to one question a person liked better; returns its id.
 
         Raises:
@@ -180,7 +188,7 @@ class Store:
             QuerywrightError: the answers are not two to one question.
         """
         with self._write() as db:
-            chosen, rejected = (_own(db, client, one) for one in (chosen_answer, rejected_answer))
+            chosen, rejected = (_own(db, client, one, conversation) for one in (chosen_answer, rejected_answer))
             same = (chosen.api, chosen.question, chosen.turns) == (rejected.api, rejected.question, rejected.turns)
             if not same or chosen.id == rejected.id:
                 raise QuerywrightError(
@@ -282,9 +290,12 @@ def _is_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
 
 
-def _own(db: sa.Connection, client: str, id: object) -> Any:
+def _own(db: sa.Connection, client: str, id: object, conversation: str | None) -> Any:
     """The row of an answer that a client got. Ids are small numbers, so others' answers could be named by guessing."""
-    row = db.execute(sa.select(A).where(A.c.id == id, A.c.client == client)).one_or_none() if _is_id(id) else None
+    query = sa.select(A).where(A.c.id == id, A.c.client == client)
+    if conversation is not None:
+        query = query.where(A.c.conversation == conversation)
+    row = db.execute(query).one_or_none() if _is_id(id) else None
     if row is None:
         raise NotYours(id)
     return row

@@ -13,6 +13,7 @@
     teacher      who worded it: `templates`, `narrow`, or a model's name
     persona      whose voice (where there is one)
     weight       how much traffic asks for it; 1 where that is not known
+    at           when somebody said so (corrections only)
 
 Keys that a row does not need are left out. Rows of other machinery (`events`) have `answer` and `system` instead of a
 call: see `answer` and `system`.

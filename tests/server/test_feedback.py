@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,18 +115,27 @@ def test_where_clients_contradict_each_other_most_of_them_have_to_agree(kept: St
 
 def test_a_thousand_wrong_corrections_of_one_client_are_at_most_a_few(kept: Store) -> None:
     correct(kept, "an honest question", CDK2, "honest")
-    for n in range(1000):
-        correct(kept, f"question number {n}", f"/v3/query?q=symbol:EVIL{n}", "poison")
     correct(kept, "another honest one", BRCA1, "honest")
-    found = learnt(kept)
-    assert len(found.pairs) == len(found.preferences) == 22
-    assert found.left_out == {"over_limit": 980}
-    sentences = [sentence for sentence, _ in said(found)]
-    assert sentences[0] == "an honest question"
-    assert sentences[1] == "question number 980"  # the newest are kept
-    assert sentences[-1] == "another honest one"
-    assert len(learnt(kept, per_client=3).pairs) == 5
-    assert len(learnt(kept, per_client=0).pairs) == 1002
+    first, last = kept.corrections("mygene")
+    poison = [
+        replace(
+            first, id=n, path=f"/v3/query?q=symbol:EVIL{n}", client="poison",
+            of=replace(first.of, id=n, question=f"question number {n}", client="poison"),
+        )
+        for n in range(3, 1003)
+    ]  # fmt: skip
+    for per_client, most in ((20, 20), (0, 1000)):
+        found = learn(MYGENE, [first, *poison, last], sieve=Sieve(MYGENE, Records()), per_client=per_client)
+        assert len(found.pairs) == len(found.preferences) == most + 2
+        assert found.left_out == ({"over_limit": 1000 - most} if most < 1000 else {})
+        assert {"an honest question", "another honest one"} <= {sentence for sentence, _ in said(found)}
+
+
+def test_of_too_many_the_newest_are_kept(kept: Store) -> None:
+    for n in range(5):
+        correct(kept, f"question {n}", CDK2)
+        time.sleep(0.002)  # times are stored to the millisecond
+    assert [sentence for sentence, _ in said(learnt(kept, per_client=2))] == ["question 3", "question 4"]
 
 
 def test_what_several_clients_say_does_not_use_up_the_share_of_one(kept: Store) -> None:
