@@ -8,6 +8,7 @@ Fixtures: `store`; `records` (the executor of mygene); `service` (two APIs, two 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,3 +191,35 @@ def shared_service() -> Service:
 def shared_app(shared_service: Service, shared_store: Store) -> Any:
     """For tests that leave nothing behind: a page takes a second to build."""
     return app.build(shared_service, shared_store)
+
+
+@pytest.fixture
+def make() -> Callable[..., Service]:
+    """`make_service`, which importlib mode gives no name for."""
+    return make_service
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[Any], str]]:
+    """Serves ASGI applications on free ports, as uvicorn does; gives their addresses."""
+    import uvicorn
+
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(application: Any) -> str:
+        sock = app.bind("127.0.0.1", 0)
+        sock.listen(128)
+        config = uvicorn.Config(application, log_level="error", access_log=False, ws="none", lifespan="on")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+        thread.start()
+        until = time.monotonic() + 30
+        while not server.started and time.monotonic() < until:
+            time.sleep(0.01)
+        running.append((server, thread))
+        return app.url(sock, "127.0.0.1")
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(10)
