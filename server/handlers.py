@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 from querywright.engines.base import Message
@@ -74,7 +75,7 @@ class View:
     """What changes on the page: HTML, texts and switches; None leaves a part as it is.
 
     Attributes:
-        say: one sentence, also told to who can't see the page.
+        say: one sentence as HTML, also told to who can't see the page.
         running: whether "Stop" stands in for "Ask".
         result, acting, voting, sided: which parts are there: the answer, what can be done with it, the judgement of two
             answers, and these.
@@ -122,6 +123,11 @@ def told(error: QuerywrightError) -> str:
     return f"{text} {show.sentence(error.hint)}" if error.hint else text
 
 
+def unseen(text: str) -> str:
+    """A sentence for who can't see the page; others see the same in another place."""
+    return f'<span class="qw-unseen">{escape(text)}</span>'
+
+
 def keep(store: Store, asker: Asker, reply: Reply, verdict: Verdict, confidence: float | None) -> int:
     """Store an answer to the reply's question."""
     return store.add_answer(
@@ -140,8 +146,9 @@ def answered(
     if verdict.refused:
         example = next(iter(examples(api)), f"ten {api.noun}s")
         return View(
-            talk=talk, say="No call answers this.", running=False, result=True, call="", acting=True, fixing=False,
-            facts=show.refusal(verdict, ms, api, example), fix="", live="", thread=show_parts.thread(talk.turns),
+            talk=talk, say=unseen("No call answers this."), running=False, result=True, call="", acting=True,
+            fixing=False, facts=show.refusal(verdict, ms, api, example), fix="", live="",
+            thread=show_parts.thread(talk.turns),
         )  # fmt: skip
     facts = show.status(verdict, hits, api.noun, ms=ms, confidence=confidence, abstained=abstained)
     facts += show.meaning(verdict, api.base_url.split("//")[-1]) + show_hits.facets(hits)
@@ -149,7 +156,7 @@ def answered(
     facts += show_parts.snippets(verdict)
     summary = f"A valid call: {show.count(hits, api.noun)}" if verdict.ok else f"Not a valid call: {verdict.reason}"
     return View(
-        talk=talk, say=show.sentence(summary), running=False, result=True, call=show_parts.call(verdict.path),
+        talk=talk, say=unseen(show.sentence(summary)), running=False, result=True, call=show_parts.call(verdict.path),
         facts=facts, acting=True, fixing=not verdict.ok, fix=verdict.path, live=show.live(verdict),
         thread=show_parts.thread(talk.turns),
     )  # fmt: skip

@@ -14,7 +14,7 @@ from querywright.errors import QuerywrightError
 from server import show, show_parts
 from server.assistant import Alternative, Choice, InputError, Reply
 from server.gate import Busy
-from server.handlers import Asker, Side, Talk, View, answered, history, keep, so_far, told
+from server.handlers import Asker, Side, Talk, View, answered, history, keep, so_far, told, unseen
 from server.service import Service
 from server.store import Store
 from server.streaming import Countdown, Running, stream
@@ -58,28 +58,28 @@ def on_ask(desk: Desk, asker: Asker, talk: Talk, sentence: object, second: Choic
 
 def _guarded(desk: Desk, asker: Asker, before: Talk, cancel: threading.Event, views: Iterator[View]) -> Iterator[View]:
     """The views; whatever goes wrong is said in a sentence, and the page can be asked again."""
-    failed = ""
+    kind = failed = ""
     try:
         yield from views
     except Cancelled:
         if desk.running.replaced(asker.tab, cancel):
             return  # the page shows what came after
-        failed = show.note("plain", "Stopped.")
+        kind, failed = "plain", "Stopped."
     except Busy as busy:
-        failed = show.note(
-            "warn", f"Many people are asking right now, and there was no place for your question. {_hint(busy)}"
-        )
+        kind = "warn"
+        failed = f"Many people are asking right now, and there was no place for your question. {_hint(busy)}"
     except QuerywrightError as error:
-        failed = show.note("bad", told(error))
+        kind, failed = "bad", told(error)
     except Exception:
         log.exception("the page failed to answer")
-        failed = show.note("bad", "Something went wrong here, and the question is not answered. Ask again in a moment.")
+        kind, failed = "bad", "Something went wrong here, and the question is not answered. Ask again in a moment."
     finally:
         desk.running.end(asker.tab, cancel)
     if failed:
+        # what was refined is still there to be refined
         yield View(
-            talk=Talk(before.choice, asked=before.asked), running=False, say="", result=True, call="", facts=failed,
-            acting=False, sided=False, voting=False, readings="",
+            talk=replace(before, readings=(), sides=None), running=False, say=unseen(failed), result=True,
+            call="", facts=show.note(kind, failed), acting=False, sided=False, voting=False, readings="",
         )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def on_reading(desk: Desk, asker: Asker, talk: Talk, picked: object) -> View:
 # --- side by side ----------------------------------------------------------------------------------------------------
 def name_of(choice: Choice) -> str:
     """Who answers, in a few words."""
-    return f"{choice.model}, {choice.strategy}, {choice.decoding}"
+    return f"{choice.model} · {choice.strategy} · {choice.decoding}"
 
 
 def _two(
@@ -275,7 +275,7 @@ def on_vote(desk: Desk, asker: Asker, talk: Talk, vote: str) -> View:
         return View(note=show.note("bad", f"Not stored. {told(error)}"))
     view = _taken(desk, talk, better)
     thanks = {
-        "left": f"Stored: {left.name} was better.", "right": f"Stored: {right.name} was better.",
+        "left": f"Stored: left ({left.name}) is better.", "right": f"Stored: right ({right.name}) is better.",
         "both": "Stored: both are right.", "neither": "Stored: neither is right. What should the call have been?",
     }[vote]  # fmt: skip
     return replace(

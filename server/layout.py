@@ -54,12 +54,11 @@ class Parts:
     again: Any
     refine: Any
     new: Any
-    afresh: Any
     readings: Any
     fixing: Any
     fix: Any
     cursor: Any
-    options: Any
+    suggest: Any
     live: Any
     run: Any
     save: Any
@@ -81,7 +80,7 @@ class Parts:
         """What a view changes, in the order of `put`."""
         return [
             self.talk, self.say, self.box, self.thread, self.result, self.call, self.facts, self.acting, self.readings,
-            self.sided, self.sides, self.voting, self.fixing, self.fix, self.live, self.options, self.note,
+            self.sided, self.sides, self.voting, self.fixing, self.fix, self.live, self.suggest, self.note,
             self.history, self.own,
         ]  # fmt: skip
 
@@ -139,7 +138,7 @@ def lay_out(service: Service) -> Parts:
     made["api"] = gr.Radio(
         titles, value=first.api, label="Search in", visible=len(titles) > 1, elem_id="qw-api", interactive=True
     )
-    html("thread")
+    html("thread", pick=True)
     made["box"] = gr.Textbox(
         **wording(api), submit_btn="Ask", lines=1, max_lines=4, max_length=limits.instruction_chars, autofocus=True,
         elem_id="qw-ask", html_attributes=gr.InputHTMLAttributes(enterkeyhint="send", autocomplete="off"),
@@ -169,14 +168,13 @@ def lay_out(service: Service) -> Parts:
                         autocapitalize="off", autocorrect="off", spellcheck=False, autocomplete="off"
                     ),
                 )  # fmt: skip
-                made["cursor"] = gr.State(None)
-                html("options")
+                made["cursor"] = gr.Number(None, precision=0, visible=False)  # the browser fills it in
+                html("suggest")
                 html("live")
                 with gr.Row(elem_id="qw-fixers"):
-                    made["run"] = gr.Button("Run it", variant="secondary")
-                    made["save"] = gr.Button("Store correction", variant="primary")
+                    made["run"] = gr.Button("Run it", variant="secondary", size="sm")
+                    made["save"] = gr.Button("Store correction", variant="primary", size="sm")
             html("note")
-    made["afresh"] = gr.Button("New question", visible=False)
     with gr.Accordion("Earlier questions", open=False, elem_id="qw-earlier", elem_classes="qw-fold"):
         html("history", pick=True)
     with gr.Accordion("Settings", open=False, elem_id="qw-settings", elem_classes="qw-fold"):
@@ -192,20 +190,20 @@ def lay_out(service: Service) -> Parts:
 
 def _who(gr: Any, service: Service, model: str, mark: str) -> dict[str, Any]:
     """Who answers: only names that are served; what can't be chosen is not shown."""
-    first, names, of = service.default, [*service.models], "Second: " if mark else ""
+    first, names, of = service.default, [*service.models], "Second " if mark else ""
     strategy, decoding = first.strategy, first.decoding
     if mark and len(names) == 1:  # the same model has to differ in something
         decoding = "free"
     return {
         f"model{mark}": gr.Dropdown(
-            names, value=model, label=f"{of}Model", visible=len(names) > 1, elem_id=f"qw-model{mark}",
+            names, value=model, label=f"{of}model".capitalize(), visible=len(names) > 1, elem_id=f"qw-model{mark}",
         ),
         f"strategy{mark}": gr.Radio(
-            [(_STRATEGIES[name], name) for name in STRATEGIES], value=strategy, label=f"{of}Prompt",
+            [(_STRATEGIES[name], name) for name in STRATEGIES], value=strategy, label=f"{of}prompt".capitalize(),
             elem_id=f"qw-strategy{mark}",
         ),
         f"decoding{mark}": gr.Radio(
-            [(_DECODINGS[name], name) for name in DECODINGS], value=decoding, label=f"{of}Grammar",
+            [(_DECODINGS[name], name) for name in DECODINGS], value=decoding, label=f"{of}grammar".capitalize(),
             elem_id=f"qw-decoding{mark}",
         ),
     }  # fmt: skip

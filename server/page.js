@@ -1,8 +1,10 @@
 // What the page does on its own: copying, keys, suggestions, focus. Run once when it is opened.
 () => {
   const $ = (selector, from) => (from || document).querySelector(selector);
-  const say = $("#qw-say");
-  if (say) { say.setAttribute("role", "status"); say.setAttribute("aria-live", "polite"); }
+  const speak = () => ["#qw-say", "#qw-note", "#qw-live"].forEach((name) => {
+    const part = $(name);
+    if (part && !part.hasAttribute("role")) { part.setAttribute("role", "status"); part.setAttribute("aria-live", "polite"); }
+  });
 
   // --- copying: also where the page has no clipboard (plain HTTP to another machine)
   const copy = async (text) => {
@@ -85,5 +87,5 @@
       if (stop) { event.preventDefault(); stop.click(); }
     }
   }, true);
-  new MutationObserver(told).observe(document.body, { childList: true, subtree: true });
+  new MutationObserver(() => { speak(); told(); }).observe(document.body, { childList: true, subtree: true });
 }

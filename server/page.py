@@ -7,6 +7,7 @@ What is there is in `server.layout`; this binds it to the handlers.
 # could not resolve them as texts, since it is imported where it is used.
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def build(service: Service, store: Store) -> Any:
     def placed(talk: Talk, api: Any, model: Any, strategy: Any, decoding: Any) -> Talk:
         """The talk with what is chosen now; a talk of another API is over."""
         choice = service.choice(api, model, strategy, decoding)
-        return handlers.replace(talk, choice=choice) if api == talk.choice.api else Talk(choice, asked=talk.asked)
+        return replace(talk, choice=choice) if api == talk.choice.api else Talk(choice, asked=talk.asked)
 
     def ask(
         sentence: str, talk: Talk, api: str, model: str, strategy: str, decoding: str, compare: bool,
@@ -90,7 +91,7 @@ def build(service: Service, store: Store) -> Any:
 
     def change_api(api: str, talk: Talk, request: gr.Request) -> tuple[Any, ...]:
         now = Talk(service.choice(api), asked=talk.asked)
-        fresh = handlers.replace(
+        fresh = replace(
             handlers.on_new(now), history=handlers.on_open(service, store, asker_of(store, request), now).history
         )
         served = service.apis[api]
@@ -153,9 +154,8 @@ def build(service: Service, store: Store) -> Any:
         parts.readings.pick(reading, [talk], out, **quick)
         parts.history.pick(earlier, [talk], out, **quick)
         parts.refine.click(simple(lambda _, now: handlers.on_refine(now)), [talk], out, **quick).then(None, js=FOCUS)
-        gr.on(
-            [parts.new.click, parts.afresh.click], simple(lambda _, now: handlers.on_new(now)), [talk], out, **quick
-        ).then(None, js=FOCUS)
+        for begin in (parts.new.click, parts.thread.pick):
+            begin(simple(lambda _, now: handlers.on_new(now)), [talk], out, **quick).then(None, js=FOCUS)
         for button, rating in ((parts.up, 1), (parts.down, -1)):
             button.click(
                 simple(lambda asker, now, rating=rating: handlers.on_rate(store, asker, now, rating)),
@@ -166,7 +166,7 @@ def build(service: Service, store: Store) -> Any:
                 simple(lambda asker, now, vote=vote: asking.on_vote(desk, asker, now, vote)), [talk], out, **quick
             )
         parts.fix.input(
-            edit, [parts.fix, parts.cursor, talk], [parts.live, parts.options], js=CURSOR,
+            edit, [parts.fix, parts.cursor, talk], [parts.live, parts.suggest], js=CURSOR,
             trigger_mode="always_last", **quick,
         )  # fmt: skip
         gr.on([parts.run.click, parts.fix.submit], run, [parts.fix, talk], [parts.note], **quick)

@@ -104,7 +104,8 @@ def thread(turns: Sequence[Message]) -> str:
         + "</li>"
         for turn in turns
     )
-    return f'<ol class="qw-thread" aria-label="The conversation so far">{made}</ol>' if made else ""
+    again = '<button type="button" class="qw-small" data-pick="0">New question</button>'
+    return f'<ol class="qw-thread" aria-label="The conversation so far">{made}</ol>{again}' if made else ""
 
 
 @dataclass(frozen=True)
