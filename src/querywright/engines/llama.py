@@ -13,10 +13,11 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from querywright.engines.base import (
     MAX_TOKENS,
@@ -29,6 +30,7 @@ from querywright.engines.base import (
     Message,
     Progress,
     go_on,
+    harmless,
 )
 from querywright.engines.choose import Odds, given, pick
 from querywright.engines.gbnf import GbnfMask
@@ -44,6 +46,19 @@ if TYPE_CHECKING:
     import numpy as np
 
 CONTEXT = 4096
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _request(method: Callable[Concatenate[LlamaEngine, P], R]) -> Callable[Concatenate[LlamaEngine, P], R]:
+    """A method that keeps the model from being freed while it runs."""
+
+    @wraps(method)
+    def guarded(self: LlamaEngine, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._slots.request():
+            return method(self, *args, **kwargs)
+
+    return guarded
 
 
 def default_threads() -> int:
@@ -105,6 +120,7 @@ class LlamaEngine:
         """How many requests it works on at once."""
         return self._slots.count
 
+    @_request
     def generate(
         self,
         messages: Sequence[Message],
@@ -141,6 +157,7 @@ class LlamaEngine:
                 completions.append(Completion(text, len(prompt), len(tokens), ms, finish, **odds.known()))
         return completions * (n if temperature == 0 else 1)
 
+    @_request
     def score(
         self, messages: Sequence[Message], texts: Sequence[str], *, grammar: Grammar | None = None
     ) -> list[Completion]:
@@ -175,13 +192,9 @@ class LlamaEngine:
     def next_logits(self, chats: Sequence[Sequence[Message]], batch: int = 1) -> Iterator[np.ndarray]:
         """For each chat, in order, the logits [vocabulary] of the answer's first token; one chat at a time."""
         for chat in chats:
-            prompt = self._prompt(chat)
-            if len(prompt) > self._context:
-                raise EngineError(f"a prompt of {len(prompt)} tokens; the context holds {self._context}")
-            with self._slots.take(prompt) as slot:
-                logits = slot.follow(prompt).copy()
-            yield logits
+            yield self.steps(chat, [0])[1][0]
 
+    @_request
     def steps(self, messages: Sequence[Message], answer: Sequence[int]) -> tuple[list[int], list[np.ndarray]]:
         """A chat's tokens, and the logits [vocabulary] from which each token of an answer (shorter than a batch) is
         chosen when those before it are given: one pass over them.
@@ -196,6 +209,7 @@ class LlamaEngine:
             slot.follow(prompt, before)
             return prompt, [slot.rows[len(prompt) + i].copy() for i in range(len(answer))]
 
+    @_request
     def tokens(self, text: str) -> list[int]:
         """Token ids of plain text, nothing added."""
         return self._tokens(text)
@@ -309,9 +323,7 @@ class LlamaEngine:
         names = [self._llama._model.token_get_text(t) if t >= 0 else "" for t in
                  (self._llama.token_eos(), self._llama.token_bos())]  # fmt: skip
         render = formats.Jinja2ChatFormatter(template=template, eos_token=names[0], bos_token=names[1])
-        # what people wrote must not become a control token
-        safe = [{**m, "content": m["content"].replace("<|", "<\u200b|")} for m in messages]
-        return self._tokens(render(messages=safe).prompt, special=True)
+        return self._tokens(render(messages=harmless(messages)).prompt, special=True)
 
     def _bytes_to_tokens(self, text: bytes) -> list[int]:
         tokens: list[int] = self._llama.tokenize(text, add_bos=False, special=False)

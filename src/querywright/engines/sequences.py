@@ -11,6 +11,8 @@ import ctypes
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from querywright.engines.base import EngineError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -41,12 +43,14 @@ class Sequences:
             cpp, llama: the module `llama_cpp`, and a `llama_cpp.Llama`.
 
         Raises:
-            ValueError: llama.cpp takes no such number of sequences, or has no memory for them.
+            EngineError: llama.cpp takes no such number of sequences.
+            ValueError: there is no memory for them.
         """
         self._cpp, self._llama = cpp, llama
+        most = int(cpp.llama_max_parallel_sequences())
+        if not 1 <= count <= most:
+            raise EngineError(f"{count} slots: llama.cpp works on 1 to {most} requests at once")
         if count > 1:
-            if count > cpp.llama_max_parallel_sequences():
-                raise ValueError(f"at most {cpp.llama_max_parallel_sequences()} requests at once, not {count}")
             params = llama.context_params
             params.n_seq_max, params.kv_unified, params.n_ctx = count, False, context * count
             llama._ctx.close()

@@ -103,6 +103,7 @@ class Slots:
         self._computing: list[_Need] = []
         self._expected: set[Slot] = set()  # those that got what they needed in the step before
         self._uses = 0
+        self._requests = 0
         self._closed = False
         self._thread: threading.Thread | None = None
         if count > 1:
@@ -113,6 +114,23 @@ class Slots:
     def count(self) -> int:
         """How many requests it works on at once."""
         return len(self._slots)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Around all of a request, what comes before it has a slot included: `close` waits for its end.
+
+        Raises:
+            EngineError: the engine was closed.
+        """
+        with self._lock:
+            self._check()
+            self._requests += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._requests -= 1
+                self._free.notify_all()
 
     @contextmanager
     def take(self, prompt: Sequence[int], told: Told | None = None) -> Iterator[Slot]:
@@ -165,7 +183,7 @@ class Slots:
         if self._thread is not None:
             self._thread.join(_CLOSING)
         with self._lock:
-            return self._free.wait_for(lambda: not any(slot.taken for slot in self._slots), _CLOSING)
+            return self._free.wait_for(lambda: not self._requests, _CLOSING)
 
     def _check(self) -> None:
         if self._closed:
