@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import subprocess
@@ -11,10 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
+from querywright.engines import inside
 from querywright.engines.base import Cancelled, EngineError, Grammar, MaskError
 from querywright.engines.child import ChildEngine
 from querywright.engines.open import open_engine
@@ -347,3 +351,52 @@ def test_several_at_once_of_which_one_is_given_up(model: Path, pool: ThreadPoolE
         assert engine.crashes == 1
     finally:
         engine.close()
+
+
+class Left(BaseException):
+    """The process would have ended."""
+
+
+@pytest.mark.parametrize(
+    ("errors", "answered", "code"),
+    [
+        ([EngineError("no memory", retryable=True)] * 3, 3, 70),  # the engine itself, again and again
+        ([EngineError("no", retryable=True)] * 2 + [EngineError("too long"), EngineError("no", retryable=True)], 4, 0),
+        ([RuntimeError("CUDA")], 0, 70),
+        ([KeyError("content")], 1, 0),
+    ],
+)
+def test_what_ends_a_child_from_within(
+    errors: list[Exception], answered: int, code: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    class Failing:
+        def generate(self, messages: Any, **more: Any) -> Any:
+            raise errors.pop(0)
+
+    def leave(code: int) -> None:
+        raise Left(code)
+
+    monkeypatch.setattr(inside, "_leave", leave)
+    replies = io.BytesIO()
+    worker = inside._Worker(Failing(), replies)  # type: ignore[arg-type]
+    body: dict[str, Any] = {"generate": {"messages": ASK, "grammar": None}, "tell": False}
+    lines = [json.dumps({"id": number, **body}) for number in range(len(errors))]
+    with pytest.raises(Left, match="0"):
+        worker.read(io.BytesIO("\n".join(lines).encode()))
+    if not code:  # the worker goes on to wait for more
+        monkeypatch.setattr(worker, "jobs", _Ending(worker.jobs))
+    with pytest.raises(Left, match=str(code)):
+        worker.work()
+    assert [json.loads(line)["id"] for line in replies.getvalue().splitlines()] == list(range(answered))
+
+
+class _Ending:
+    """A queue that ends the worker when it is empty."""
+
+    def __init__(self, jobs: SimpleQueue[Any]) -> None:
+        self._jobs = jobs
+
+    def get(self) -> Any:
+        if self._jobs.empty():
+            raise Left(0)
+        return self._jobs.get()

@@ -44,7 +44,7 @@ class Stub(BaseHTTPRequestHandler):
         self.wfile.write(raw)
 
     def _stream(self, pieces: list[Any]) -> None:
-        """Send pieces; a function is called; a number is a time to wait, and whether the client has gone then is kept."""
+        """Send pieces; a function is called, a number is seconds in which the client may leave, which is kept."""
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.end_headers()

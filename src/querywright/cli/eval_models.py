@@ -89,7 +89,7 @@ def _opener(config: Config, api: API, path: str) -> Callable[[], AbstractContext
         from querywright.generate.prompts import strategy
         from querywright.pairs.reader import judged
 
-        engine = open_engine(path, threads=config.threads, isolated=True)
+        engine = open_engine(path, threads=config.threads, isolated=True, hang_s=600)  # big models on slow machines
         cache = Path(config.out).parent / "retrieval"
         calibration = calibration_of(api, path)
         measured = ""

@@ -22,18 +22,19 @@ from querywright.engines.base import Cancelled, Engine, EngineError, Grammar, Ma
 from querywright.errors import QuerywrightError
 
 _TELL_S = 0.03  # between two texts of a request: nobody reads faster
+_MOST_FAILURES = 3  # of the engine itself, in a row
 _SIGN_S = 1.0  # between two signs of life
 
 
 class _Worker:
-    """An engine, the requests that wait for it, and those that were given up."""
+    """An engine, the requests that wait for it, and which of them are still wanted."""
 
     def __init__(self, engine: Engine, replies: IO[bytes]) -> None:
         self._engine = engine
         self._replies = replies
         self._guard = threading.Lock()
-        self._cancelled: set[int] = set()
-        self._known: set[int] = set()
+        self._wanted: set[int] = set()
+        self._failed = 0  # requests in a row
         self.jobs: SimpleQueue[dict[str, Any]] = SimpleQueue()
 
     def read(self, requests: IO[bytes]) -> None:
@@ -41,10 +42,9 @@ class _Worker:
         for line in requests:
             body = json.loads(line)
             if "cancel" in body:
-                if body["cancel"] in self._known:
-                    self._cancelled.add(body["cancel"])
+                self._wanted.discard(body["cancel"])
             else:
-                self._known.add(body["id"])
+                self._wanted.add(body["id"])
                 self.jobs.put(body)
         _leave(0)
 
@@ -53,10 +53,12 @@ class _Worker:
         while True:
             body = self.jobs.get()
             number = body["id"]
+            failed = 0
             try:
                 reply = self._answer(number, body)
             except QuerywrightError as error:
                 reply = told(error)
+                failed = self._failed + 1 if error.retryable else 0
             except (RuntimeError, MemoryError, SystemError, OSError):
                 # the model or the machine: what state it is in now nobody knows
                 traceback.print_exc()
@@ -65,9 +67,11 @@ class _Worker:
                 traceback.print_exc()
                 message = f"the engine failed: {type(error).__name__}: {error}"
                 reply = told(EngineError(message, hint="please report the sentence"))
-            self._known.discard(number)
-            self._cancelled.discard(number)
+            self._wanted.discard(number)
             self.say({"id": number, **reply})
+            self._failed = failed
+            if failed >= _MOST_FAILURES:
+                _leave(70)  # it may work again when it is started anew
 
     def say(self, reply: dict[str, Any]) -> None:
         """Write a line."""
@@ -80,7 +84,7 @@ class _Worker:
             _leave(0)
 
     def _answer(self, number: int, body: dict[str, Any]) -> dict[str, Any]:
-        if number in self._cancelled:
+        if number not in self._wanted:
             raise Cancelled
         asked: dict[str, Any] = body.get("score") or body["generate"]
         grammar = Grammar(**asked.pop("grammar")) if asked.get("grammar") else asked.pop("grammar")
@@ -102,7 +106,7 @@ class _Worker:
                 new = wanted and text != last
                 self.say({"id": number, "text": text} if new else {"id": number})
                 last, due = text, now + (_TELL_S if wanted else _SIGN_S)
-            return number not in self._cancelled
+            return number in self._wanted
 
         return tell
 

@@ -67,8 +67,7 @@ def open_engine(
 def _llama(path: Path, threads: int | None, slots: int | None) -> Engine:
     from querywright.engines.llama import LlamaEngine
 
-    more: dict[str, Any] = {"slots": slots} if slots and slots > 1 else {}
-    return LlamaEngine(path, threads=threads, **more)
+    return LlamaEngine(path, threads=threads, slots=slots or 1)
 
 
 def _folder(path: Path, adapter: Path | str | None, threads: int | None, slots: int | None) -> Engine:
