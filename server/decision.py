@@ -8,6 +8,8 @@ It is promoted only if all of these hold; each bound is a setting, and every fig
    often enough is lucky once.
 2. Not worse on the frozen test set: the lower end of the 95 % interval of the difference is above minus the margin.
    A test set that is too small to tell that does not pass.
+   Recent corrections are sentences that a model had wrong, so that another one wins there more easily than it should:
+   this rule is what stands against that.
 3. No shape got worse: of each signature, each coarser shape (what is searched, whatever is returned), the rare ones
    together and the recent corrections, with enough rows, the share of right answers fell by no more than the bound.
 """

@@ -27,7 +27,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.setattr(shipping, "data_dir", lambda: tmp_path / "data")
     shelf = Shelf(tmp_path)
 
-    def write(base: Path, added: Any, targets: dict[str, Path], name: str) -> None:
+    def write(base: Path, added: Any, targets: dict[str, Path], name: str, **_: Any) -> None:
         shelf.written.append(name.split()[-1])
         targets["q8_0"].write_bytes(f"{next(iter(added.values())).max()}".encode())
 

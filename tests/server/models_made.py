@@ -15,5 +15,5 @@ def made(folder: Path, word: str = "", value: float = 1.0) -> Path:
     adapter = small_adapter(folder / "adapter", value)
     (folder / BEST).write_text(word or folder.name, encoding="utf-8")
     config = {"source": "run", "prompt": prompt_id(), "adapter_sha256": sha256(adapter / WEIGHTS)}
-    write_manifest(folder, config, [BEST])
+    write_manifest(folder, config, [BEST, f"adapter/{WEIGHTS}"])
     return folder / BEST

@@ -106,11 +106,12 @@ def test_a_damaged_candidate_cannot(workspace: Path) -> None:
         promotion.promote(workspace, A, force=True)
 
 
+@pytest.mark.parametrize("name", [shipped.BEST, "adapter/adapter_model.safetensors", "manifest.json"])
 def test_a_promoted_model_that_is_damaged_later_is_passed_over_loudly(
-    workspace: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     promotion.promote(workspace, A)
-    (workspace / "models" / A / shipped.BEST).write_text("cut sho")
+    (workspace / "models" / A / name).write_text("cut sho")
     assert answers(workspace) == "trained here"
     said = capsys.readouterr().err
     assert "warning: the promoted model" in said

@@ -316,3 +316,29 @@ def test_answers_that_failed_are_no_comparison(workspace: Path) -> None:
     old = [{"id": "a", "signature": "s", "same": 1.0}, {"id": "b", "signature": "s", "same": 1.0}]
     with pytest.raises(QuerywrightError, match="different sentences"):
         judging.items(FROZEN, old, old[:1])
+
+
+@pytest.mark.slow
+def test_a_few_real_steps_from_the_shipped_model(tmp_path: Path) -> None:
+    """Training, export and answers as they are: two steps make no better model, and it can be promoted by hand."""
+    pytest.importorskip("torchtune", reason="needs the extra train")
+    pytest.importorskip("llama_cpp", reason="needs the extra llama")
+    from querywright.finetune.base import ensure_base
+
+    base = ensure_base(ROOT / "work" / "base" / "smollm2-135m")
+    home = tmp_path / "work" / "mygene"
+    write_jsonl(home / "pairs" / "train.jsonl", [pair(n) for n in range(6)])
+    write_jsonl(home / "pairs" / "test.jsonl", [pair(1000 + n) for n in range(2)])
+    write_jsonl(home / "pairs.jsonl", [correction(n) for n in range(5)])
+    small = ("batch_size=2", f"checkpointer.checkpoint_dir={base}")
+    asked = options(home, steps=2, settings=small, shares=Shares(replay=1.0, passes=1, least=5), parity=0)
+    decision = retrain.retrain(asked)
+    assert decision["current"].startswith("shipped-")
+    assert (decision["compared"][FROZEN]["n"], decision["compared"][RECENT]["n"]) == (2, 1)
+    assert not decision["promote"]
+    assert any("can't rule it out" in reason for reason in decision["reasons"])
+    folder = home / "models" / decision["id"]
+    assert json.loads((folder / "run" / "manifest.json").read_text())["steps"] == 2
+    assert retrain.retrain(asked)["at"] == decision["at"], "nothing is done twice"
+    promotion.promote(home, decision["id"], force=True)
+    assert shipped.ensure_model(API, home) == folder / shipped.BEST

@@ -107,8 +107,8 @@ def _promoted(workspace: Path) -> Standing | None:
     if current is None:
         return None
     folder = folder_of(workspace, current["id"])
-    made, path = _made(folder)
-    if path is None or made.get("source") != "run":
+    made, path = _intact(folder)
+    if path is None:
         say(
             f"warning: the promoted model {folder} is missing or damaged; the model that stood before it answers "
             "(querywright feedback rollback settles that, querywright feedback retrain makes a new one)"
@@ -128,8 +128,18 @@ def _check_prompt(made: dict[str, Any], path: Path, hint: str) -> None:
 
 def whole(folder: Path) -> bool:
     """Whether a folder holds a model as an export leaves it, unchanged since, for the prompt of this version."""
+    made, path = _intact(folder)
+    return path is not None and made.get("prompt") == prompt_id()
+
+
+def _intact(folder: Path) -> tuple[dict[str, Any], Path | None]:
+    """As `_made`, of an exported model; its adapter, from which the next training goes on, has to be whole as well."""
     made, path = _made(folder)
-    return path is not None and made.get("source") == "run" and made.get("prompt") == prompt_id()
+    name = f"adapter/{WEIGHTS}"
+    if path is None or made.get("source") != "run" or not (folder / name).is_file():
+        return made, None
+    files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    return made, path if files.get(name) == sha256(folder / name) else None
 
 
 def _merged_once(adapter: Path, name: str, folder: Path, made: dict[str, Any]) -> Path:
