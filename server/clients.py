@@ -20,14 +20,16 @@ def client_of(salt: bytes, who: Mapping[str, Any] | str | None, address: str | N
 
     Args:
         salt: `Store.salt`.
-        who: a name, or a request's `scope["state"]`, which has it under `client`; empty or None where nobody logged in.
+        who: a name, empty or None where nobody logged in; or a request's `scope["state"]`, in which the guard wrote the
+            name under `user` and the true address, also of who came through a proxy, under `address`.
         address: the other end of the connection; None where there is none (a Unix socket).
 
     Returns:
         32 hex digits.
     """
-    name = who.get("client") if isinstance(who, Mapping) else who
-    what = f"name\0{name}" if name else f"address\0{_site(address or '')}"
+    if isinstance(who, Mapping):
+        address, who = who.get("address", address), who.get("user")
+    what = f"name\0{who}" if who else f"address\0{_site(address or '')}"
     return hmac.new(salt, what.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:LENGTH]
 
 

@@ -129,12 +129,12 @@ class Store:
         ms: float,
         model: str,
         source: str,
+        client: str,
         turns: Sequence[Turn] = (),
         conversation: str = "",
         refused: str = "",
         confidence: float | None = None,
         config: str = "",
-        client: str = "",
     ) -> int:
         """Keep one answer; returns its id. See `server.entries.Answer` for what each value is."""
         said = [{"role": t["role"], "content": tables.storable(t["content"])} for t in turns]
@@ -149,7 +149,7 @@ class Store:
             return _inserted(db, A, row)
 
     def add_correction(
-        self, answer: int, *, path: str, ok: bool, reason: str, client: str = "", conversation: str | None = None
+        self, answer: int, *, path: str, ok: bool, reason: str, client: str, conversation: str | None = None
     ) -> int:
         """Keep what a person says the call should have been; returns its id.
 
@@ -165,7 +165,7 @@ class Store:
             _own(db, client, answer, conversation)
             return _inserted(db, C, row)
 
-    def rate(self, answer: int, rating: int, *, client: str = "", conversation: str | None = None) -> None:
+    def rate(self, answer: int, rating: int, *, client: str, conversation: str | None = None) -> None:
         """Thumbs up (1) or down (-1); the last one counts.
 
         Raises:
@@ -291,11 +291,12 @@ def _is_id(value: object) -> bool:
 
 
 def _own(db: sa.Connection, client: str, id: object, conversation: str | None) -> Any:
-    """The row of an answer that a client got. Ids are small numbers, so others' answers could be named by guessing."""
+    """The row of an answer that a client got. Ids are small numbers, so others' answers could be named by guessing;
+    those of layout 1, which knew no clients, are nobody's."""
     query = sa.select(A).where(A.c.id == id, A.c.client == client)
     if conversation is not None:
         query = query.where(A.c.conversation == conversation)
-    row = db.execute(query).one_or_none() if _is_id(id) else None
+    row = db.execute(query).one_or_none() if client and _is_id(id) else None
     if row is None:
         raise NotYours(id)
     return row

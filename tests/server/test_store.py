@@ -154,7 +154,7 @@ def test_what_goes_in_comes_out_after_reopening(stored: Store, where: str | Path
     ids=["nul", "surrogate", "megabyte", "sql", "empty"],
 )
 def test_any_text_is_stored(stored: Store, text: str, kept: str) -> None:
-    client = text[:40]
+    client = f"c{text[:40]}"
     answer = add(stored, text, client=client, path=text, turns=[{"role": "user", "content": text}], model=text)
     stored.add_correction(answer, path=text, ok=False, reason=text, client=client)
     (correction,) = stored.corrections("mygene")
@@ -236,7 +236,7 @@ import sys
 from server.store import Store
 store, row = Store(sys.argv[1]), {"api": "mygene", "path": "", "ok": True, "reason": "", "ms": 1.0, "model": "m"}
 for n in range(int(sys.argv[2])):
-    print(store.add_answer(question=str(n), source="page", **row), flush=True)
+    print(store.add_answer(question=str(n), source="page", client="c", **row), flush=True)
 """
 
 
@@ -278,8 +278,12 @@ def test_the_salt_is_made_once_and_clients_are_hashes(stored: Store, where: str 
     def known(who: object, address: str | None, salt: bytes = stored.salt) -> str:
         return client_of(salt, who, address)  # type: ignore[arg-type]
 
-    assert known("ann", "10.0.0.1") == known({"client": "ann"}, None) != known("bob", "10.0.0.1")
-    assert known(None, "10.0.0.1") == known({}, "::ffff:10.0.0.1") == known("", "10.0.0.1") != known("10.0.0.1", None)
+    behind = {"user": "", "address": "10.0.0.1"}  # a proxy at 127.0.0.1
+    assert known("ann", "10.0.0.1") == known({**behind, "user": "ann"}, None) != known("bob", "10.0.0.1")
+    assert (
+        known(None, "10.0.0.1") == known({}, "::ffff:10.0.0.1") == known("", "10.0.0.1") == known(behind, "127.0.0.1")
+    )
+    assert known(None, "10.0.0.1") != known("10.0.0.1", None)  # a user may have any name
     assert known(None, "2001:db8::1") == known(None, "2001:db8::ffff") != known(None, "2001:db8:0:1::1")
     assert known("ann", None) != known("ann", None, b"another salt")
     assert "ann" not in known("ann", None)
@@ -307,7 +311,8 @@ def test_a_file_of_layout_1_keeps_its_data(tmp_path: Path) -> None:
     assert (refusal.refused, refusal.rating, refusal.source) == ("topic", None, "rest")
     one, two = add(store), add(store, path="y")
     store.add_preference(one, two, client="c")
-    store.rate(3, 1)
+    with pytest.raises(NotYours):
+        store.rate(3, 1, client="")
     store.close()
     fresh = Store(tmp_path / "fresh")
     fresh.close()
