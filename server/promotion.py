@@ -34,8 +34,8 @@ def promote(workspace: Path, name: str, *, force: bool = False) -> dict[str, Any
         force: promote it by hand although its decision says no, or there is none; that is recorded.
 
     Raises:
-        QuerywrightError: no such candidate, one that is damaged or made for another prompt, or one that its decision
-            does not promote.
+        QuerywrightError: no such candidate, one that is damaged or made for another prompt, one that its decision does
+            not promote, or that was compared with another model than the current one.
     """
     folder = folder_of(workspace, name)
     if not folder.is_dir():
@@ -46,20 +46,35 @@ def promote(workspace: Path, name: str, *, force: bool = False) -> dict[str, Any
             hint="querywright feedback retrain goes on with it, or makes a new one",
         )
     decision = read_decision(folder)
-    if not force and not decision.get("promote"):
-        why = "; ".join(decision.get("reasons", ())) or "it was not compared with the current model yet"
-        raise QuerywrightError(f"{name} is not to be promoted: {why}", hint=f"feedback promote {name} --force does it")
-    how = "promoted" if decision.get("promote") else "forced"
-    entry = {"id": name, "at": now(), "how": how}
     with _changing(workspace) as record:
         before = record["current"]
         if before and before["id"] == name:
             say(f"{name} is current already")
             return dict(before)
+        against = _against(decision, before)
+        if against and not force:
+            raise QuerywrightError(
+                f"{name} is not to be promoted: {against}", hint=f"querywright feedback promote {name} --force does it"
+            )
+        how = "forced" if against else "promoted"
+        entry = {"id": name, "at": now(), "how": how}
         record["history"].append(before)
         _write(workspace, record, entry, how)
     say(f"{how}: {name}; {RESTART}")
     return entry
+
+
+def _against(decision: dict[str, Any], current: dict[str, Any] | None) -> str:
+    """What speaks against promoting a candidate; empty where it was found better than just the current model."""
+    if not decision:
+        return "it was not compared with the current model yet"
+    if not decision.get("promote"):
+        return "; ".join(decision.get("reasons", ())) or "it was not found better"
+    other = str(decision.get("current", ""))
+    here = current["id"] if current else BEFORE
+    if here != (other if ID.fullmatch(other) else BEFORE):
+        return f"it was compared with {other}, and current is {here}"
+    return ""
 
 
 def rollback(workspace: Path, to: str = "") -> str:

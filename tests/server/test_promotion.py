@@ -25,20 +25,20 @@ A, B, C = "a" * 12, "b" * 12, "c" * 12
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace with a model that was trained in it, and three candidates: two to promote, C not."""
+    """A workspace with a model that was trained in it, and three candidates: A is better than that, B better than A."""
     monkeypatch.setattr(shipped, "data_dir", lambda: tmp_path / "data")
     home = tmp_path / "work" / "herbarium"
     made(home / "model", "trained here")
     for name in (A, B, C):
-        candidate(home, name, name != C)
+        candidate(home, name, name != C, A if name == B else "trained-1")
     return home
 
 
-def candidate(home: Path, name: str, promote: bool) -> Path:
+def candidate(home: Path, name: str, promote: bool, against: str) -> Path:
     folder = home / "models" / name
     made(folder)
     reasons = [] if promote else ["not better with confidence"]
-    write_json(folder / promotion.DECISION, {"promote": promote, "reasons": reasons, "at": "2026-01-01"})
+    write_json(folder / promotion.DECISION, {"promote": promote, "reasons": reasons, "current": against})
     (folder / promotion.DATA).mkdir()
     return folder
 
@@ -91,6 +91,15 @@ def test_by_hand_only_with_force_and_that_is_recorded(workspace: Path, capsys: p
     assert (record["current"]["how"], record["log"][-1]["how"]) == ("forced", "forced")
     promotion.promote(workspace, C, force=True)
     assert read_promoted(workspace)["history"] == [None], "twice is once"
+
+
+def test_better_than_another_model_is_not_better_than_the_current_one(workspace: Path) -> None:
+    with pytest.raises(QuerywrightError, match=f"compared with {A}, and current is shipped"):
+        promotion.promote(workspace, B)
+    promotion.promote(workspace, B, force=True)
+    assert read_promoted(workspace)["current"]["how"] == "forced"
+    with pytest.raises(QuerywrightError, match=f"compared with trained-1, and current is {B}"):
+        promotion.promote(workspace, A)
 
 
 @pytest.mark.parametrize("name", ["../../etc", "shipped", "", "A" * 12, "d" * 12])
@@ -174,7 +183,7 @@ def test_two_at_once_lose_nothing(workspace: Path) -> None:
 
     def change() -> None:
         for name in (A, B, A, B):
-            promotion.promote(workspace, name)
+            promotion.promote(workspace, name, force=True)
 
     threads = [threading.Thread(target=change) for _ in range(3)]
     for thread in threads:
