@@ -102,6 +102,18 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
         return list(pool.map(run, calls))
 
 
+def taken_together(engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch, count: int = 4) -> None:
+    """From now on so many requests have to have a slot before any of them goes on."""
+    real, gate = engine._slots._take, threading.Barrier(count)
+
+    def take(*given: Any) -> Any:
+        slot = real(*given)
+        gate.wait(20)
+        return slot
+
+    monkeypatch.setattr(engine._slots, "_take", take)
+
+
 def same(got: Sequence[Completion], wanted: Sequence[Completion]) -> None:
     for a, b in zip(got, wanted, strict=True):
         assert (a.text, a.finish, a.tokens_in, a.tokens_out) == (b.text, b.finish, b.tokens_in, b.tokens_out)
@@ -131,7 +143,8 @@ def test_texts_are_weighed_at_once(one: LlamaEngine, four: LlamaEngine) -> None:
         ]
 
 
-def test_steps_are_shared(four: LlamaEngine, steps: list[list[Part]]) -> None:
+def test_steps_are_shared(four: LlamaEngine, steps: list[list[Part]], monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_together(four, monkeypatch)
     asked = {"grammar": Grammar("[a-d]{40}", "regex"), "max_tokens": 60}
     at_once(*(lambda i=i: four.generate(ask(f"{i}"), **asked) for i in range(4)))
     assert len(steps) < 2 * 40
@@ -212,6 +225,7 @@ def test_errors_stay_in_their_slot(one: LlamaEngine, four: LlamaEngine, monkeypa
         return found
 
     monkeypatch.setattr(four._sequences, "compute", failing)
+    taken_together(four, monkeypatch)
     got = at_once(*[lambda: four.generate(ask("letters"), grammar=letters)] * 4)
     failed = [one for one in got if isinstance(one, EngineError)]
     assert [str(error) for error in failed] == ["llama.cpp failed: a defect"]
@@ -251,13 +265,17 @@ def test_next_tokens_do_not_wait_for_long_prompts(four: LlamaEngine, steps: list
     assert all(sum(len(part.tokens) for part in parts) <= PIECE + 1 for parts in mixed[1:])
 
 
-def test_a_request_goes_where_its_start_is_kept(four: LlamaEngine, steps: list[list[Part]]) -> None:
+def test_a_request_goes_where_its_start_is_kept(
+    four: LlamaEngine, steps: list[list[Part]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rules = [{"role": "system", "content": f"{letter} " * 60} for letter in "abcd"]
 
     def generate(letter: int, question: str) -> Any:
         return four.generate([rules[letter], *ask(question)], max_tokens=2)
 
-    at_once(*(lambda i=i: generate(i, "one") for i in range(4)))
+    with monkeypatch.context() as patch:
+        taken_together(four, patch)
+        at_once(*(lambda i=i: generate(i, "one") for i in range(4)))
     steps.clear()
     for letter in (2, 0, 3, 1):
         generate(letter, "two")
@@ -266,8 +284,9 @@ def test_a_request_goes_where_its_start_is_kept(four: LlamaEngine, steps: list[l
 
 
 def test_a_start_that_another_slot_holds_is_copied(
-    one: LlamaEngine, four: LlamaEngine, steps: list[list[Part]]
+    one: LlamaEngine, four: LlamaEngine, steps: list[list[Part]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    taken_together(four, monkeypatch)
     rules = {"role": "system", "content": "These are the rules. " * 12}
     asks = [[rules, *ask(f"{word}?")] for word in ("what", "why", "who", "when")]
     wanted = [one.generate(messages, max_tokens=8) for messages in asks]
