@@ -89,7 +89,7 @@ def readings(found: Sequence[Alternative], shown: str) -> str:
             "Take this one</button>"
         )
         made.append(
-            f'<li{" class=qw-current" if current else ""}>{code(one.verdict.path)}{show.clauses(one.verdict)}'
+            f'<li class="qw-reading{" qw-current" if current else ""}">{code(one.verdict.path)}{show.clauses(one.verdict)}'
             f'<p class="qw-status">{sure}<small>{escape(where)}</small>'
             f"{show.badge('plain', 'shown above') if current else pick}</p></li>"
         )
