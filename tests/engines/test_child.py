@@ -189,6 +189,14 @@ def test_it_is_back_before_anybody_asks(engine: ChildEngine) -> None:
     assert engine.generate(ASK, max_tokens=3)
 
 
+def test_an_interrupt_of_the_whole_group_is_the_parents_to_act_on(engine: ChildEngine) -> None:
+    pid = engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGINT)
+    assert engine.generate(ASK, max_tokens=3)
+    assert (engine.pid, engine.crashes) == (pid, 0)
+
+
 def test_one_that_dies_on_and_on_is_started_only_for_a_question(engine: ChildEngine) -> None:
     for crash in range(3):
         until(lambda: engine.up, 10)

@@ -15,6 +15,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
@@ -126,6 +128,8 @@ def _leave(code: int) -> None:
 def _serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     """Open what the first line says, and answer until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process in its time
+    with suppress(OSError):  # where memory runs out, this process is to go, not the one that holds the others' requests
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     line = requests.readline()
     if not line:
         return
