@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
+from querywright.engines.fence import CONTROL
 from querywright.errors import QuerywrightError
 
 Message = dict[str, str]  # role (system, user, assistant) and content
@@ -165,8 +166,11 @@ def weigh(
 
 
 def harmless(messages: Sequence[Message]) -> list[Message]:
-    """A chat in which nothing that people wrote becomes a control token: a space of no width breaks the brackets."""
-    return [{**m, "content": m["content"].replace("<|", "<\u200b|")} for m in messages]
+    """A chat in which nothing that people wrote becomes a control token: a space of no width breaks the brackets.
+
+    For what takes a chat as one text only; where tokens are put together, content is read without control tokens.
+    """
+    return [{**m, "content": CONTROL.sub(lambda found: found[0] + "\u200b", m["content"])} for m in messages]
 
 
 def chatml(messages: Sequence[Message]) -> str:

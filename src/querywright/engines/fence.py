@@ -10,7 +10,7 @@ from querywright.artefacts import content_id
 
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]+")
 HIDDEN = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u00ad]+")
-_CONTROL = re.compile(r"<(?=[|/｜]?[A-Za-z_|｜])|\[(?=/?[A-Z_]{2,20}\])")
+CONTROL = re.compile(r"<(?=[|/｜]?[A-Za-z_|｜])|\[(?=/?[A-Z_]{2,20}\])")
 
 
 def clean(text: str) -> str:
@@ -23,7 +23,7 @@ def inert(text: str) -> str:
 
     Servers put a chat into their template as text, so what a log holds could end its message there. A space breaks it.
     """
-    return _CONTROL.sub(lambda m: m[0] + " ", clean(text))
+    return CONTROL.sub(lambda m: m[0] + " ", clean(text))
 
 
 def fence(material: str) -> str:

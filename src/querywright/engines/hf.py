@@ -20,9 +20,7 @@ from querywright.engines.base import (
     MaskError,
     Message,
     Progress,
-    chatml,
     go_on,
-    harmless,
 )
 from querywright.engines.choose import Odds, given, pick
 from querywright.engines.mask import Compiler, Mask
@@ -154,8 +152,8 @@ class TransformersEngine:
             yield from out.logits[:, -1].float().cpu().numpy()
 
     def tokens(self, text: str) -> list[int]:
-        """Token ids of plain text, nothing added."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        """Token ids of plain text, nothing added; what is written like a control token is text too."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return ids
 
     def text(self, tokens: list[int]) -> str:
@@ -237,5 +235,9 @@ class TransformersEngine:
                 list(messages), add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
             )
             return ids
-        prompt: list[int] = self.tokenizer(chatml(harmless(messages)), add_special_tokens=False)["input_ids"]
+        mark, end = self.tokenizer.convert_tokens_to_ids("<|im_start|>"), self._end
+        prompt: list[int] = []
+        for m in messages:  # the whole, as `chatml` writes it, but what people wrote never becomes a control token
+            prompt += [mark, *self.tokens(f"{m['role']}\n{m['content']}"), end, *self.tokens("\n")]
+        prompt += [mark, *self.tokens("assistant\n")]
         return prompt
