@@ -25,7 +25,7 @@ CORRECTION, LIKED = "correction", "liked"
 REASONS = {
     "invalid": "are no call to the API (any more)",
     "replaced": "were replaced by a later one of the same client",
-    "damaged": "have damaged or overlong text, or turns that are no calls",
+    "damaged": "have text that nobody types or that is too long, or come after what is no call",
     "personal": "hold personal data",
     "protected": "are protected sentences",
     "held_out": "ask what a test or validation set asks",

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
 from querywright.api.refusal import refused
+from querywright.engines.fence import CONTROL
 from querywright.errors import QuerywrightError
 from querywright.pairs.near import key, plain
 from querywright.pairs.read import fault, read_pairs
@@ -124,8 +125,8 @@ class Sieve:
 
 
 def _damaged(text: str) -> bool:
-    """Whether a text holds what nobody types: what could not be stored, control characters, what can't be seen."""
-    return "\ufffd" in text or any(not (c.isprintable() or c.isspace()) for c in text)
+    """Whether a text holds what nobody types: what can't be stored or seen, or a model's control tokens."""
+    return "\ufffd" in text or bool(CONTROL.search(text)) or any(not (c.isprintable() or c.isspace()) for c in text)
 
 
 def _files(folder: Path | None, frozen: Path | None) -> list[tuple[str, Path]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
@@ -44,11 +43,6 @@ class NotYours(QuerywrightError):
     def __init__(self, answer: object) -> None:
         shown = answer if isinstance(answer, int) else "?"
         super().__init__(f"there is no answer {str(shown)[:20]} of yours", hint="ask again, and correct that answer")
-
-
-def place(workspace: Path) -> str | Path:
-    """Where a workspace's feedback is: where the environment says, else a file in it."""
-    return os.environ.get(VARIABLE) or workspace / FILE
 
 
 def _now(ago: float = 0.0) -> str:

@@ -23,7 +23,7 @@ pytest.importorskip("sqlalchemy", reason="needs the extra serve")
 
 from querywright.errors import QuerywrightError
 from server.clients import client_of
-from server.store import FILE, NotYours, Store, place
+from server.store import FILE, NotYours, Store
 
 QUOTED = "Robert'); DROP TABLE answer;-- %s :x \U0001f9ec"
 PASSWORD = "s3cret @/:é%"
@@ -69,8 +69,6 @@ def postgres() -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="querywright-pg-"))  # short: a socket's path has 107 characters at most
     try:
         (home / "password").write_text(PASSWORD, encoding="utf-8")
-        if user:
-            shutil.chown(home, "nobody")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -79,9 +77,11 @@ def postgres() -> Iterator[str]:
         make = [binaries / "initdb", "-D", home / "data", *login, "-E", "UTF8", "--locale", "C", "--no-sync"]
         control = [binaries / "pg_ctl", "-D", home / "data", "-w", "-t", "60", "-l", home / "log"]
         try:
+            if user:
+                shutil.chown(home, "nobody")
             for command in (make, [*control, "-o", options, "start"]):
                 subprocess.run(command, cwd=home, check=True, timeout=120, stdout=subprocess.DEVNULL, **user)
-        except (OSError, subprocess.SubprocessError) as error:
+        except (OSError, LookupError, subprocess.SubprocessError) as error:
             pytest.skip(f"PostgreSQL can't be started here: {error}")
         try:
             yield f"postgresql://tester:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
@@ -422,10 +422,7 @@ def test_postgresql_says_where_it_is_without_the_password(postgres: str) -> None
     assert "hunter2" not in str(raised.value)
 
 
-def test_the_environment_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("QUERYWRIGHT_STORE", raising=False)
-    assert place(tmp_path) == tmp_path / FILE
-    monkeypatch.setenv("QUERYWRIGHT_STORE", f"sqlite:///{tmp_path}/elsewhere")
-    store = Store(place(tmp_path))
+def test_a_sqlite_url_names_a_file(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/elsewhere")
     assert store.path == tmp_path / "elsewhere"
     store.close()
