@@ -105,7 +105,8 @@ def problem(
 
 def responses(**more: str) -> dict[int | str, dict[str, Any]]:
     """What a route may answer besides 200, for OpenAPI: what stands before every route, and `more` as s404="words"."""
-    said = {401: "Not logged in", 403: "Another site's page asks", 413: "Body too large", 421: "Another host's name",
+    said = {400: "No request that can be read", 401: "Not logged in", 403: "Not for this client, or another site asks",
+            408: "Body too slow", 413: "Body too large", 421: "Another host's name",
             429: "Too many requests", 500: "This request failed",
             **{int(name[1:]): text for name, text in more.items()}}  # fmt: skip
     found: dict[int | str, dict[str, Any]] = {}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from querywright.engines.base import Cancelled
 from querywright.errors import QuerywrightError
@@ -26,6 +26,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+def whole(value: object) -> object:
+    """An integral float as an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(whole)]  # JSON knows no integers: 2.0 is 2, though "2" is none
+
+
 class Turn(Strict):
     """What was said before: a sentence of the user, or the call that answered it."""
 
@@ -42,7 +50,7 @@ class Asking(Strict):
     decoding: str | None = Field(
         default=None, description="`grammar` writes valid calls only, `grounded` also values of the sentence only."
     )
-    n: int | None = Field(default=None, description="Answers of the model to choose from; each takes its time.")
+    n: Whole | None = Field(default=None, description="Answers of the model to choose from; each takes its time.")
     run: bool = Field(default=True, description="Whether to run the call on the server's records.")
 
     def choice(self, service: Service) -> Choice:
@@ -212,6 +220,8 @@ def routes(desk: Desk) -> APIRouter:
     async def calls(body: CallsRequest, request: Request) -> CallsReply:
         """Turn many sentences into calls. One that fails does not stop the others: its row says why."""
         choice, most = body.choice(service), service.limits.batch
+        if body.n is not None and not 1 <= body.n <= service.limits.alternatives:
+            raise InputError("bad_n", f"n is {body.n}; 1 to {service.limits.alternatives} answers can be chosen from")
         if not 1 <= len(body.instructions) <= most:
             raise InputError("bad_batch", f"{len(body.instructions):,} sentences; 1 to {most} are answered at once")
         async with desk.visit(request, "rest") as who:

@@ -1,6 +1,6 @@
 """REST in OpenAI's form: `POST /v1/chat/completions`, for programs that speak to a chat model already.
 
-The last message of the user is the sentence; the messages before it are the conversation. The answer's content is the
+The last message of the user is the sentence, what stands before it the conversation. The answer's content is the
 path of the call; where the model refuses, it is `refusal`. What else is known of the answer stands beside the message,
 under `querywright`. `model` is an API's name, or an API's and a model's: `mygene/NAME`.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
@@ -21,26 +21,48 @@ from pydantic import BaseModel, Field
 
 from querywright.engines.base import Message
 from server.asking import Asked, Desk
-from server.assistant import Choice, InputError, Verdict
+from server.assistant import Choice, InputError, Verdict, clean
 from server.problems import responses
-from server.rest_call import Strict, checked
+from server.rest_call import Strict, Whole, checked
 from server.service import Service
+
+AtLeastOne = Annotated[Whole, Field(ge=1)]
+MESSAGES = 200  # of a conversation; how many are read is a limit of the server
 
 
 class Part(Strict):
     """A part of a message: text is read, pictures and sound are not."""
 
     type: Literal["text"]
-    text: str
+    text: str = Field(pattern=r"\w")
 
 
-class ChatMessage(Strict):
-    """A message. Those of system and developer are passed over."""
+class UserMessage(Strict):
+    """A sentence."""
 
-    role: Literal["user", "assistant", "system", "developer"]
+    role: Literal["user"]
+    content: str | list[Part]
+    name: str | None = None
+
+
+class AssistantMessage(Strict):
+    """An answer. Only calls are read."""
+
+    role: Literal["assistant"]
     content: str | list[Part] | None = None
     refusal: str | None = None
     name: str | None = None
+
+
+class SystemMessage(Strict):
+    """Passed over: the prompt is the server's own."""
+
+    role: Literal["system", "developer"]
+    content: str | list[Part]
+    name: str | None = None
+
+
+ChatMessage = Annotated[UserMessage | AssistantMessage | SystemMessage, Field(discriminator="role")]
 
 
 class StreamOptions(Strict):
@@ -60,12 +82,14 @@ class ChatRequest(Strict):
     """OpenAI's request. Settings of sampling and of accounts are passed over; other keys are refused."""
 
     model: str = Field(description="An API's name, or an API's and a model's.", examples=["mygene"])
-    messages: list[ChatMessage] = Field(examples=[[{"role": "user", "content": "uniprot id of human CDK2"}]])
+    messages: list[ChatMessage] = Field(
+        min_length=1, max_length=MESSAGES, examples=[[{"role": "user", "content": "uniprot id of human CDK2"}]]
+    )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: int | None = Field(default=None, description="Choices at most: answers that mean the same are one.")
-    max_tokens: int | None = Field(default=None, ge=1, description="Tokens of the answer; the server's limit stays.")
-    max_completion_tokens: int | None = Field(default=None, ge=1, description="The same.")
+    n: Whole | None = Field(default=None, description="Choices at most: answers that mean the same are one.")
+    max_tokens: AtLeastOne | None = Field(default=None, description="Tokens of the answer; the server's limit stays.")
+    max_completion_tokens: AtLeastOne | None = Field(default=None, description="The same.")
     response_format: TextFormat | None = None
     temperature: Any = Field(default=None, description="Passed over.")
     top_p: Any = Field(default=None, description="Passed over.")
@@ -150,24 +174,27 @@ def conversation(service: Service, api: str, messages: Sequence[ChatMessage]) ->
     the sentence that they answered: nothing but calls is shown to the model as its own words.
 
     Raises:
-        InputError: the last message is not the user's.
+        InputError: no message is the user's, or one has no words.
     """
     turns: list[Message] = []
-    for message in messages:
-        content = message.content
-        text = " ".join(part.text for part in content) if isinstance(content, list) else content or ""
+    last = max((n for n, message in enumerate(messages) if message.role == "user"), default=None)
+    if last is None:
+        raise InputError("bad_messages", "one of the messages has to be the user's", hint="ask in a sentence")
+    for message in messages[: last + 1]:
+        text = _text(message.content)
         if message.role == "user":
-            turns.append({"role": "user", "content": text})
+            turns.append({"role": "user", "content": clean(text, service.limits.instruction_chars, "a message")})
         elif message.role == "assistant" and turns:
             verdict = service.check(api, text.strip()[: service.limits.call_chars + 1])
             if verdict.ok:
                 turns.append({"role": "assistant", "content": verdict.path})
             elif turns[-1]["role"] == "user":
                 turns.pop()
-    asked = [message for message in messages if message.role in ("user", "assistant")]
-    if not asked or asked[-1].role != "user":
-        raise InputError("bad_messages", "the last message has to be the user's", hint="ask in a sentence")
     return turns.pop()["content"], turns
+
+
+def _text(content: str | list[Part] | None) -> str:
+    return " ".join(part.text for part in content) if isinstance(content, list) else content or ""
 
 
 def about(verdict: Verdict, confidence: float | None, *, abstained: bool = False, answer: int | None = None) -> About:
@@ -206,7 +233,7 @@ def routes(desk: Desk) -> APIRouter:
     wrong = responses(s400="Not a request in OpenAI's form, or one that asks for what is not done here",
                       s404="No such model", s503="The engine failed", s504="The answer took too long")  # fmt: skip
     events = {200: {"description": "The answer; where `stream` is true, as events: data: {chunk}, data: [DONE]",
-                    "content": {"text/event-stream": {"schema": {"type": "string"}}}}}  # fmt: skip
+                    "content": {"text/event-stream": {}}}}  # fmt: skip
 
     @router.post("/chat/completions", responses=wrong | events, response_model=ChatReply)  # type: ignore[operator]
     async def completions(body: ChatRequest, request: Request) -> Any:

@@ -47,6 +47,10 @@ def _limits(shapes: dict[str, Any], service: Service) -> None:
     chat = shapes["ChatRequest"]["properties"]
     chat["model"]["enum"] = [*service.apis, *(f"{api}/{name}" for api in service.apis for name in service.models)]
     _number(chat["n"], limits.alternatives)
+    users = {"contains": {"type": "object", "required": ["role"], "properties": {"role": {"const": "user"}}}}
+    chat["messages"] |= users
+    parts = {"type": "array", "items": {"$ref": "#/components/schemas/Part"}, "minItems": 1}
+    shapes["UserMessage"]["properties"]["content"] = {"anyOf": [{"type": "string", **sentence}, parts]}
 
 
 def _number(shape: dict[str, Any], most: int) -> None:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from server.asking import Desk
 from server.assistant import InputError
 from server.problems import responses
-from server.rest_call import Checked, Strict, checked, read
+from server.rest_call import Checked, Strict, Whole, checked, read, whole
 from server.store import NotYours, Store
+
+MOST = 2**53 - 1  # the largest number that every program reads exactly
 
 
 class Rating(Strict):
     """Whether an answer is right."""
 
-    answer: int = Field(ge=1, le=2**63 - 1, description="Id of an answer that this client got.")
-    rating: Literal[1, -1] = Field(description="1 for right, -1 for wrong; the last one counts.")
+    answer: Whole = Field(ge=1, le=MOST, description="Id of an answer that this client got.")
+    rating: Annotated[Literal[1, -1], BeforeValidator(whole)] = Field(
+        description="1 for right, -1 for wrong; the last one counts."
+    )
 
 
 class Correction(Strict):
     """What the call should have been."""
 
-    answer: int = Field(ge=1, le=2**63 - 1, description="Id of an answer that this client got.")
+    answer: Whole = Field(ge=1, le=MOST, description="Id of an answer that this client got.")
     path: str = Field(description="The call as it should be. One that is no call is kept, and never learnt from.")
 
 

@@ -167,8 +167,8 @@ def test_asynchronous_clients(url: str) -> None:
     [
         ({"model": "mygen"}, "NotFoundError", "did you mean"),
         ({"model": "mygene/../etc/passwd"}, "NotFoundError", "no model"),
-        ({"messages": []}, "BadRequestError", "last message"),
-        ({"messages": [{"role": "assistant", "content": GOOD}]}, "BadRequestError", "last message"),
+        ({"messages": []}, "BadRequestError", "messages"),
+        ({"messages": [{"role": "assistant", "content": GOOD}]}, "BadRequestError", "has to be the user's"),
         ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "BadRequestError", "messages"),
         ({"messages": says("x" * 1001)}, "BadRequestError", "1,001"),
         ({"messages": says(" ")}, "BadRequestError", "empty"),
