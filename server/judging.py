@@ -20,7 +20,7 @@ Scored = list[dict[str, Any]]
 def ask(
     api: API, definition: str, model: Path, pairs: Path, out: Path, *, decoding: str, limit: int | None = None
 ) -> Scored:
-    """A model's scored answers to a file of pairs, as `evaluate.score.score` gives them; the report lies in `out`.
+    """A model's scored answers to a file of pairs, as `evaluate.score.score` gives them; they are kept in `out`.
 
     Args:
         definition: what `api` was loaded from, a name or a file.
@@ -31,7 +31,7 @@ def ask(
         QuerywrightError: no pairs of this API, or answers that failed for reasons that are not the model's.
     """
     from querywright.cli.eval_models import sources_of
-    from querywright.evaluate import report, score, suite, sweep
+    from querywright.evaluate import score, suite, sweep
     from querywright.evaluate.config import check
 
     raw: dict[str, Any] = {"api": definition, "name": out.name, "models": {"model": {"path": str(model)}}}
@@ -48,9 +48,7 @@ def ask(
             hint="the same command asks these again",
             retryable=True,
         )
-    scores = score.score(api, rows, None, config.seed)
-    report.write(config, scores)
-    found: Scored = scores["rows"]
+    found: Scored = score.score(api, rows, None, config.seed)["rows"]
     return found
 
 
@@ -69,6 +67,17 @@ def items(part: str, current: Scored, candidate: Scored) -> list[Item]:
         Item(id=key, part=part, signature=str(row["signature"]), current=row["same"], candidate=new[key]["same"])
         for key, row in old.items()
     ]
+
+
+def changed(part: str, current: Scored, candidate: Scored) -> list[dict[str, str]]:
+    """The sentences that one of the two models alone has right, with both answers: what people look at first."""
+    new = {row["id"]: row for row in candidate}
+    return [
+        {"part": part, "change": "won" if new[row["id"]]["same"] > row["same"] else "lost",
+         **{key: str(row.get(key, "")) for key in ("instruction", "expected")},
+         "current": str(row.get("path", "")), "candidate": str(new[row["id"]].get("path", ""))}
+        for row in current if new[row["id"]]["same"] != row["same"]
+    ]  # fmt: skip
 
 
 def calibrate(api: API, rows: Scored, out: Path) -> str:

@@ -128,6 +128,7 @@ def retrain(options: Options, run: Stages | None = None) -> dict[str, Any]:
         confidence = judging.calibrate(api, [*new[FROZEN], *new[RECENT]], folder / "calibration.json")
         decision = {"id": folder.name, "at": now(), "current": current.id, **decision, "judged": judged,
                     "counts": counts, "frozen_sha256": digest, "confidence": confidence, "model": str(model),
+                    "changed": [line for part in old for line in judging.changed(part, old[part], new[part])],
                     "items": [asdict(item) for item in items]}  # fmt: skip
         write_json(folder / DECISION, decision)
         return _settled(options, folder, decision)

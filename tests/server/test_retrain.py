@@ -22,7 +22,7 @@ from querywright.evaluate import suite
 from querywright.finetune import shipped
 from querywright.protected import plain
 from querywright.rows import Row, row
-from server import promotion, retrain
+from server import judging, promotion, retrain
 from server.decision import FROZEN, RECENT
 from server.retrain import Options, Stages
 from server.retrain_data import CHAT, CORRECTIONS, Shares
@@ -110,6 +110,8 @@ def test_a_better_candidate_is_promoted_and_answers(workspace: Path, capsys: pyt
     assert decision["compared"][RECENT]["n"] == 12
     assert decision["compared"][FROZEN]["n"] == 120
     assert len(decision["items"]) == 132
+    assert {(line["part"], line["change"]) for line in decision["changed"]} == {(RECENT, "won")}
+    assert len(decision["changed"]) == 12
     assert shipped.ensure_model("mygene", workspace).read_text() == "candidate"
     told = capsys.readouterr().err
     assert "restarted" in told
@@ -309,13 +311,40 @@ def test_replay_can_be_left_out_loudly(workspace: Path, capsys: pytest.CaptureFi
     assert "may be forgotten" in capsys.readouterr().err
 
 
-def test_answers_that_failed_are_no_comparison(workspace: Path) -> None:
+def test_answers_that_failed_are_no_comparison(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that died is no model that is wrong."""
-    from server import judging
+    failed = {"finish": "error", "reason": "the engine's process died"}
+    monkeypatch.setattr("querywright.cli.eval_models.sources_of", lambda *_: ({}, {}))
+    monkeypatch.setattr("querywright.evaluate.sweep.run", lambda *_: [failed, {"finish": "stop"}])
+    with pytest.raises(QuerywrightError, match="1 of 2 sentences got no answer: the engine's process died") as caught:
+        judging.ask(API, "mygene", Path("model.gguf"), workspace / "pairs" / "test.jsonl", workspace, decoding="free")
+    assert caught.value.retryable
 
+
+def test_two_models_are_compared_on_the_same_sentences_only() -> None:
     old = [{"id": "a", "signature": "s", "same": 1.0}, {"id": "b", "signature": "s", "same": 1.0}]
     with pytest.raises(QuerywrightError, match="different sentences"):
         judging.items(FROZEN, old, old[:1])
+
+
+def test_the_command(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The export's folder will do for its file; every option reaches its place."""
+    from querywright.cli import main
+
+    monkeypatch.setattr(retrain, "stages", lambda: Fakes(lambda model, r: model == "current").stages)
+    words = ["--pairs", workspace, "--minutes", 3, "--steps", 7, "--passes", 2, "--replay", 0.1, "--limit", 100]
+    line = ["querywright", "feedback", "retrain", "--api", "mygene", "--workspace", workspace, *words]
+    monkeypatch.setattr("sys.argv", [str(word) for word in line])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told, said = capsys.readouterr()
+    assert not ended.value.code
+    assert "not promoted" in told
+    assert "worse on the frozen test set" in said
+    assert "3 minutes at most, 7 steps" in said
+    assert "learns 48 corrections 2 times and 10 replayed pairs (0.1 for each)" in said
+    (folder,) = promotion.candidates(workspace)
+    assert promotion.read_decision(folder)["judged"]["limit"] == 100
 
 
 @pytest.mark.slow

@@ -81,12 +81,12 @@ def retrain(
         )
     )  # fmt: skip
     if as_json:
-        print(json.dumps({key: value for key, value in decision.items() if key != "items"}))
+        print(json.dumps({key: value for key, value in decision.items() if key not in ("items", "changed")}))
     else:
         _console().print(decision_show.table(decision))
     for reason in decision["reasons"]:
         say(f"not promoted: {reason}")
-    say(f"every figure: {home / 'models' / decision['id'] / DECISION}")
+    say(f"every figure, and the sentences won and lost: {home / 'models' / decision['id'] / DECISION}")
 
 
 def promote(
