@@ -25,6 +25,9 @@ def environment() -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ["GRADIO_SSR_MODE"] = "False"
+    # Gradio would make statistics of its last 10,000 events at each event, for a page that is closed here
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"
     os.environ["GRADIO_TEMP_DIR"] = str(Path(tempfile.gettempdir()) / f"querywright-page-{os.getpid()}")
 
 

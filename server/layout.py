@@ -177,6 +177,7 @@ def lay_out(service: Service) -> Parts:
             html("note")
     with gr.Accordion("Earlier questions", open=False, elem_id="qw-earlier", elem_classes="qw-fold"):
         html("history", pick=True)
+        html("own")
     with gr.Accordion("Settings", open=False, elem_id="qw-settings", elem_classes="qw-fold"):
         made |= _who(gr, service, first.model, "")
         made["compare"] = gr.Checkbox(False, label="Compare with a second answer, side by side", elem_id="qw-compare")
@@ -184,7 +185,6 @@ def lay_out(service: Service) -> Parts:
             names = [*service.models]
             made |= _who(gr, service, names[1] if len(names) > 1 else first.model, "2")
             made["blind"] = gr.Checkbox(True, label="Blind: shuffled, and names are told after the judgement")
-        html("own")
     return Parts(**made)
 
 

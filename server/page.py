@@ -165,7 +165,7 @@ def build(service: Service, store: Store) -> Any:
             button.click(
                 simple(lambda asker, now, vote=vote: asking.on_vote(desk, asker, now, vote)), [talk], out, **quick
             )
-        parts.fix.input(
+        parts.fix.change(
             edit, [parts.fix, parts.cursor, talk], [parts.live, parts.suggest], js=CURSOR,
             trigger_mode="always_last", **quick,
         )  # fmt: skip
