@@ -12,67 +12,29 @@ Killed at any point, the same command goes on: with the corrections that it bega
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from querywright.api.definition import API, load
 from querywright.api.identity import definition_id
-from querywright.artefacts import MANIFEST, alone, content_id, is_done, read_jsonl, sha256, write_json
+from querywright.artefacts import alone, write_json
 from querywright.errors import QuerywrightError
-from querywright.finetune.lora import CONFIG, WEIGHTS
+from querywright.finetune.lora import CONFIG
 from querywright.finetune.promoted import MODELS, read_promoted
-from querywright.finetune.shipped import Standing, prompt_id, standing
+from querywright.finetune.shipped import Standing
 from querywright.progress import say
 from server import judging
-from server.decision import FROZEN, RECENT, Bounds, decide
+from server.candidate import Options, begin, current_model
+from server.decision import FROZEN, RECENT, decide
 from server.frozen import frozen_set
 from server.promotion import DATA, DECISION, candidates, now, promote, read_decision
-from server.retrain_data import CHAT, Shares, corrections, learnt, write_data
+from server.retrain_data import CHAT
 from server.retrain_data import RECENT as RECENT_FILE
 
 RUN, EVAL = "run", "eval"
-SPACE = 600_000_000
-"""Bytes that a candidate of the packaged base needs: GGUF, checkpoints while it trains, answers."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What `querywright feedback retrain` was asked for.
-
-    Attributes:
-        api: a shipped API's name, or a definition file.
-        pairs: the exported corrections, a file of pairs.
-        config: of the training, by file or name; `settings` (key=value) go over it.
-        minutes, steps: limits of the training.
-        lr: the learning rate; lower than of a training from nothing, since it goes on from an adapter.
-        limit: of the frozen test set, only the first so many sentences of an order that never changes.
-        decoding: as it is served with.
-        parity: requests on which exported files are compared with the adapter; 0: none.
-        promote: whether a candidate that is better becomes current.
-        fresh: begin anew with the corrections of now, where a candidate with the same settings is unfinished.
-    """
-
-    api: str
-    workspace: Path
-    pairs: Path
-    shares: Shares = field(default_factory=Shares)
-    bounds: Bounds = field(default_factory=Bounds)
-    config: str = "smollm2_135m_lora_cpu"
-    settings: tuple[str, ...] = ()
-    minutes: float = 10.0
-    steps: int | None = None
-    lr: float = 5e-4
-    limit: int | None = None
-    decoding: str = "grammar"
-    parity: int = 10
-    seed: int = 0
-    promote: bool = True
-    refreeze: bool = False
-    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,8 +71,8 @@ def retrain(options: Options, run: Stages | None = None) -> dict[str, Any]:
     api, home = load(options.api), options.workspace / MODELS
     with _alone(home):
         tests, digest = frozen_set(api, options.workspace, refreeze=options.refreeze)
-        current = _current(api, options.workspace)
-        folder, counts = _data(options, api, tests, digest, current)
+        current = current_model(api, options.workspace)
+        folder, counts = begin(options, api, tests, digest, current)
         judged = {"bounds": asdict(options.bounds), "limit": options.limit, "decoding": options.decoding}
         decided = read_decision(folder)
         if decided and decided.get("judged") == judged:
@@ -157,62 +119,6 @@ def _alone(home: Path) -> Iterator[None]:
                 f"another retrain is at work in {home}", hint="wait for it: one at a time", retryable=True
             ) from error
         yield
-
-
-def _current(api: API, workspace: Path) -> Standing:
-    found = standing(api, workspace)
-    missing = [name for name in (CONFIG, WEIGHTS) if not (found.adapter / name).is_file()]
-    if missing:
-        raise QuerywrightError(
-            f"no adapter to start from: {found.adapter} lacks {' and '.join(missing)} (the model is {found.path})",
-            hint=f"querywright export CONFIG --api {api.name} writes it again beside the model",
-        )
-    return found
-
-
-def _data(options: Options, api: API, tests: Path, digest: str, current: Standing) -> tuple[Path, dict[str, Any]]:
-    """The candidate's folder with its data: the unfinished one of these settings, else a new one."""
-    home = options.workspace / MODELS
-    config: dict[str, Any] = {
-        "api": api.name, "definition": definition_id(api), "prompt": prompt_id(), "frozen_sha256": digest,
-        "start": current.id, "start_sha256": sha256(current.adapter / WEIGHTS), **asdict(options.shares),
-        "config": options.config, "settings": list(options.settings), "minutes": options.minutes,
-        "steps": options.steps, "lr": options.lr, "seed": options.seed,
-        "learnt_before": sorted(learnt(home / current.id / DATA)),
-    }  # fmt: skip
-    if not options.fresh:
-        for folder in reversed(candidates(options.workspace)):
-            known = _known(folder)
-            if known and not read_decision(folder) and {**known["config"], "data": None} == {**config, "data": None}:
-                say(f"going on with candidate {folder.name} and its corrections; --fresh begins anew")
-                return folder, known["counts"]
-    if not options.pairs.is_file():
-        raise QuerywrightError(
-            f"no corrections at {options.pairs}", hint=f"querywright feedback export --api {options.api} --out FOLDER"
-        )
-    frozen = [row for row in read_jsonl(tests) if row.get("api", api.name) == api.name]
-    learn, recent = corrections(api, options.pairs, frozen, options.shares, home / current.id / DATA)
-    config["data"] = content_id(json.dumps([learn, recent], sort_keys=True))
-    folder = home / content_id(json.dumps(config, sort_keys=True))
-    if not is_done(folder / DATA, config):
-        _space(home)
-        write_data(api, options.workspace, folder / DATA, learn, recent, frozen, options.shares, config)
-    counts: dict[str, Any] = _known(folder)["counts"]
-    shares = options.shares
-    say(
-        f"candidate {folder.name}: learns {counts['corrections']} corrections {shares.passes} times and "
-        f"{counts['replayed']} replayed pairs ({shares.replay:g} for each); the {counts['recent']} most recent "
-        f"corrections ({shares.held:.0%}) are held out; starts from {current.id}"
-    )
-    return folder, counts
-
-
-def _known(folder: Path) -> dict[str, Any]:
-    try:
-        made: dict[str, Any] = json.loads((folder / DATA / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return made if is_done(folder / DATA, made.get("config", {})) else {}
 
 
 def _train(options: Options, api: API, folder: Path, current: Standing, run: Stages) -> Path:
@@ -271,12 +177,3 @@ def _tries(home: Path, folder: Path, current: Standing, digest: str) -> int:
     """Candidates that were compared with this current model on this test set, this one included."""
     others = [read_decision(path) for path in candidates(home.parent) if path != folder]
     return 1 + sum(one.get("current") == current.id and one.get("frozen_sha256") == digest for one in others)
-
-
-def _space(home: Path) -> None:
-    free = shutil.disk_usage(home).free
-    if free < SPACE:
-        raise QuerywrightError(
-            f"too little space in {home}: a candidate needs {SPACE / 1e9:.1f} GB, {free / 1e9:.2f} GB are free",
-            hint="querywright feedback models --prune deletes candidates that nothing goes back to",
-        )

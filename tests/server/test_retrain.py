@@ -22,9 +22,10 @@ from querywright.evaluate import suite
 from querywright.finetune import shipped
 from querywright.protected import plain
 from querywright.rows import Row, row
-from server import judging, promotion, retrain
+from server import candidate, judging, promotion, retrain
+from server.candidate import Options
 from server.decision import FROZEN, RECENT
-from server.retrain import Options, Stages
+from server.retrain import Stages
 from server.retrain_data import CHAT, CORRECTIONS, Shares
 from tests.server.models_made import made
 
@@ -292,7 +293,7 @@ def test_what_is_missing_is_said_before_anything_is_made(workspace: Path, monkey
     told("no adapter to start from", "querywright export")
     (workspace / "away").rename(adapter)
     with monkeypatch.context() as full:
-        full.setattr(retrain.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
+        full.setattr(candidate.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
         told("too little space", "--prune")
     with alone(workspace / "models"):
         told("another retrain is at work", "one at a time")

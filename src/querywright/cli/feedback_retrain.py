@@ -66,9 +66,9 @@ def retrain(
     """
     from querywright.progress import say
     from server import decision_show
+    from server.candidate import Options
     from server.decision import Bounds
     from server.promotion import DECISION
-    from server.retrain import Options
     from server.retrain import retrain as run
     from server.retrain_data import Shares
 
