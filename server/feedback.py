@@ -17,6 +17,7 @@ from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
 from querywright.api.refusal import refused
 from querywright.pairs.near import plain
+from querywright.progress import track
 from querywright.rows import Row, answer, chat, row
 from server.entries import Answer, Correction, Preference
 from server.sieve import Sieve
@@ -135,7 +136,7 @@ def _settled(
         last[one.client, question(one)] = one
     left.update(s for s in said if isinstance(s, str))
     passed = []
-    for one in last.values():
+    for one in track(list(last.values()), "checking feedback"):
         reason = sieve.reason(one.row, *one.read_too)
         left[reason] += 1
         if not reason:

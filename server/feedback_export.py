@@ -78,8 +78,10 @@ def export(api: API, options: Options) -> dict[str, Any]:
     """Write `pairs.jsonl`, `preferences.jsonl` and `report.json` into a folder, the manifest last; returns the report.
 
     Raises:
-        QuerywrightError: no feedback, no records to run calls on, a split that can't be read, or a folder in use.
+        QuerywrightError: no feedback, no records to run calls on, a split that can't be read, or no free folder.
     """
+    if options.out.is_file() or options.out.suffix == ".jsonl":
+        raise QuerywrightError(f"--out {options.out} is a file", hint=f"a folder: {PAIRS} and {PREFERENCES} are in it")
     with ExitStack() as stack:
         stores = opened(stack, options.workspace, options.store)
         corrections = [c for store in stores for c in store.corrections(api.name)]
@@ -127,8 +129,6 @@ def _executor(api: API, options: Options) -> Runs | None:
 
 
 def _write(options: Options, learnt: Learnt, report: dict[str, Any]) -> None:
-    if options.out.exists() and not options.out.is_dir():
-        raise QuerywrightError(f"{options.out} is a file", hint="--out names a folder")
     names: Sequence[str] = (PAIRS, PREFERENCES, REPORT)
     with alone(options.out):
         write_jsonl(options.out / PAIRS, learnt.pairs)

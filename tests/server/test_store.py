@@ -54,7 +54,8 @@ def add(store: Store, question: str = "q", client: str = "c", path: str = "/v3/q
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL database: of QUERYWRIGHT_TEST_POSTGRES, else of a server that lives as long as a test."""
+    """The URL of a PostgreSQL database: QUERYWRIGHT_TEST_POSTGRES names one (its tables are dropped!), else of a server
+    that lives as long as these tests."""
     if url := os.environ.get("QUERYWRIGHT_TEST_POSTGRES"):
         yield url
         return
