@@ -17,16 +17,16 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from querywright.engines.base import Message
 from server.asking import Asked, Desk
 from server.assistant import Choice, InputError, Verdict, clean
 from server.problems import responses
-from server.rest_call import Strict, Whole, checked
+from server.rest_call import Strict, Whole, checked, whole
 from server.service import Service
 
-AtLeastOne = Annotated[Whole, Field(ge=1)]
+AtLeastOne = Annotated[int, Field(ge=1), BeforeValidator(whole)]
 MESSAGES = 200  # of a conversation; how many are read is a limit of the server
 
 

@@ -10,16 +10,17 @@ from pydantic import BaseModel, BeforeValidator, Field
 from server.asking import Desk
 from server.assistant import InputError
 from server.problems import responses
-from server.rest_call import Checked, Strict, Whole, checked, read, whole
+from server.rest_call import Checked, Strict, checked, read, whole
 from server.store import NotYours, Store
 
 MOST = 2**53 - 1  # the largest number that every program reads exactly
+Id = Annotated[int, Field(ge=1, le=MOST), BeforeValidator(whole)]
 
 
 class Rating(Strict):
     """Whether an answer is right."""
 
-    answer: Whole = Field(ge=1, le=MOST, description="Id of an answer that this client got.")
+    answer: Id = Field(description="Id of an answer that this client got.")
     rating: Annotated[Literal[1, -1], BeforeValidator(whole)] = Field(
         description="1 for right, -1 for wrong; the last one counts."
     )
@@ -28,7 +29,7 @@ class Rating(Strict):
 class Correction(Strict):
     """What the call should have been."""
 
-    answer: Whole = Field(ge=1, le=MOST, description="Id of an answer that this client got.")
+    answer: Id = Field(description="Id of an answer that this client got.")
     path: str = Field(description="The call as it should be. One that is no call is kept, and never learnt from.")
 
 
