@@ -21,7 +21,7 @@ def test_a_port_in_use_is_named_with_another_to_try() -> None:
             app.bind("127.0.0.1", port)
         assert "--port" in caught.value.hint
         with pytest.raises(QuerywrightError, match="in use"):  # before any model is looked for
-            start.serve(start.Options(port=port, model="/no/such/model"))
+            start.serve(start.Options(port=port, models=("/no/such/model",)))
 
 
 def test_a_host_of_another_machine_is_refused() -> None:
@@ -42,7 +42,10 @@ def test_a_failed_start_gives_the_port_back(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with pytest.raises(QuerywrightError):
-        start.serve(start.Options(port=port, model=str(tmp_path / "none.gguf"), workspace=tmp_path, records="none"))
+        options = start.Options(
+            port=port, models=(str(tmp_path / "none.gguf"),), workspace=tmp_path, records=("none",)
+        )  # fmt: skip
+        start.serve(options)
     app.bind("127.0.0.1", port).close()
 
 
