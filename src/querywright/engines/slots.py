@@ -4,6 +4,11 @@ A request has a slot, which keeps what it read and wrote for the next request th
 what the slots wait for and computes it: next tokens at once, long prompts in pieces, so that the others' next tokens
 don't wait for all of one; of several long prompts the first is read first. With one slot there is no such thread: a
 request computes its steps itself.
+
+What it gains hangs on the machine. Where a step of one token waits for memory (large models, many cores), a step of four
+costs little more. Where it waits for the core (a model of 135 million weights on one), it costs as much as four: the
+first words come earlier, whole answers later, and not more of them; so one slot is the default
+(`benchmarks/batching.py`).
 (Yu et al., "Orca: a distributed serving system for transformer-based generative models", 2022.)
 """
 
@@ -237,6 +242,7 @@ class Slots:
             self._closed = True
             for need in self._needs:
                 need.error, need.done = error, True
+            self._computing = []
             self._stepped.notify_all()
 
     def _gathered(self) -> bool:
