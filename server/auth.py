@@ -24,7 +24,7 @@ from pathlib import Path
 from querywright.errors import QuerywrightError
 from querywright.progress import say
 from server import users
-from server.origins import is_loopback
+from server.origins import is_loopback, site_of
 from server.throttle import Throttle
 
 log = logging.getLogger("querywright.server")
@@ -207,15 +207,21 @@ def auth_of(environ: Mapping[str, str] = os.environ, tell: Callable[[str], None]
     return auth
 
 
-def requirements(host: str, auth: Auth | None, open_: bool) -> None:
-    """Refuse to listen where others can ask and nobody has to log in, unless that was asked for.
+def requirements(host: str, auth: Auth | None, open_: bool, environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse to serve others where nobody has to log in, unless that was asked for.
+
+    Others are served where the host is not this machine alone, and behind a proxy (`QUERYWRIGHT_ORIGINS` says so).
 
     Raises:
-        QuerywrightError: the host is not this machine alone, there is no login, and `open_` is not set.
+        QuerywrightError: others are served, there is no login, and `open_` is not set; or a setting of the environment
+            about origins and proxies is wrong.
     """
-    if auth is None and not open_ and not is_loopback(host):
-        raise QuerywrightError(
-            f"others can reach {host}, and nobody would have to log in",
-            hint="querywright users add NAME, then QUERYWRIGHT_USERS=FILE; or QUERYWRIGHT_TOKEN=SECRET for programs; "
-            "or --open lets everybody in",
-        )
+    site = site_of(host, environ)
+    if auth is not None or open_ or (is_loopback(host) and not site.origins):
+        return
+    where = host if not is_loopback(host) else sorted(site.origins)[0][1]
+    raise QuerywrightError(
+        f"others can reach {where}, and nobody would have to log in",
+        hint="querywright users add NAME, then QUERYWRIGHT_USERS=FILE; or QUERYWRIGHT_TOKEN=SECRET for programs; "
+        "or --open lets everybody in",
+    )

@@ -315,13 +315,19 @@ def test_hashes_that_others_may_read_are_told(file: Path) -> None:
 def test_a_network_needs_a_login_or_the_word_open(file: Path) -> None:
     for host in ("0.0.0.0", "::", "10.0.0.1", "ask.example.org"):
         with pytest.raises(QuerywrightError, match="log in") as caught:
-            requirements(host, None, False)
+            requirements(host, None, False, {})
         assert "querywright users add" in caught.value.hint
         assert "--open" in caught.value.hint
-        requirements(host, None, True)
-        requirements(host, Auth(TOKEN), False)
+        requirements(host, None, True, {})
+        requirements(host, Auth(TOKEN), False, {})
+    public = {"QUERYWRIGHT_ORIGINS": "https://ask.example.org"}
     for host in ("127.0.0.1", "::1", "localhost"):
-        requirements(host, None, False)
+        requirements(host, None, False, {})
+        with pytest.raises(QuerywrightError, match=r"ask\.example\.org"):  # a proxy brings others here
+            requirements(host, None, False, public)
+        requirements(host, None, True, public)
+    with pytest.raises(QuerywrightError, match="QUERYWRIGHT_ORIGINS"):  # told before a model is loaded
+        requirements("127.0.0.1", Auth(TOKEN), False, {"QUERYWRIGHT_ORIGINS": "*"})
 
 
 def test_the_command_adds_lists_and_removes(tmp_path: Path) -> None:
