@@ -5,10 +5,10 @@ what the slots wait for and computes it: next tokens at once, long prompts in pi
 don't wait for all of one; of several long prompts the first is read first. With one slot there is no such thread: a
 request computes its steps itself.
 
-What it gains hangs on the machine. Where a step of one token waits for memory (large models, many cores), a step of four
-costs little more. Where it waits for the core (a model of 135 million weights on one), it costs as much as four: the
-first words come earlier, whole answers later, and not more of them; so one slot is the default
-(`benchmarks/batching.py`).
+What it gains hangs on the machine. Where a step of one token waits for memory (large models, many cores), a step of
+four costs little more. Where it waits for the core (135 million weights on one core), it costs as much as four: the
+first words come earlier, whole answers later, and no more of them a second. So one slot is the default; see
+`benchmarks/batching.py`.
 (Yu et al., "Orca: a distributed serving system for transformer-based generative models", 2022.)
 """
 
