@@ -6,6 +6,7 @@ current one, in each retrain) is asked only what is new.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ def ask(
     sources, missing = sources_of(config, api)
     if missing:
         raise QuerywrightError(f"no model at {', '.join(missing.values())}", hint="querywright feedback models")
+    # how sure it says it is depends on its calibration, what it answers does not: it is asked once, before and after
+    sources = {name: replace(one, identity=_without(one.identity, "calibration")) for name, one in sources.items()}
     rows = sweep.run(config, suite.load(api, pairs, config.seed), sources)
     failed = [row for row in rows if row.get("finish") == "error"]
     if failed:
@@ -50,6 +53,10 @@ def ask(
         )
     found: Scored = score.score(api, rows, None, config.seed)["rows"]
     return found
+
+
+def _without(identity: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in identity.items() if name != key}
 
 
 def items(part: str, current: Scored, candidate: Scored) -> list[Item]:

@@ -16,15 +16,16 @@ pytest.importorskip("scipy", reason="needs the extra eval")
 
 from querywright.api.call import parse
 from querywright.api.definition import load
-from querywright.artefacts import alone, read_jsonl, sha256, write_jsonl
+from querywright.artefacts import alone, read_jsonl, sha256, write_json, write_jsonl
 from querywright.errors import QuerywrightError
 from querywright.evaluate import suite
 from querywright.finetune import shipped
+from querywright.generate.confidence import calibration_of
 from querywright.protected import plain
 from querywright.rows import Row, row
 from server import candidate, judging, promotion, retrain
 from server.candidate import Options
-from server.decision import FROZEN, RECENT
+from server.decision import FROZEN, RECENT, Bounds
 from server.retrain import Stages
 from server.retrain_data import CHAT, CORRECTIONS, Shares
 from tests.server.models_made import made
@@ -215,8 +216,6 @@ def test_damaged_data_is_no_data(workspace: Path) -> None:
 
 
 def test_other_bounds_decide_anew_without_a_training(workspace: Path) -> None:
-    from server.decision import Bounds
-
     fakes = Fakes(lambda model, r: not corrected(r) or (model == "candidate" and r["instruction"][-1] in "0123"))
     first = retrain.retrain(options(workspace), fakes.stages)
     assert not first["promote"]
@@ -370,5 +369,12 @@ def test_a_few_real_steps_from_the_shipped_model(tmp_path: Path) -> None:
     folder = home / "models" / decision["id"]
     assert json.loads((folder / "run" / "manifest.json").read_text())["steps"] == 2
     assert retrain.retrain(asked)["at"] == decision["at"], "nothing is done twice"
+    kept = {path: path.read_bytes() for path in (home / "models").glob("*/eval/*/cells/*.jsonl")}
+    known = json.loads((ROOT / "data/adapters/general/calibration.json").read_text())
+    made_of = json.loads((folder / "manifest.json").read_text())["config"]
+    write_json(folder / "calibration.json", {**known, "adapter": made_of["adapter_sha256"]})
+    assert calibration_of(API, folder / shipped.BEST)
+    assert retrain.retrain(replace(asked, bounds=Bounds(alpha=0.5)))["judged"]["bounds"]["alpha"] == 0.5
+    assert {path: path.read_bytes() for path in kept} == kept, "each sentence is asked once"
     promotion.promote(home, decision["id"], force=True)
     assert shipped.ensure_model(API, home) == folder / shipped.BEST
