@@ -63,7 +63,7 @@ class Slot:
             EngineError: llama.cpp failed, or the engine was closed.
         """
         if draft or not self.known(tokens):
-            self.slots.compute(_Need(self, [*tokens, *draft], len(tokens)), told)
+            self.slots.compute(_Need(self, [*tokens, *draft], len(tokens), told is not None), told)
         return self.rows[len(tokens)]
 
     def known(self, tokens: Sequence[int]) -> bool:
@@ -75,11 +75,12 @@ class Slot:
 @dataclass(eq=False)
 class _Need:
     """What a slot waits for: that it holds `tokens`, with the logits of what follows the first `wanted` of them, and
-    more of them."""
+    more of them. `watched`: somebody asks between steps whether to go on."""
 
     slot: Slot
     tokens: list[int]
     wanted: int
+    watched: bool = False
     begun: bool = False
     done: bool = False
     error: EngineError | None = None
@@ -283,6 +284,8 @@ class Slots:
         if self._thread is None:
             need = self._needs[0]
             self._begin(need)
+            if need.watched and len(need.tokens) - need.wanted < LONE:  # who gives up a long prompt is let go soon
+                room = min(room, LONE)
             return [(need, self._part(need, (need.left - 1) % room + 1))]  # the last is full: it has all that is wanted
         short = [need for need in self._needs if need.left <= PIECE]
         plan = []
