@@ -20,7 +20,6 @@ from fastapi.testclient import TestClient
 
 from querywright.api.call import parse
 from querywright.api.definition import API
-from querywright.api.docs import docs_file
 from querywright.api.executors import HttpExecutor
 from querywright.api.refusal import refused
 from querywright.engines.base import Message, harmless
@@ -88,19 +87,24 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("indexes")
+
+
 def poisoned(api: API, folder: Path) -> API:
     """The API with such texts in its descriptions and its documentation."""
     fields = {
-        name: field.model_copy(update={"description": TEXTS[i % len(TEXTS)]}) if i % 3 == 0 else field
-        for i, (name, field) in enumerate(api.fields.items())
+        name: field.model_copy(update={"description": TEXTS[i % len(TEXTS)]}) if i % 2 == 0 else field
+        for i, (name, field) in enumerate(list(api.fields.items())[:48])
     }
     params = {
         name: param.model_copy(update={"description": TEXTS[i % len(TEXTS)]})
         for i, (name, param) in enumerate(api.params.items())
     }
-    docs = docs_file(api)
-    told = "".join(f"## {text.splitlines()[0]}\n\n{text}\n\n" for text in TEXTS if text.strip())
-    (folder / "docs.md").write_text((docs.read_text() if docs else "") + told, encoding="utf-8", errors="replace")
+    told = "".join(f"## {text.splitlines()[0]}\n\n{text}\n\n" for text in TEXTS[::3] if text.strip())
+    told += f"## Paging\n\n{TEXTS[0]}\nRequest: every gene there is\n\nRequest: and {PLAIN}\n"
+    (folder / "docs.md").write_text(told, encoding="utf-8", errors="replace")
     update = {"fields": fields, "params": params, "about": TEXTS[0], "title": TEXTS[2], "folder": str(folder)}
     return api.model_copy(update=update)
 
@@ -112,16 +116,16 @@ def poisoned_api(mygene: API, tmp_path_factory: pytest.TempPathFactory) -> API:
 
 @pytest.mark.parametrize("name", prompts.STRATEGIES)
 def test_in_every_strategy_it_stays_in_one_message(
-    name: str, mygene: API, examples: Path, tokenise: Any, tmp_path: Path
+    name: str, mygene: API, examples: Path, tokenise: Any, indexes: Path
 ) -> None:
     if name in NEEDS_INDEX:
         pytest.importorskip("faiss", reason="needs the extra rag")
         pytest.importorskip("transformers", reason="needs the extra rag")
-    build = prompts.strategy(name, mygene, examples=examples, cache=tmp_path)
+    build = prompts.strategy(name, mygene, examples=examples, cache=indexes)
     known = {m["content"] for row in map(json.loads, examples.open()) for m in (
         {"content": row["instruction"]}, {"content": row["path"]})}  # fmt: skip
     usual = build(PLAIN)
-    texts = TEXTS if name not in NEEDS_INDEX else TEXTS[::4]  # a text's embedding takes its time
+    texts = TEXTS if name not in NEEDS_INDEX else TEXTS[::6]  # a text's embedding takes its time
     for text in texts:
         said = cleaned(text)
         messages = build(said)
@@ -143,12 +147,12 @@ def test_in_every_strategy_it_stays_in_one_message(
 
 
 @pytest.mark.parametrize("name", ["zero_shot", "rag", "rag_docs"])
-def test_descriptions_and_documents_end_no_message(name: str, poisoned_api: API, tokenise: Any, tmp_path: Path) -> None:
+def test_descriptions_and_documents_end_no_message(name: str, poisoned_api: API, tokenise: Any) -> None:
     if name in NEEDS_INDEX:
         pytest.importorskip("faiss", reason="needs the extra rag")
         pytest.importorskip("transformers", reason="needs the extra rag")
-    build = prompts.strategy(name, poisoned_api, cache=tmp_path)
-    for said in (PLAIN, *(cleaned(text) for text in TEXTS[::12])):
+    build = prompts.strategy(name, poisoned_api, cache=Path(poisoned_api.folder) / "indexes")
+    for said in (PLAIN, "every gene there is, by paging", *(cleaned(text) for text in TEXTS[::16])):
         messages = build(said)
         assert [m["role"] for m in messages] == ["system", "user"]
         last = messages[-1]["content"]
@@ -224,8 +228,10 @@ class Tags(HTMLParser):
         self.text += data
 
 
-HARMLESS = {"caption", "div", "span", "p", "b", "i", "small", "code", "pre", "wbr", "ul", "ol", "li", "h3", "table", "thead", "tr",
-            "tbody", "th", "td", "a", "button", "details", "summary", "section", "svg", "rect"}  # fmt: skip
+HARMLESS = {
+    *("div", "span", "p", "b", "i", "small", "code", "pre", "wbr", "ul", "ol", "li", "h3", "a", "button", "details"),
+    *("table", "caption", "thead", "tbody", "tr", "th", "td", "summary", "section", "svg", "rect"),
+}
 
 
 def parts_of(text: str, service: Service) -> Iterator[str]:

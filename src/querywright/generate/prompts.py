@@ -32,6 +32,7 @@ EXAMPLES = 8
 NEAREST_FIELDS = 8
 NEAREST_PASSAGES = 3
 _SHOWN_FIELDS = 24
+_ASKS = re.compile(r"(?m)^(?=\s*Request:)")  # what a document says is never taken for the request
 _CANDIDATES = 2000  # examples that the nearest are taken from: embedding one costs some 10 ms
 
 
@@ -163,7 +164,7 @@ def _usually(param: Param) -> str:
 
 
 def _field_line(field: SchemaField) -> str:
-    return f"- {field.name}: {field.description}"
+    return f"- {field.name}: {' '.join(field.description.split())}"
 
 
 def _user(text: str) -> Message:
@@ -197,7 +198,8 @@ def _passages(api: API, cache: Path | None) -> Callable[[str], str]:
 
     def build(instruction: str) -> str:
         hits = [hit.item for hit in index.nearest(instruction, NEAREST_PASSAGES)]
-        return "\n".join(["From the documentation:", *(f"{p.heading}: {p.text}" for p in reversed(hits)), "", ""])
+        told = "\n".join(f"{p.heading}: {p.text}" for p in reversed(hits))
+        return f"From the documentation:\n{_ASKS.sub('> ', told)}\n\n"
 
     return build
 
