@@ -1,8 +1,8 @@
 """OpenAI's stream: the answer in pieces as it is written, as server-sent events.
 
 A piece can't be taken back, and the call is put into its form only when it is read whole. So a piece is sent when it is
-settled: at each `&`, what stands before it is a call by itself, and is read as the whole will be. In the rare case that
-the whole reads otherwise, `querywright.path` of the last chunk has the call that counts.
+settled: at each `&`, what stands before it is a call by itself, and stays where it is in its form already. Should the
+whole read otherwise all the same, the stream ends with an error: half of another call is worse than none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from querywright.errors import QuerywrightError
 from querywright.generate.complete import completed
 from server.asking import Asked, Desk
 from server.assistant import Choice
-from server.problems import told
+from server.problems import as_problem, told
 from server.rest_chat import choices, usage
 from server.service import Service
 
@@ -35,7 +35,7 @@ def settled(service: Service, choice: Choice, sentence: str, text: str) -> str:
     api = service.apis[choice.api].api
     whole = completed(api, sentence, head) if service.grounds(choice) else head
     call = service.check(choice.api, whole).call
-    return "" if call is None else call.path
+    return call.path if call is not None and call.text == whole else ""
 
 
 async def stream(
@@ -96,18 +96,20 @@ async def _events(
             sent, text = text, await texts.get()
         try:
             asked = await asking
-        except QuerywrightError as error:
-            yield _data({"error": told(error).as_problem().model_dump()})
-            return
-        except Exception as error:
-            log.exception("a stream failed")
-            yield _data({"error": told(error).as_problem().model_dump()})
+        except Exception as failure:
+            if not isinstance(failure, QuerywrightError):
+                log.exception("a stream failed")
+            yield _data({"error": told(failure).as_problem().model_dump()})
             return
         answer = choices(asked, 1)[0]
         content = answer.message.content
+        if sent and not (content or "").startswith(sent):
+            error = as_problem(500, "rewritten", "the call came out otherwise than it began", "ask without stream")
+            yield _data({"error": error.model_dump()})
+            return
         if answer.message.refusal is not None:
             yield event({"refusal": answer.message.refusal})
-        elif content is not None and content.startswith(sent) and content != sent:
+        elif content is not None and content != sent:
             yield event({"content": content[len(sent) :]})
         yield event({}, answer.finish_reason, querywright=answer.querywright.model_dump())
         if with_usage:

@@ -110,7 +110,7 @@ class About(BaseModel):
     """What OpenAI's form has no place for."""
 
     ok: bool = Field(description="Whether the content is a call to the API.")
-    path: str = Field(description="The call; what counts, also at the end of a stream.")
+    path: str = Field(description="The call.")
     reason: str
     explanation: list[str]
     url: str

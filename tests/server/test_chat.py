@@ -6,12 +6,15 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from querywright.api.call import parse
+from querywright.generate.complete import completed
 from server import rest
 from server.auth import Auth
+from server.chat_stream import settled
 from server.guard import Guard
 from server.origins import site_of
 from server.service import Service
@@ -127,6 +130,49 @@ def test_a_stream_is_sent_while_it_is_written(make: Any, store: Store, serving: 
             go_on.set()
         rest_of_it = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
     assert seen.choices[0].delta.content + rest_of_it == GOOD
+
+
+@pytest.mark.parametrize(
+    ("sentence", "text", "pieces"),
+    [
+        ("mouse genes CDK2, 5", "/v3/query?q=symbol:CDK2&species=mouse&size=5", 2),
+        ("named cell cycle", '/v3/query?q=name:"cell cycle"&species=mouse&size=5', 2),  # percent-encoded in its form
+        ("named bisphenol A, 5", "/v3/query?q=name:bisphenol A&species=mouse&size=5", 2),  # with its value made whole
+        ("x", "/v3/query?q=(taxid:9606 OR taxid:7227) AND go.BP.id:2618&species=4932&size=5", 1),  # a clause that moves
+        ("x", "/v3/gene/1017", 0),
+        ("x", "nil topic", 0),
+    ],
+)
+def test_what_is_settled_stays(make: Any, sentence: str, text: str, pieces: int) -> None:
+    class Writer:
+        about: ClassVar[dict[str, Any]] = {"grounded": True}
+
+    service = make(writer=lambda _: Writer())
+    choice = service.choice()
+    api = service.apis["mygene"].api
+    whole = text if text.startswith("nil") else parse(api, completed(api, sentence, text)).path
+    found = {settled(service, choice, sentence, text[:n]) for n in range(len(text) + 1)} - {""}
+    assert all(whole.startswith(one) for one in found)
+    assert len(found) == pieces
+
+
+def test_a_call_that_ends_otherwise_than_it_began_is_an_error(
+    make: Any, store: Store, serving: Callable[[Any], str]
+) -> None:
+    plain = make()
+
+    class Turns:
+        about: ClassVar[dict[str, Any]] = {}
+
+        def answer(self, instruction: str, *_: Any, progress: Any = None, **__: Any) -> Any:
+            progress("/v3/query?q=symbol:OTHER&species=human")
+            return plain._open(plain.choice()).answer(instruction)
+
+    url = serving(rest.build(make(writer=lambda _: Turns()), store)) + "/v1"
+    with openai.OpenAI(base_url=url, api_key="x", max_retries=0) as client:
+        stream = client.chat.completions.create(model="mygene", messages=says("x"), stream=True)
+        with pytest.raises(openai.APIError, match="otherwise"):
+            list(stream)
 
 
 def test_usage_at_the_end_of_a_stream(client: Any) -> None:
