@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +18,9 @@ import pytest
 
 from querywright.api.call import parse
 from querywright.api.definition import load
+from tests.server.browsing import FLAGS, Watch, chromium, screenshot
 
-for _package in ("llama_cpp", "llguidance", "tantivy", "gradio_client", "httpx", "psutil"):
+for _package in ("llama_cpp", "llguidance", "tantivy", "gradio", "httpx", "psutil"):
     pytest.importorskip(_package, reason=f"needs {_package}")
 pytestmark = pytest.mark.slow
 START_S = 180.0
@@ -99,35 +99,6 @@ def test_rest_answers_a_valid_call_with_hits(running: Running) -> None:
     assert body["model"].startswith("SmolLM2")
 
 
-def test_the_page_answers_a_program(running: Running) -> None:
-    from gradio_client import Client
-
-    client = Client(running.url, verbose=False)
-    call, facts, *_ = client.predict("human genes named CDK2", api_name="/ask")
-    assert call
-    assert "qw-status" in facts
-    found = client.predict("/v3/query?q=symbol:CDK2&species=human", api_name="/run")
-    assert "1 gene." in found
-    assert "1017" in found
-    stored = client.predict("/v3/query?q=symbol:CDK2&species=human", api_name="/correct")
-    assert "Stored" in stored
-    export = ["feedback", "export", "--api", "mygene", "--workspace", str(running.folder)]
-    exported = subprocess.run(
-        [sys.executable, "-m", "querywright", *export], capture_output=True, text=True, cwd=REPO, check=True, timeout=60
-    )  # fmt: skip
-    (row,) = map(json.loads, exported.stdout.splitlines())
-    assert (row["instruction"], row["path"]) == ("human genes named CDK2", "/v3/query?q=symbol:CDK2&species=human")
-
-
-def chromium() -> str:
-    """A browser of this machine."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        found = shutil.which(name)
-        if found:
-            return found
-    pytest.skip("no Chromium on this machine")
-
-
 def test_a_crash_of_the_engine_costs_one_request_at_most(running: Running) -> None:
     import httpx
     import psutil
@@ -144,42 +115,42 @@ def test_a_crash_of_the_engine_costs_one_request_at_most(running: Running) -> No
 
 def test_a_browser_asks_corrects_and_stays_at_home(running: Running, tmp_path: Path) -> None:
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    hosts: set[str] = set()
+    watch = Watch()
     with api.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=chromium(), args=flags)
+        browser = player.chromium.launch(executable_path=chromium(), args=FLAGS)
         context = browser.new_context(viewport={"width": 1200, "height": 900})
         context.set_default_timeout(90_000)
-        page = context.new_page()
-        faults: list[str] = []
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page = watch.over(context.new_page())
         page.goto(running.url)
         box = page.locator("#qw-ask textarea")
         box.fill("human genes named CDK2")
         box.press("Enter")
-        page.wait_for_selector(".qw-status")
-        assert page.locator("#qw-call textarea").input_value()
+        page.wait_for_selector("#qw-facts .qw-status")
+        assert page.locator("#qw-call code").inner_text()
         page.locator("#qw-down").click()  # opens the correction
         fix = page.locator("#qw-fix textarea")
         fix.fill("/v3/query?q=symbool:CDK2")
         page.wait_for_selector("#qw-live .qw-bad")
         fix.fill("/v3/query?q=symbol:CDK2")
         page.wait_for_selector("#qw-live .qw-good")
+        fix.press("Escape")
         fix.press("Enter")
         page.wait_for_selector("#qw-note .qw-rows")
         assert "2 genes" in page.locator("#qw-note").inner_text()
         page.get_by_role("button", name="Store correction").click()
         page.wait_for_function("document.querySelector('#qw-note').innerText.includes('Thank you')")
-        kept = Path(os.environ.get("QUERYWRIGHT_SCREENSHOTS", tmp_path))
         for width in (1200, 390):
             page.set_viewport_size({"width": width, "height": 900})
-            page.screenshot(path=str(kept / f"page-{width}.png"), full_page=True)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+            screenshot(page, tmp_path, f"real-{width}")
         browser.close()
-    assert hosts - {""} == {urlsplit(running.url).netloc}
-    assert faults == []
+    assert watch.hosts - {""} == {urlsplit(running.url).netloc}
+    assert watch.faults == []
+    records = running.folder / "records.jsonl"
+    export = ["feedback", "export", "--api", "mygene", "--workspace", running.folder, "--records", records]
+    said = [sys.executable, "-m", "querywright", *map(str, export)]
+    subprocess.run(said, capture_output=True, text=True, cwd=REPO, check=True, timeout=120)
+    (row,) = map(json.loads, (running.folder / "feedback" / "pairs.jsonl").read_text().splitlines())
+    assert (row["instruction"], row["path"]) == ("human genes named CDK2", "/v3/query?q=symbol:CDK2")
 
 
 def test_a_second_server_on_the_port_is_a_clear_error(running: Running, tmp_path: Path) -> None:
