@@ -86,6 +86,7 @@ def page(openapi: dict[str, Any], api: str) -> str:
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}
 pre,textarea{{background:#8881;padding:1rem;border-radius:8px;overflow:auto}}:root{{color-scheme:light dark}}
 textarea{{width:100%;box-sizing:border-box;font:14px/1.4 ui-monospace,monospace;border:1px solid #8886}}
+pre{{white-space:pre-wrap;overflow-wrap:anywhere}}#out{{max-height:28rem}}
 button,select{{font:inherit;padding:.3rem .8rem}}h2{{font-size:1.1rem;margin:2rem 0 0}}</style>
 <h1>Querywright over REST</h1>
 <pre>curl -s "$URL/v1/call" -H 'content-type: application/json' \\

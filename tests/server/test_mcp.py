@@ -28,17 +28,11 @@ GOOD = "/v3/query?q=symbol:CDK2&species=human&fields=symbol,uniprot"
 REPO = Path(__file__).parents[2]
 T = TypeVar("T")
 FAKE = """
-import importlib.util, sys
-from pathlib import Path
-spec = importlib.util.spec_from_file_location("made", sys.argv[1])
-made = importlib.util.module_from_spec(spec)
-sys.modules["made"] = made
-spec.loader.exec_module(made)
+import sys
 from server import mcp_stdio, start
-from server.store import Store
-start_service = lambda *_: made.make_service()
-mcp_stdio.open_service = start_service
-mcp_stdio.run(start.Options(store=sys.argv[2]))
+from tests.server.fakes import make_service
+mcp_stdio.open_service = lambda *_: make_service()
+mcp_stdio.run(start.Options(store=sys.argv[1]))
 """
 
 
@@ -95,9 +89,8 @@ def test_the_tools_over_http(url: str, store: Store, mode: str) -> None:
 
 def test_the_tools_over_stdio(tmp_path: Path) -> None:
     kept = tmp_path / "feedback.sqlite"
-    made = Path(__file__).with_name("conftest.py")
     server = StdioServerParameters(
-        command=sys.executable, args=["-c", FAKE, str(made), str(kept)], cwd=str(REPO), env={"OMP_NUM_THREADS": "1"}
+        command=sys.executable, args=["-c", FAKE, str(kept)], cwd=str(REPO), env={"OMP_NUM_THREADS": "1"}
     )
     _check_all(over(server, _all))
     store = Store(kept)
