@@ -29,6 +29,8 @@ from server.throttle import Throttle
 
 log = logging.getLogger("querywright.server")
 
+CHALLENGE = 'Basic realm="Querywright", charset="UTF-8"'
+"""What makes a browser ask for name and password; with `Bearer` beside it Chromium would not."""
 TOKEN_LEAST = 24
 REMEMBER_S = 600.0
 CHECKING = 16
@@ -72,11 +74,6 @@ class Auth:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="password")
         if file is not None:
             self._users, self._stamp = users.read(file), _stamp(file)
-
-    @property
-    def challenge(self) -> str:
-        """The WWW-Authenticate header: a browser asks for name and password."""
-        return 'Basic realm="Querywright", charset="UTF-8"' + (", Bearer" if self.token else "")
 
     async def who(self, header: str, address: str) -> Who | No:
         """Who gave this Authorization header from this address. Nothing is awaited unless a password is new."""

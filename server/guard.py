@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import headers as policy
-from server.auth import Auth, No, Who
+from server.auth import CHALLENGE, Auth, No, Who
 from server.origins import Client, Site, client_of, is_loopback, refusal, split_host
 from server.problems import problem
 from server.settings import Limits
@@ -78,9 +78,8 @@ class Guard:
         if isinstance(who, No):
             if who.retry_after:
                 return 429, "too_many_logins", who.reason, "wait", {"Retry-After": str(who.retry_after)}
-            assert self.auth is not None
             hint = "send the header Authorization: Bearer TOKEN, or a name and a password"
-            return 401, "login_needed", who.reason, hint, {"WWW-Authenticate": self.auth.challenge}
+            return 401, "login_needed", who.reason, hint, {"WWW-Authenticate": CHALLENGE}
         if path == "/metrics" and not (who and who.token) and not self._is_here(client, headers):
             return 403, "not_yours", "metrics are for this machine, or for who has the token", "", {}
         user = who.user if who else ""

@@ -29,9 +29,8 @@ def limits_table() -> str:
     rows = ["| limit | default | what it is |", "| --- | --- | --- |"]
     for field in fields(Limits):
         value: Any = field.default
-        rows.append(
-            f"| `{field.name}` | {f'{value:,}' if isinstance(value, int) else f'{value:g}'} | {told[field.name].rstrip('.')} |"
-        )
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:g}"
+        rows.append(f"| `{field.name}` | {shown} | {told[field.name].rstrip('.')} |")
     return "\n".join(rows)
 
 

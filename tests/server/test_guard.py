@@ -6,7 +6,10 @@ import asyncio
 import base64
 import hashlib
 import re
+import threading
 from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -302,7 +305,9 @@ def test_nothing_but_health_answers_without_a_login(auth: Auth) -> None:
                  "/gradio_api/queue/join"):  # fmt: skip
         refused = client.get(path)
         assert (refused.status_code, code(refused)) == (401, "login_needed"), path
-        assert refused.headers["www-authenticate"].startswith("Basic realm=")
+        assert (
+            refused.headers["www-authenticate"] == 'Basic realm="Querywright", charset="UTF-8"'
+        )  # no browser took more
     assert client.get("/health").json()["state"]["known"] is False
     assert client.get("/gradio_api/upload").status_code == 404
 
@@ -375,3 +380,88 @@ def test_gradios_page_is_hashed_whole(shared_app: Any) -> None:
             assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() in policy
         assert not re.search(r"<[^>]+\son\w+=", page.text.partition("<body")[2]), "handlers in the HTML would not run"
         assert client.get("/gradio_api/file=/etc/passwd").status_code == 404
+
+
+ATTACK = """<!doctype html><title>x</title><img src="{url}/v1/apis"><iframe name="f" src="{url}/"></iframe>
+<form method="post" enctype="text/plain" target="f" action="{url}/v1/call">
+<input name='{{"api":"mygene","instruction":"forged' value='"}}'></form><script>
+  const body = '{{"api": "mygene", "instruction": "forged"}}';
+  const sent = {{method: "POST", mode: "no-cors", credentials: "include", body}};
+  Promise.allSettled([fetch("{url}/v1/call", sent), fetch("{url}/gradio_api/queue/join", sent),
+    fetch("{url}/v1/apis", {{credentials: "include"}}).then(r => r.text()).then(t => {{ window.read = t; }})])
+    .then(() => {{ document.forms[0].submit(); setTimeout(() => {{ document.title = "done"; }}, 500); }});
+</script>"""
+
+
+@pytest.mark.slow
+def test_in_a_browser_a_login_works_and_others_sites_and_scripts_do_not(auth: Auth, tmp_path: Path) -> None:
+    """With the password at hand for every request to the server, as after a login."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    import uvicorn
+
+    from server import app
+    from server.store import Store
+    from tests.server.browsing import FLAGS, Watch, chromium
+    from tests.server.fakes import make_service
+
+    class Evil(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(ATTACK.format(url=url).encode())
+
+        def log_message(self, *_: Any) -> None: ...
+
+    path, store, service = chromium(), Store(tmp_path / "feedback.sqlite"), make_service()
+    sock = app.bind("127.0.0.1", 0)
+    url = app.url(sock, "127.0.0.1")
+    sock.listen(64)
+    config = uvicorn.Config(
+        app.build(service, store, auth=auth), log_level="error", ws="none", proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server, evil = uvicorn.Server(config), HTTPServer(("127.0.0.1", 0), Evil)
+    threads = [
+        threading.Thread(target=server.run, kwargs={"sockets": [sock]}),
+        threading.Thread(target=evil.serve_forever),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        with playwright.sync_playwright() as player:
+            browser = player.chromium.launch(executable_path=path, args=FLAGS)
+            login = {"username": "alice", "password": "correct horse"}
+            context = browser.new_context(http_credentials=login)
+            context.set_default_timeout(30_000)
+            watch = Watch()
+            page = watch.over(context.new_page())
+            page.goto(url)
+            page.locator("#qw-ask textarea").fill("nonsense <img src=x onerror=window.ran=1>")
+            page.locator("#qw-ask textarea").press("Enter")
+            page.wait_for_selector(".qw-status")
+            assert watch.faults == []
+            page.evaluate(  # as if it had not been escaped
+                """() => { const one = document.createElement('div');
+                  one.innerHTML = '<img src="data:," onerror="window.ran = 2"><svg onload="window.ran = 3"></svg>';
+                  const two = document.createElement('script'); two.textContent = 'window.ran = 4';
+                  const three = document.createElement('script'); three.src = 'http://127.0.0.1:9/x.js';
+                  document.body.append(one, two, three); }"""
+            )
+            page.wait_for_timeout(300)
+            assert page.evaluate("window.ran") is None
+            writer = service._writers[service.choice()]
+            asked = [sentence for sentence, *_ in writer.said]  # type: ignore[attr-defined]
+            other = context.new_page()
+            other.goto(f"http://localhost:{evil.server_port}/")
+            other.wait_for_function("document.title === 'done'")
+            assert other.evaluate("window.read") is None
+            assert [sentence for sentence, *_ in writer.said] == asked  # type: ignore[attr-defined]
+            browser.close()
+    finally:
+        server.should_exit = True
+        evil.shutdown()
+        for thread in threads:
+            thread.join(20)
+        evil.server_close()
+        store.close()

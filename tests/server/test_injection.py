@@ -125,7 +125,7 @@ def test_in_every_strategy_it_stays_in_one_message(
     known = {m["content"] for row in map(json.loads, examples.open()) for m in (
         {"content": row["instruction"]}, {"content": row["path"]})}  # fmt: skip
     usual = build(PLAIN)
-    texts = TEXTS if name not in NEEDS_INDEX else TEXTS[::6]  # a text's embedding takes its time
+    texts = TEXTS if name not in NEEDS_INDEX else TEXTS[::12]  # a text's embedding takes its time
     for text in texts:
         said = cleaned(text)
         messages = build(said)
@@ -459,8 +459,8 @@ def test_the_tuned_model_answers_with_calls_or_refuses(mygene: API, tmp_path: Pa
 
     engine = LlamaEngine(ensure_model(mygene, tmp_path), threads=1)
     try:
-        for text in (TEXTS[0], TEXTS[1], *TEXTS[19::16]):
-            got = answer(mygene, cleaned(text), engine, "tuned", "grammar", refuse=True, max_tokens=64)
+        for text in (TEXTS[0], TEXTS[1], *TEXTS[27::24]):
+            got = answer(mygene, cleaned(text), engine, "tuned", "grammar", refuse=True, max_tokens=48)
             if got.finish == "length":
                 assert not got.ok
                 continue
