@@ -44,7 +44,7 @@ def build(service: Service, store: Store, *, host: str = "127.0.0.1", auth: Auth
     app = rest.build(service, store)
     app.add_middleware(guard.Guard, site=site_of(host), limits=service.limits, auth=auth)
     app.add_middleware(Counted, metrics=app.state.metrics)  # last, so outermost: what the guard refuses counts too
-    blocks = page.build(service, store)
+    blocks = page.build(service, store, app.state.metrics)
     return gr.mount_gradio_app(
         app, blocks, path="/", allowed_paths=[], ssr_mode=False, mcp_server=False, footer_links=[], run_history=False,
         enable_monitoring=False, max_file_size=1, show_error=False, theme=page.theme(), css_paths=[page.CSS],

@@ -7,7 +7,8 @@ from dataclasses import replace
 from querywright.errors import QuerywrightError
 from server import show, show_hits, show_parts
 from server.assistant import Verdict
-from server.handlers import Asker, Talk, View, own, told
+from server.handlers import Asker, Talk, View, told
+from server.handlers_talk import own
 from server.service import Service
 from server.store import Store
 from server.suggest import suggest

@@ -152,7 +152,7 @@ def lay_out(service: Service) -> Parts:
     with gr.Column(visible=False, elem_id="qw-result") as made["result"]:
         html("call")
         html("facts")
-        with gr.Column(visible=False) as made["acting"]:
+        with gr.Column(visible=False, elem_id="qw-acting") as made["acting"]:
             with gr.Row(elem_id="qw-rate"):
                 made["up"] = gr.Button("Right", size="sm", elem_id="qw-up")
                 made["down"] = gr.Button("Wrong", size="sm", elem_id="qw-down")

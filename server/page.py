@@ -8,17 +8,24 @@ What is there is in `server.layout`; this binds it to the handlers.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from querywright.errors import need
-from server import handlers, handlers_fix, show_parts
-from server import handlers_ask as asking
-from server.assistant import Choice, InputError, examples
-from server.handlers import Talk, View, asker_of
+from server import show_parts
+from server.assistant import InputError, examples
+from server.handlers import Talk, View, asker_of, told
+from server.handlers_ask import on_ask
+from server.handlers_fix import on_correct, on_edit, on_run
+from server.handlers_readings import on_reading, on_readings
+from server.handlers_sides import VOTES, on_compare, on_vote
+from server.handlers_talk import on_history, on_new, on_open, on_rate, on_refine
 from server.layout import lay_out, put, wording
+from server.metrics import Metrics
 from server.service import Service
 from server.store import Store
+from server.streaming import Asking
 
 CSS = Path(__file__).with_name("page.css")
 JS = Path(__file__).with_name("page.js")
@@ -52,12 +59,12 @@ def theme() -> Any:
     )  # fmt: skip
 
 
-def build(service: Service, store: Store) -> Any:
+def build(service: Service, store: Store, metrics: Metrics | None = None) -> Any:
     """The Blocks over a service. Programs ask over REST: none of the page's events has a name."""
     need("gradio", extra="serve")
     import gradio as gr
 
-    desk = asking.Desk(service, store)
+    asking = Asking(service, store, metrics)
     with gr.Blocks(title="Querywright", analytics_enabled=False) as page:
         parts = lay_out(service)
     talk, box, out = parts.talk, parts.box, parts.out
@@ -75,11 +82,15 @@ def build(service: Service, store: Store) -> Any:
     ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
         try:
             now = placed(talk, api, model, strategy, decoding)
-            second: Choice | None = service.choice(api, model2, strategy2, decoding2) if compare else None
+            second = service.choice(api, model2, strategy2, decoding2) if compare else None
         except InputError as error:  # not of this page
-            yield put(View(say=handlers.told(error)))
+            yield put(View(say=escape(told(error))))
             return
-        for view in asking.on_ask(desk, asker_of(store, request), now, sentence, second, blind):
+        asker = asker_of(store, request)
+        views = on_ask(asking, asker, now, sentence)
+        if second is not None:
+            views = on_compare(asking, asker, now, sentence, second, blind=blind)
+        for view in views:
             yield put(view)
 
     def picked(event: gr.EventData) -> Any:
@@ -91,9 +102,7 @@ def build(service: Service, store: Store) -> Any:
 
     def change_api(api: str, talk: Talk, request: gr.Request) -> tuple[Any, ...]:
         now = Talk(service.choice(api), asked=talk.asked)
-        fresh = replace(
-            handlers.on_new(now), history=handlers.on_open(service, store, asker_of(store, request), now).history
-        )
+        fresh = replace(on_new(now), history=on_open(service, store, asker_of(store, request), now).history)
         served = service.apis[api]
         return (
             *put(fresh), parts.head_of(service, api), show_parts.chips(examples(served.api)),
@@ -101,10 +110,10 @@ def build(service: Service, store: Store) -> Any:
         )  # fmt: skip
 
     def start(talk: Talk, request: gr.Request) -> tuple[Any, ...]:
-        return put(handlers.on_open(service, store, asker_of(store, request), talk))
+        return put(on_open(service, store, asker_of(store, request), talk))
 
     def simple(handler: Any) -> Any:
-        """A handler of (desk's service and store, asker, talk) as an event's function."""
+        """A handler of (asker, talk) as an event's function."""
 
         def run(talk: Talk, request: gr.Request) -> tuple[Any, ...]:
             return put(handler(asker_of(store, request), talk))
@@ -112,26 +121,26 @@ def build(service: Service, store: Store) -> Any:
         return run
 
     def readings(talk: Talk, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        for view in asking.on_readings(desk, asker_of(store, request), talk):
+        for view in on_readings(asking, asker_of(store, request), talk):
             yield put(view)
 
     def reading(talk: Talk, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
-        return put(asking.on_reading(desk, asker_of(store, request), talk, picked(event)))
+        return put(on_reading(asking, asker_of(store, request), talk, picked(event)))
 
     def earlier(talk: Talk, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
-        return put(handlers.on_history(service, store, asker_of(store, request), talk, picked(event)))
+        return put(on_history(service, store, asker_of(store, request), talk, picked(event)))
 
     def edit(path: str, cursor: Any, talk: Talk) -> tuple[str, str]:
-        return handlers_fix.on_edit(service, talk.choice.api, path, cursor)
+        return on_edit(service, talk.choice.api, path, cursor)
 
     def run(path: str, talk: Talk) -> str:
-        return handlers_fix.on_run(service, talk.choice.api, path)
+        return on_run(service, talk.choice.api, path)
 
     def correct(path: str, talk: Talk, request: gr.Request) -> tuple[Any, ...]:
-        return put(handlers_fix.on_correct(service, store, asker_of(store, request), talk, path))
+        return put(on_correct(service, store, asker_of(store, request), talk, path))
 
     def stop(request: gr.Request) -> None:
-        desk.running.stop(asker_of(store, request).tab)
+        asking.running.stop(asker_of(store, request).tab)
 
     # A gate of our own stands before the engines, and tells who has to wait: Gradio's queue only bounds the threads.
     places = sum(model.gate.capacity + service.limits.waiting for model in service.models.values()) + 4
@@ -153,17 +162,17 @@ def build(service: Service, store: Store) -> Any:
         parts.again.click(readings, [talk], out, **asks)
         parts.readings.pick(reading, [talk], out, **quick)
         parts.history.pick(earlier, [talk], out, **quick)
-        parts.refine.click(simple(lambda _, now: handlers.on_refine(now)), [talk], out, **quick).then(None, js=FOCUS)
+        parts.refine.click(simple(lambda _, now: on_refine(now)), [talk], out, **quick).then(None, js=FOCUS)
         for begin in (parts.new.click, parts.thread.pick):
-            begin(simple(lambda _, now: handlers.on_new(now)), [talk], out, **quick).then(None, js=FOCUS)
+            begin(simple(lambda _, now: on_new(now)), [talk], out, **quick).then(None, js=FOCUS)
         for button, rating in ((parts.up, 1), (parts.down, -1)):
             button.click(
-                simple(lambda asker, now, rating=rating: handlers.on_rate(store, asker, now, rating)),
+                simple(lambda asker, now, rating=rating: on_rate(store, asker, now, rating)),
                 [talk], out, **quick,
             )  # fmt: skip
-        for button, vote in zip(parts.votes, asking.VOTES, strict=True):
+        for button, vote in zip(parts.votes, VOTES, strict=True):
             button.click(
-                simple(lambda asker, now, vote=vote: asking.on_vote(desk, asker, now, vote)), [talk], out, **quick
+                simple(lambda asker, now, vote=vote: on_vote(asking, asker, now, vote)), [talk], out, **quick
             )
         parts.fix.change(
             edit, [parts.fix, parts.cursor, talk], [parts.live, parts.suggest], js=CURSOR,

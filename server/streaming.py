@@ -1,4 +1,4 @@
-"""One question of the page on its way: asked in a thread, told of piece by piece, given up when nobody looks any more."""
+"""One question of the page on its way: asked in a thread, told of piece by piece, given up when nobody waits for it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from querywright.engines.base import Cancelled
+from server import problems
 from server.assistant import Choice, Reply
 from server.gate import Busy
+from server.metrics import Metrics
 from server.service import Service
+from server.store import Store
 
+SOURCE = "page"
 RETRIES = 2
 PATIENCE_S = 20  # a longer wait is for the person to decide
 _LOOK_S = 0.2  # between two looks at whether the page is still there
@@ -63,6 +67,28 @@ class Running:
         with self._lock:
             if self._events.get(tab) is event:
                 del self._events[tab]
+
+
+class Asking:
+    """What the handlers of one page share: the service, the store, the counters, and who waits for what."""
+
+    def __init__(self, service: Service, store: Store, metrics: Metrics | None = None) -> None:
+        self.service, self.store, self.metrics, self.running = service, store, metrics, Running()
+
+    def stream(
+        self, client: str, choice: Choice, sentence: object, cancel: threading.Event, **options: Any
+    ) -> Iterator[str | Countdown | Reply | None]:
+        """As `stream`, in a client's name (so that nobody takes all places), and counted."""
+        start = time.monotonic()
+        try:
+            for step in stream(self.service, choice, sentence, cancel, client=client, **options):
+                if isinstance(step, Reply) and self.metrics is not None:
+                    self.metrics.answered(step, SOURCE, time.monotonic() - start)
+                yield step
+        except Exception as error:
+            if self.metrics is not None:
+                self.metrics.failed(choice, SOURCE, problems.told(error).code)
+            raise
 
 
 def stream(

@@ -17,23 +17,22 @@ import pytest
 from querywright.api.call import parse
 from querywright.api.definition import load, shipped
 from querywright.errors import QuerywrightError
-from server import handlers, handlers_fix, show_hits
-from server import handlers_ask as asking
+from server import handlers_fix, handlers_readings, handlers_sides, handlers_talk, show_hits
 from server.assistant import Hits, examples
 from server.handlers import Asker, Talk, View
-from server.handlers_ask import Desk
+from server.handlers_ask import on_ask
 from server.service import Service
 from server.settings import Limits
 from server.store import Store
-from server.streaming import Running
+from server.streaming import Asking, Running
 from tests.server.fakes import COUNTED, GOOD, MOUSE, OTHER, FakeRecords, make_service
 
 ME = Asker("me", "tab1", personal=True)
 
 
 @pytest.fixture
-def desk(service: Service, store: Store) -> Desk:
-    return Desk(service, store)
+def asking(service: Service, store: Store) -> Asking:
+    return Asking(service, store)
 
 
 def seen(views: Iterable[View]) -> View:
@@ -44,8 +43,9 @@ def seen(views: Iterable[View]) -> View:
     return page
 
 
-def ask(desk: Desk, sentence: Any, talk: Talk | None = None, asker: Asker = ME, **more: Any) -> View:
-    return seen(asking.on_ask(desk, asker, talk or Talk(desk.service.default), sentence, **more))
+def ask(asking: Asking, sentence: Any, talk: Talk | None = None, asker: Asker = ME, **more: Any) -> View:
+    answer = handlers_sides.on_compare if more else on_ask
+    return seen(answer(asking, asker, talk or Talk(asking.service.default), sentence, **more))
 
 
 def plain(html: str | None) -> str:
@@ -53,8 +53,8 @@ def plain(html: str | None) -> str:
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
-def test_a_question_shows_call_meaning_hits_and_rows(desk: Desk) -> None:
-    shown = ask(desk, "uniprot of CDK2")
+def test_a_question_shows_call_meaning_hits_and_rows(asking: Asking) -> None:
+    shown = ask(asking, "uniprot of CDK2")
     assert shown.talk is not None
     assert shown.talk.ok
     assert plain(shown.call).startswith("/v3/query?q=symbol:CDK2")
@@ -69,8 +69,8 @@ def test_a_question_shows_call_meaning_hits_and_rows(desk: Desk) -> None:
     assert "uniprot of CDK2" in (shown.history or "")
 
 
-def test_the_call_is_told_as_it_is_written(desk: Desk) -> None:
-    views = [*asking.on_ask(desk, ME, Talk(desk.service.default), "x")]
+def test_the_call_is_told_as_it_is_written(asking: Asking) -> None:
+    views = [*on_ask(asking, ME, Talk(asking.service.default), "x")]
     written = [plain(view.call) for view in views if view.call and "qw-writing" in view.call]
     assert len(written) > 1
     assert all(plain(views[-1].call).startswith(text) for text in written)
@@ -78,23 +78,23 @@ def test_the_call_is_told_as_it_is_written(desk: Desk) -> None:
     assert views[-1].running is False
 
 
-def test_what_others_wrote_is_escaped(desk: Desk) -> None:
-    assert "&lt;b&gt;Cdk2&lt;/b&gt;" in (ask(desk, "x").facts or "")
-    shown = ask(desk, "nonsense <img src=x onerror=alert(1)>")
+def test_what_others_wrote_is_escaped(asking: Asking) -> None:
+    assert "&lt;b&gt;Cdk2&lt;/b&gt;" in (ask(asking, "x").facts or "")
+    shown = ask(asking, "nonsense <img src=x onerror=alert(1)>")
     path = "/v3/query?q=<img src=x>:y"
     pages = [
         *(value for f in fields(View) if isinstance(value := getattr(shown, f.name), str) and f.name != "fix"),
-        *handlers_fix.on_edit(desk.service, "mygene", path, len(path)),
-        *handlers_fix.on_edit(desk.service, "mygene", "<script>", 8),
-        ask(desk, "how many").facts or "",
+        *handlers_fix.on_edit(asking.service, "mygene", path, len(path)),
+        *handlers_fix.on_edit(asking.service, "mygene", "<script>", 8),
+        ask(asking, "how many").facts or "",
     ]
     for page in pages:
         assert not re.search(r"<(script|img|b>Cdk|i>)", page)
 
 
-def test_an_answer_that_is_no_call_says_why(desk: Desk) -> None:
+def test_an_answer_that_is_no_call_says_why(asking: Asking) -> None:
     for sentence in ("nonsense", "forever"):
-        shown = ask(desk, sentence)
+        shown = ask(asking, sentence)
         assert shown.talk is not None
         assert not shown.talk.ok
         assert shown.talk.answer is not None  # it can be rated and corrected
@@ -104,19 +104,19 @@ def test_an_answer_that_is_no_call_says_why(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("sentence", ["", "   ", "x" * 1001, None, "broken", "crash"])
-def test_failures_are_sentences_on_the_page(desk: Desk, store: Store, sentence: Any) -> None:
-    shown = ask(desk, sentence)
+def test_failures_are_sentences_on_the_page(asking: Asking, store: Store, sentence: Any) -> None:
+    shown = ask(asking, sentence)
     assert shown.talk is not None
     assert shown.talk.answer is None
     assert (shown.running, shown.acting) == (False, False)
     assert re.search(r"qw-bad\b", shown.facts or "")
     assert "secret detail" not in (shown.facts or "")
     assert store.counts("mygene")["answers"] == 0
-    assert ask(desk, "x", shown.talk).acting  # and the page goes on
+    assert ask(asking, "x", shown.talk).acting  # and the page goes on
 
 
-def test_a_refusal_says_what_to_ask_instead(desk: Desk) -> None:
-    shown = ask(desk, "how is the weather?")
+def test_a_refusal_says_what_to_ask_instead(asking: Asking) -> None:
+    shown = ask(asking, "how is the weather?")
     assert shown.call == ""
     assert shown.talk is not None
     assert shown.talk.answer is not None
@@ -126,8 +126,8 @@ def test_a_refusal_says_what_to_ask_instead(desk: Desk) -> None:
     assert not re.search(r"qw-bad\b", shown.facts or "")
 
 
-def test_counted_terms_are_bars_with_names_and_numbers(desk: Desk) -> None:
-    facts = ask(desk, "how many by type").facts or ""
+def test_counted_terms_are_bars_with_names_and_numbers(asking: Asking) -> None:
+    facts = ask(asking, "how many by type").facts or ""
     assert plain(facts).count("protein-coding") == 1
     assert re.search(r'<th scope="row">protein-coding</th>.*?width="100.00".*?1,200', facts)
     assert "&lt;i&gt;pseudo&lt;/i&gt;" in facts
@@ -138,31 +138,31 @@ def test_records_that_fail_leave_the_call(store: Store) -> None:
         def run(self, call: Any) -> Any:
             raise QuerywrightError("the service does not answer")
 
-    shown = ask(Desk(make_service(records=Down()), store), "x")
+    shown = ask(Asking(make_service(records=Down()), store), "x")
     assert shown.talk is not None
     assert shown.talk.ok
     assert "does not answer" in (shown.facts or "")
 
 
-def test_stopping_says_so_and_frees_the_place(desk: Desk) -> None:
-    views = asking.on_ask(desk, ME, Talk(desk.service.default), "slowly")
+def test_stopping_says_so_and_frees_the_place(asking: Asking) -> None:
+    views = on_ask(asking, ME, Talk(asking.service.default), "slowly")
     first = next(views)
     assert first.running
     while "symbol" not in (next(views).call or ""):
         pass
-    desk.running.stop(ME.tab)
+    asking.running.stop(ME.tab)
     last = seen(views)
     assert "Stopped" in (last.facts or "")
     assert last.running is False
-    _freed(desk.service)
+    _freed(asking.service)
 
 
-def test_a_closed_tab_frees_the_place(desk: Desk) -> None:
-    views = asking.on_ask(desk, ME, Talk(desk.service.default), "slowly")
+def test_a_closed_tab_frees_the_place(asking: Asking) -> None:
+    views = on_ask(asking, ME, Talk(asking.service.default), "slowly")
     while "symbol" not in (next(views).call or ""):
         pass
     views.close()  # type: ignore[attr-defined]  # what Gradio does when the browser has gone
-    _freed(desk.service)
+    _freed(asking.service)
 
 
 def _freed(service: Service) -> None:
@@ -175,13 +175,13 @@ def _freed(service: Service) -> None:
 def test_who_has_to_wait_is_told_how_long_and_asked_for_again(store: Store) -> None:
     hold = threading.Event()
     service = make_service(hold=hold, limits=Limits(waiting=0))
-    desk = Desk(service, store)
-    other = threading.Thread(target=lambda: ask(desk, "hold", asker=Asker("other", "tab2")))
+    asking = Asking(service, store)
+    other = threading.Thread(target=lambda: ask(asking, "hold", asker=Asker("other", "tab2")))
     other.start()
     while not service.models["fake-model"].gate.state["inside"]:
         time.sleep(0.01)
     said = []
-    for view in asking.on_ask(desk, ME, Talk(service.default), "x"):
+    for view in on_ask(asking, ME, Talk(service.default), "x"):
         said.append(view.say or "")
         if "Trying again in" in said[-1]:
             hold.set()
@@ -205,34 +205,34 @@ def test_a_tab_that_asks_again_gives_up_its_first_question() -> None:
 
 
 # --- what may be done with an answer ---------------------------------------------------------------------------------
-def test_other_readings_are_listed_and_one_is_taken(desk: Desk, store: Store) -> None:
-    first = ask(desk, "uniprot of CDK2").talk
+def test_other_readings_are_listed_and_one_is_taken(asking: Asking, store: Store) -> None:
+    first = ask(asking, "uniprot of CDK2").talk
     assert first is not None
-    listed = seen(asking.on_readings(desk, ME, first))
+    listed = seen(handlers_readings.on_readings(asking, ME, first))
     assert "read without a model" in (listed.readings or "")
     assert listed.talk is not None
     assert [one.verdict.path for one in listed.talk.readings] == [GOOD, OTHER]
-    taken = asking.on_reading(desk, ME, listed.talk, 1)
+    taken = handlers_readings.on_reading(asking, ME, listed.talk, 1)
     assert taken.talk is not None
     assert taken.talk.path == OTHER
     assert "unsure, 20%" in (taken.facts or "")
     (kept,) = store.preferences("mygene")
     assert (kept.chosen.path, kept.rejected.path) == (OTHER, GOOD)
     for odd in (7, -1, None, "0", True):
-        assert asking.on_reading(desk, ME, replace(listed.talk, readings=()), odd).facts is None
+        assert handlers_readings.on_reading(asking, ME, replace(listed.talk, readings=()), odd).facts is None
     assert len(store.preferences("mygene")) == 1
 
 
 @pytest.mark.parametrize("vote", ["left", "right", "both", "neither"])
-def test_two_answers_are_judged(desk: Desk, store: Store, vote: str) -> None:
-    second = desk.service.choice(model="other-model")
-    shown = ask(desk, "uniprot of CDK2", second=second, blind=True)
+def test_two_answers_are_judged(asking: Asking, store: Store, vote: str) -> None:
+    second = asking.service.choice(model="other-model")
+    shown = ask(asking, "uniprot of CDK2", second=second, blind=True)
     assert shown.voting
     assert shown.talk is not None
     assert shown.talk.sides is not None
     assert "model" not in plain(shown.sides)  # names are told afterwards
     assert "ms to" not in plain(shown.sides)
-    judged = asking.on_vote(desk, ME, shown.talk, vote)
+    judged = handlers_sides.on_vote(asking, ME, shown.talk, vote)
     assert "fake-model" in plain(judged.sides)
     assert judged.talk is not None
     if vote in ("left", "right"):
@@ -242,76 +242,77 @@ def test_two_answers_are_judged(desk: Desk, store: Store, vote: str) -> None:
     else:
         counts = store.counts("mygene")
         assert (counts["preferences"], counts["up"], counts["down"]) == (0, *((2, 0) if vote == "both" else (0, 2)))
-    assert asking.on_vote(desk, ME, judged.talk, vote).facts is None  # once
+    assert handlers_sides.on_vote(asking, ME, judged.talk, vote).facts is None  # once
 
 
-def test_sides_are_shuffled_only_where_that_is_asked_for(desk: Desk) -> None:
-    second = desk.service.choice(model="other-model")
+def test_sides_are_shuffled_only_where_that_is_asked_for(asking: Asking) -> None:
+    second = asking.service.choice(model="other-model")
     orders = set()
     for _ in range(12):
-        talk = ask(desk, "x", second=second, blind=True).talk
+        talk = ask(asking, "x", second=second, blind=True).talk
         assert talk is not None
         assert talk.sides is not None
         orders.add(talk.sides[0].path)
     assert orders == {GOOD, OTHER}  # by chance alone, one in 2,048
-    shown = ask(desk, "x", second=second, blind=False)
+    shown = ask(asking, "x", second=second, blind=False)
     assert re.search(r"Left fake-model.*Right other-model", plain(shown.sides))
 
 
-def test_two_that_agree_are_not_judged(desk: Desk) -> None:
-    shown = ask(desk, "x", second=desk.service.choice(decoding="free"))
+def test_two_that_agree_are_not_judged(asking: Asking) -> None:
+    shown = ask(asking, "x", second=asking.service.choice(decoding="free"))
     assert "Both wrote the same call" in (shown.say or "")
     assert not shown.voting
     assert shown.acting
 
 
-def test_a_refinement_goes_on_from_the_call(desk: Desk, store: Store) -> None:
-    first = ask(desk, "uniprot of CDK2").talk
+def test_a_refinement_goes_on_from_the_call(asking: Asking, store: Store) -> None:
+    first = ask(asking, "uniprot of CDK2").talk
     assert first is not None
-    refining = handlers.on_refine(first)
+    refining = handlers_talk.on_refine(first)
     assert "uniprot of CDK2" in (refining.thread or "")
     assert refining.talk is not None
-    shown = ask(desk, "only mice", refining.talk)
+    shown = ask(asking, "only mice", refining.talk)
     assert shown.talk is not None
     assert shown.talk.path == MOUSE
     kept = store.answer(shown.talk.answer or 0)
     assert kept is not None
     assert [turn["content"] for turn in kept.turns] == ["uniprot of CDK2", GOOD]
-    failed = ask(desk, "broken", shown.talk)
+    failed = ask(asking, "broken", shown.talk)
     assert failed.talk is not None
     assert failed.talk.refining  # a failure loses nothing
     assert failed.talk.path == MOUSE
-    new = handlers.on_new(shown.talk)
+    new = handlers_talk.on_new(shown.talk)
     assert (new.thread, new.result) == ("", False)
-    assert handlers.on_refine(Talk(desk.service.default)).thread is None
+    assert handlers_talk.on_refine(Talk(asking.service.default)).thread is None
 
 
-def test_earlier_questions_come_back_with_their_calls(desk: Desk, store: Store) -> None:
-    talk = ask(desk, "uniprot of CDK2").talk
-    talk = ask(desk, "how many by type", talk).talk
+def test_earlier_questions_come_back_with_their_calls(asking: Asking, store: Store) -> None:
+    talk = ask(asking, "uniprot of CDK2").talk
+    talk = ask(asking, "how many by type", talk).talk
     assert talk is not None
     assert talk.answer is not None
-    opened = handlers.on_open(desk.service, store, ME, Talk(desk.service.default))
+    opened = handlers_talk.on_open(asking.service, store, ME, Talk(asking.service.default))
     assert (opened.history or "").index("how many") < (opened.history or "").index("uniprot of")
-    back = handlers.on_history(desk.service, store, ME, Talk(desk.service.default), talk.answer)
+    back = handlers_talk.on_history(asking.service, store, ME, Talk(asking.service.default), talk.answer)
     assert (back.box, plain(back.call).removesuffix("Copy")) == ("how many by type", COUNTED)
     stranger = Asker("you", "tab2", personal=True)
-    assert handlers.on_history(desk.service, store, stranger, Talk(desk.service.default), talk.answer).facts is None
-    assert "Nothing was asked" in (handlers.on_open(desk.service, store, stranger, talk).history or "")
+    nothing = Talk(asking.service.default)
+    assert handlers_talk.on_history(asking.service, store, stranger, nothing, talk.answer).facts is None
+    assert "Nothing was asked" in (handlers_talk.on_open(asking.service, store, stranger, talk).history or "")
     shared = Asker("me", "tab3", personal=False)  # an address that several people may have: this tab's own only
     assert "Nothing was asked" in (
-        handlers.on_open(desk.service, store, shared, Talk(desk.service.default)).history or ""
+        handlers_talk.on_open(asking.service, store, shared, Talk(asking.service.default)).history or ""
     )
-    assert "how many" in (handlers.on_open(desk.service, store, shared, talk).history or "")
+    assert "how many" in (handlers_talk.on_open(asking.service, store, shared, talk).history or "")
 
 
-def test_ratings_are_stored_for_ones_own_answers(desk: Desk, store: Store) -> None:
-    talk = ask(desk, "x").talk
+def test_ratings_are_stored_for_ones_own_answers(asking: Asking, store: Store) -> None:
+    talk = ask(asking, "x").talk
     assert talk is not None
-    assert handlers.on_rate(store, ME, talk, -1).fixing
+    assert handlers_talk.on_rate(store, ME, talk, -1).fixing
     assert store.counts("mygene")["down"] == 1
-    assert "Not stored" in (handlers.on_rate(store, Asker("you"), talk, 1).note or "")
-    assert "Ask something first" in (handlers.on_rate(store, ME, Talk(desk.service.default), 1).note or "")
+    assert "Not stored" in (handlers_talk.on_rate(store, Asker("you"), talk, 1).note or "")
+    assert "Ask something first" in (handlers_talk.on_rate(store, ME, Talk(asking.service.default), 1).note or "")
 
 
 # --- correcting ------------------------------------------------------------------------------------------------------
@@ -326,12 +327,12 @@ def test_a_correction_is_checked_while_it_is_typed(service: Service) -> None:
         assert handlers_fix.on_edit(service, "mygene", odd, 3) is not None
 
 
-def test_corrections_are_stored_valid_or_marked_and_given_back(desk: Desk, store: Store) -> None:
-    talk = ask(desk, "uniprot of CDK2").talk
+def test_corrections_are_stored_valid_or_marked_and_given_back(asking: Asking, store: Store) -> None:
+    talk = ask(asking, "uniprot of CDK2").talk
     assert talk is not None
 
     def correct(path: Any, of: Talk = talk, asker: Asker = ME) -> View:
-        return handlers_fix.on_correct(desk.service, store, asker, of, path)
+        return handlers_fix.on_correct(asking.service, store, asker, of, path)
 
     kept = correct(" /v3/query?q=symbol:CDK2 ")
     assert "Thank you" in (kept.note or "")
@@ -341,7 +342,7 @@ def test_corrections_are_stored_valid_or_marked_and_given_back(desk: Desk, store
     assert "marked as not valid" in (marked.note or "")
     for nothing in ("", "  ", None, "x" * 5000):
         assert "Not stored" in (correct(nothing).note or "")
-    assert "Ask something first" in (correct("/v3/query?q=symbol:CDK2", Talk(desk.service.default)).note or "")
+    assert "Ask something first" in (correct("/v3/query?q=symbol:CDK2", Talk(asking.service.default)).note or "")
     assert "Not stored" in (correct("/v3/query?q=symbol:CDK2", asker=Asker("you")).note or "")
     file = re.search(r'href="data:application/jsonl;charset=utf-8,([^"]+)"', marked.own or "")
     assert file is not None
@@ -350,8 +351,8 @@ def test_corrections_are_stored_valid_or_marked_and_given_back(desk: Desk, store
         ("uniprot of CDK2", "/v3/query?q=symbol:CDK2", True),
         ("uniprot of CDK2", "/v3/query?q=symbool:CDK2", False),
     ]
-    assert handlers.own(desk.service, store, Asker("you", personal=True)) == []
-    assert handlers.own(desk.service, store, Asker("me", "tab9", personal=False)) == []
+    assert handlers_talk.own(asking.service, store, Asker("you", personal=True)) == []
+    assert handlers_talk.own(asking.service, store, Asker("me", "tab9", personal=False)) == []
 
 
 def test_a_corrected_call_is_run_and_not_kept(service: Service, records: FakeRecords, store: Store) -> None:
