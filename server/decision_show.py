@@ -57,7 +57,14 @@ def listed(rows: list[dict[str, Any]], stands: str) -> Table:
     for row in rows:
         state = row["state"] + (" (forced)" if row["how"] == "forced" else "")
         size = f"{row['bytes'] / 1e6:.0f} MB"
-        grid.add_row(row["id"], state, row["at"], row["against"], *map(_change, (row["frozen"], row["recent"])), size)
+        grid.add_row(
+            row["id"],
+            state,
+            row["at"][:16].replace("T", " "),
+            row["against"],
+            *map(_change, (row["frozen"], row["recent"])),
+            size,
+        )
     return grid
 
 

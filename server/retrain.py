@@ -12,6 +12,7 @@ Killed at any point, the same command goes on: with the corrections that it bega
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -132,12 +133,29 @@ def _train(options: Options, api: API, folder: Path, current: Standing, run: Sta
     }  # fmt: skip
     words = [*(f"{key}={value}" for key, value in given.items()), *options.settings]
     say(f"training: {options.minutes:g} minutes at most{f', {options.steps} steps' if options.steps else ''}")
+    _wait_for(folder / RUN)
     code = run.train(options.config, words)
     if code == 130:
         raise KeyboardInterrupt
     if code:
         raise QuerywrightError("the training did not begin; what to do is said above", hint="--set KEY=VALUE")
     return run.export(options.config, words, folder, api, options.parity)
+
+
+def _wait_for(folder: Path, every_s: float = 1.0) -> None:
+    """Wait for the training of a retrain that was killed: it is a process of its own and may have outlived it."""
+    told = False
+    while folder.is_dir():
+        try:
+            with alone(folder):
+                return
+        except QuerywrightError as error:
+            if not error.retryable:
+                raise
+        if not told:
+            say(f"a training still works in {folder}, whose retrain was killed: waiting for it")
+        told = True
+        time.sleep(every_s)
 
 
 def _run_training(config: str, words: list[str]) -> int:

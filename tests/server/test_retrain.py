@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -195,6 +197,18 @@ def test_killed_in_a_stage_it_goes_on_with_the_same_corrections(workspace: Path,
     decision = retrain.retrain(options(workspace), fakes.stages)
     assert decision["id"] == begun.name
     assert decision["compared"][RECENT]["n"] == 12
+
+
+def test_a_training_that_outlived_its_retrain_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ExitStack() as held:
+        held.enter_context(alone(tmp_path))
+        ends = threading.Timer(0.2, held.pop_all().close)
+        ends.start()
+        retrain._wait_for(tmp_path, every_s=0.02)
+    ends.join()
+    assert capsys.readouterr().err.count("waiting for it") == 1
+    retrain._wait_for(tmp_path / "not there")
+    assert not (tmp_path / "not there").exists()
 
 
 def test_stopped_training_is_an_interruption(workspace: Path) -> None:

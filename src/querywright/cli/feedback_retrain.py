@@ -129,7 +129,7 @@ def models(
     if as_json:
         print(json.dumps(found))
         return
-    _console().print(decision_show.listed(found, f"{promotion.BEFORE} (or trained here)"))
+    _console().print(decision_show.listed(found, promotion.BEFORE))
     for row in found:
         for reason in row["reasons"]:
             say(f"{row['id']}: {reason}")
