@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from querywright.errors import QuerywrightError
 from querywright.generate.complete import completed
+from querywright.generate.turns import heard
 from server.asking import Asked, Desk
 from server.assistant import Choice
 from server.problems import as_problem, told
@@ -27,13 +28,14 @@ from server.service import Service
 log = logging.getLogger("querywright.server")
 
 
-def settled(service: Service, choice: Choice, sentence: str, text: str) -> str:
-    """What of a text that is being written is known to stay, as it will be sent."""
+def settled(service: Service, choice: Choice, said: str, text: str) -> str:
+    """What of a text that is being written is known to stay, as it will be sent; `said` is where values come from (see
+    `generate.turns.heard`)."""
     head, mark, _ = text.strip().rpartition("&")
     if not mark:
         return ""
     api = service.apis[choice.api].api
-    whole = completed(api, sentence, head) if service.grounds(choice) else head
+    whole = completed(api, said, head) if service.grounds(choice) else head
     call = service.check(choice.api, whole).call
     return call.path if call is not None and call.text == whole else ""
 
@@ -54,12 +56,13 @@ async def stream(
     def on_text(text: str) -> None:  # in the engine's thread: it has to be quick
         nonlocal sent
         if text.count("&") > sent.count("&") and service.chosen_from(choice) == 1:
-            new = settled(service, choice, sentence, text)
+            new = settled(service, choice, said, text)
             if new.startswith(sent) and new != sent:
                 sent = new
                 loop.call_soon_threadsafe(texts.put_nowait, new)
 
     service = desk.service
+    said = heard(service.apis[choice.api].api, sentence, how["turns"])
     async with AsyncExitStack() as stack:
         who = await stack.enter_async_context(desk.visit(request, "chat"))
         asking = asyncio.create_task(desk.ask(who, choice, sentence, run=False, on_text=on_text, **how))

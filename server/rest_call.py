@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from querywright.engines.base import Cancelled
+from querywright.api.refusal import refused
+from querywright.engines.base import Cancelled, Message
 from querywright.errors import QuerywrightError
 from server.asking import Asked, Desk, Who
-from server.assistant import Choice, Hits, InputError, Verdict
+from server.assistant import Choice, Hits, InputError, Verdict, clean
 from server.gate import Busy
 from server.problems import Problem, responses, told
 from server.service import Service
 
 log = logging.getLogger("querywright.server")
+TURNS = 200  # that may be sent; how many are read is a limit of the server
 
 
 class Strict(BaseModel):
@@ -62,7 +65,11 @@ class CallRequest(Asking):
     """A sentence to be turned into a call."""
 
     instruction: str = Field(description="What to look for, in a sentence.", examples=["uniprot id of human CDK2"])
-    turns: list[Turn] = Field(default=[], description="The conversation so far; the last turns of it are read.")
+    turns: list[Turn] = Field(
+        default=[], max_length=TURNS,
+        description="The conversation so far, of which the last turns are read. What the assistant said is left out "
+        "where it is no call, with the sentence that it answered.",
+    )  # fmt: skip
 
 
 class CallsRequest(Asking):
@@ -185,6 +192,26 @@ def run_reply(verdict: Verdict, hits: Hits) -> RunReply:
     return RunReply(**checked(verdict).model_dump(), hits=found, hits_reason=hits.reason)
 
 
+def conversation(service: Service, api: str, said: Iterable[tuple[str, str]]) -> list[Message]:
+    """Roles and texts as turns. Of the assistant's only calls and refusals are kept, in the model's own form: nothing
+    else that a client sends is shown to the model as its own words.
+
+    Raises:
+        InputError: a sentence that is none.
+    """
+    turns: list[Message] = []
+    for role, text in said:
+        if role == "user":
+            turns.append({"role": role, "content": clean(text, service.limits.instruction_chars, "a message")})
+        elif turns:
+            verdict = service.check(api, text.strip()[: service.limits.call_chars + 1])
+            if verdict.ok or refused(text.strip()):
+                turns.append({"role": role, "content": verdict.path})
+            elif turns[-1]["role"] == "user":
+                turns.pop()
+    return turns
+
+
 def _sure(confidence: float | None) -> float | None:
     return None if confidence is None else round(confidence, 3)
 
@@ -212,8 +239,9 @@ def routes(desk: Desk) -> APIRouter:
     async def call(body: CallRequest, request: Request) -> CallReply:
         """Turn a sentence into a call, and run it."""
         async with desk.visit(request, "rest") as who:
-            turns = [turn.model_dump() for turn in body.turns]
             choice = body.choice(service)
+            said = [(turn.role, turn.content) for turn in body.turns]
+            turns = await desk.look(conversation, service, choice.api, said) if said else []
             return call_reply(await desk.ask(who, choice, body.instruction, turns=turns, n=body.n, run=body.run))
 
     @router.post("/calls", responses=responses(**asks))

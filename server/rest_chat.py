@@ -21,9 +21,9 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from querywright.engines.base import Message
 from server.asking import Asked, Desk
-from server.assistant import Choice, InputError, Verdict, clean
+from server.assistant import Choice, InputError, Verdict
 from server.problems import responses
-from server.rest_call import Strict, Whole, checked, whole
+from server.rest_call import Strict, Whole, checked, conversation, whole
 from server.service import Service
 
 AtLeastOne = Annotated[int, Field(ge=1), BeforeValidator(whole)]
@@ -169,27 +169,17 @@ def chosen(service: Service, model: str) -> Choice:
         raise InputError("unknown_model", str(error), hint="see GET /v1/models") from None
 
 
-def conversation(service: Service, api: str, messages: Sequence[ChatMessage]) -> tuple[str, list[Message]]:
-    """The last sentence of the user, and the turns before it. Assistant messages that are no call are left out, with
-    the sentence that they answered: nothing but calls is shown to the model as its own words.
+def asked_of(service: Service, api: str, messages: Sequence[ChatMessage]) -> tuple[str, list[Message]]:
+    """The last sentence of the user, and the turns before it: see `rest_call.conversation`.
 
     Raises:
         InputError: no message is the user's, or one has no words.
     """
-    turns: list[Message] = []
-    last = max((n for n, message in enumerate(messages) if message.role == "user"), default=None)
+    said = [(message.role, _text(message.content)) for message in messages if message.role in ("user", "assistant")]
+    last = max((n for n, (role, _) in enumerate(said) if role == "user"), default=None)
     if last is None:
         raise InputError("bad_messages", "one of the messages has to be the user's", hint="ask in a sentence")
-    for message in messages[: last + 1]:
-        text = _text(message.content)
-        if message.role == "user":
-            turns.append({"role": "user", "content": clean(text, service.limits.instruction_chars, "a message")})
-        elif message.role == "assistant" and turns:
-            verdict = service.check(api, text.strip()[: service.limits.call_chars + 1])
-            if verdict.ok:
-                turns.append({"role": "assistant", "content": verdict.path})
-            elif turns[-1]["role"] == "user":
-                turns.pop()
+    turns = conversation(service, api, said[: last + 1])
     return turns.pop()["content"], turns
 
 
@@ -239,7 +229,7 @@ def routes(desk: Desk) -> APIRouter:
     async def completions(body: ChatRequest, request: Request) -> Any:
         """Turn the last sentence of a conversation into a call, in OpenAI's form."""
         choice = chosen(service, body.model)
-        sentence, turns = await desk.look(conversation, service, choice.api, body.messages)
+        sentence, turns = await desk.look(asked_of, service, choice.api, body.messages)
         shorter = [most for most in (body.max_tokens, body.max_completion_tokens) if most is not None]
         head: dict[str, Any] = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": body.model}
         how: dict[str, Any] = {"turns": turns, "max_tokens": min(shorter, default=None)}

@@ -23,6 +23,11 @@ def schema(app: FastAPI, service: Service) -> dict[str, Any]:
             shapes.pop(name, None)
         _limits(shapes, service)
         _statuses(made)
+        made["components"]["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer", "description": "QUERYWRIGHT_TOKEN, if the server has one."},
+            "user": {"type": "http", "scheme": "basic", "description": "Name and password, if the server has users."},
+        }
+        made["security"] = [{}, {"token": []}, {"user": []}]
         app.openapi_schema = made
     return app.openapi_schema
 
