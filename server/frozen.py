@@ -14,6 +14,21 @@ from querywright.progress import say
 RECORD, COPY = "frozen.json", "frozen.jsonl"
 
 
+def test_set(api: str, workspace: Path) -> Path:
+    """The test split of a workspace.
+
+    Raises:
+        QuerywrightError: there is none.
+    """
+    path = workspace / "pairs" / "test.jsonl"
+    if not path.is_file():
+        raise QuerywrightError(
+            f"no test split: {path} is missing, and nothing can be compared without it",
+            hint=f"querywright pairs make --api {api}, pairs verify, pairs split --out {path.parent} write one",
+        )
+    return path
+
+
 def frozen_set(api: API, workspace: Path, *, refreeze: bool = False) -> tuple[Path, str]:
     """The frozen test set, `pairs/test.jsonl` of the workspace, and its SHA-256.
 
@@ -26,12 +41,7 @@ def frozen_set(api: API, workspace: Path, *, refreeze: bool = False) -> tuple[Pa
     Raises:
         QuerywrightError: there is no test split, or it is not the one that was frozen.
     """
-    path, record = workspace / "pairs" / "test.jsonl", workspace / "models" / RECORD
-    if not path.is_file():
-        raise QuerywrightError(
-            f"no test split: {path} is missing, and nothing can be compared without it",
-            hint=f"querywright pairs make --api {api.name}, pairs verify, pairs split --out {path.parent} write one",
-        )
+    path, record = test_set(api.name, workspace), workspace / "models" / RECORD
     digest = sha256(path)
     try:
         known: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))

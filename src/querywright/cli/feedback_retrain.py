@@ -145,7 +145,9 @@ def _pairs(api: str, workspace: Path, given: Path | None) -> Path:
     """The file of exported corrections, written now unless it is named."""
     if given is None:
         from querywright.cli.feedback import export
+        from server.frozen import test_set
 
+        test_set(api, workspace)  # before the export, which runs every call
         given = workspace / "feedback"
         export(api=api, out=given, workspace=workspace)
     return given / "pairs.jsonl" if given.is_dir() else given
