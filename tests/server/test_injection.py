@@ -80,9 +80,9 @@ def turns_only(tokens: list[int], control: set[int], messages: list[Message]) ->
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Examples that somebody put such texts into: every second row."""
+    """Examples that somebody put such texts into."""
     file = tmp_path_factory.mktemp("examples") / "train.jsonl"
-    rows = [{"instruction": text, "path": "/v3/query?q=CDK2"} for text in [*TEXTS[::2], PLAIN]]
+    rows = [{"instruction": text, "path": "/v3/query?q=CDK2"} for text in [*TEXTS[::4], PLAIN]]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return file
 
@@ -92,11 +92,16 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("indexes")
 
 
+def few_fields(api: API) -> API:
+    """The API with its first fields: embedding all of them takes its time."""
+    return api.model_copy(update={"fields": dict(list(api.fields.items())[:48])})
+
+
 def poisoned(api: API, folder: Path) -> API:
     """The API with such texts in its descriptions and its documentation."""
     fields = {
         name: field.model_copy(update={"description": TEXTS[i % len(TEXTS)]}) if i % 2 == 0 else field
-        for i, (name, field) in enumerate(list(api.fields.items())[:48])
+        for i, (name, field) in enumerate(few_fields(api).fields.items())
     }
     params = {
         name: param.model_copy(update={"description": TEXTS[i % len(TEXTS)]})
@@ -121,7 +126,8 @@ def test_in_every_strategy_it_stays_in_one_message(
     if name in NEEDS_INDEX:
         pytest.importorskip("faiss", reason="needs the extra rag")
         pytest.importorskip("transformers", reason="needs the extra rag")
-    build = prompts.strategy(name, mygene, examples=examples, cache=indexes)
+    api = few_fields(mygene) if name in NEEDS_INDEX else mygene
+    build = prompts.strategy(name, api, examples=examples, cache=indexes)
     known = {m["content"] for row in map(json.loads, examples.open()) for m in (
         {"content": row["instruction"]}, {"content": row["path"]})}  # fmt: skip
     usual = build(PLAIN)
