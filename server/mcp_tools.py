@@ -14,7 +14,8 @@ from querywright import __version__
 from querywright.errors import QuerywrightError, need
 from server.asking import Desk, Who
 from server.problems import told
-from server.rest_call import CallHits, call_reply, run_path
+from server.rest_call import run_path
+from server.rest_shapes import CallHits, call_reply
 
 WHO: ContextVar[Who | None] = ContextVar("who", default=None)
 """Who called a tool, where a transport knows it."""

@@ -10,7 +10,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 from server.asking import Desk
 from server.assistant import InputError
 from server.problems import responses
-from server.rest_call import Checked, Strict, checked, read, whole
+from server.rest_call import read
+from server.rest_shapes import Checked, Strict, checked, whole
 from server.store import NotYours, Store
 
 MOST = 2**53 - 1  # the largest number that every program reads exactly
