@@ -41,12 +41,22 @@ def test_a_failed_start_gives_the_port_back(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    options = start.Options(port=port, models=(str(tmp_path / "none.gguf"),), workspace=tmp_path, records=("none",))
     with pytest.raises(QuerywrightError):
-        options = start.Options(
-            port=port, models=(str(tmp_path / "none.gguf"),), workspace=tmp_path, records=("none",)
-        )  # fmt: skip
         start.serve(options)
     app.bind("127.0.0.1", port).close()
+
+
+def test_a_network_is_not_served_without_a_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QUERYWRIGHT_TOKEN", "QUERYWRIGHT_USERS", "QUERYWRIGHT_ORIGINS"):
+        monkeypatch.delenv(name, raising=False)
+    options = start.Options(host="0.0.0.0", port=0, models=("/no/such/model",), workspace=tmp_path)
+    with pytest.raises(QuerywrightError, match="log in"):
+        start.serve(options)
+    monkeypatch.setenv("QUERYWRIGHT_ORIGINS", "https://ask.example.org")  # a proxy stands before it
+    with pytest.raises(QuerywrightError, match="log in"):
+        start.serve(start.Options(port=0, models=("/no/such/model",), workspace=tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_loopback_addresses_are_loopback() -> None:
