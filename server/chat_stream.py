@@ -44,17 +44,20 @@ async def stream(
     desk: Desk, request: Request, choice: Choice, sentence: str, how: dict[str, Any], head: dict[str, Any],
     with_usage: bool,
 ) -> AsyncIterator[str]:  # fmt: skip
-    """The events of an answer. Returns when the first of them is there: what fails before is an error with a status.
+    """The events of an answer. Returns when the model begins to write: what fails before is an error with a status.
 
     Raises:
         QuerywrightError: see `service.Service.ask`.
     """
     loop = asyncio.get_running_loop()
     texts: asyncio.Queue[str | None] = asyncio.Queue()
-    sent = ""
+    began, sent = False, ""
 
     def on_text(text: str) -> None:  # in the engine's thread: it has to be quick
-        nonlocal sent
+        nonlocal began, sent
+        if not began:
+            began = True
+            loop.call_soon_threadsafe(texts.put_nowait, "")
         if text.count("&") > sent.count("&") and service.chosen_from(choice) == 1:
             new = settled(service, choice, said, text)
             if new.startswith(sent) and new != sent:
@@ -95,7 +98,8 @@ async def _events(
         yield event({"role": "assistant", "content": ""})
         sent = ""
         while text is not None:
-            yield event({"content": text[len(sent) :]})
+            if text:
+                yield event({"content": text[len(sent) :]})
             sent, text = text, await texts.get()
         try:
             asked = await asking

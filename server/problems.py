@@ -84,9 +84,12 @@ def told(error: BaseException) -> Told:
         return Told(504, "too_slow", **said)
     if isinstance(error, EngineError):
         after = error.retry_after if error.retry_after is not None else 1.0 if error.retryable else None
+        if not isinstance(error, CircuitOpen):  # its hints are for who runs the server, and are in the log
+            said["hint"] = "ask again" if error.retryable else "see the server's log"
         code = "circuit_open" if isinstance(error, CircuitOpen) else "engine_failed"
         return Told(503, code, retry_after=None if after is None else max(1, math.ceil(after)), **said)
-    return Told(503, "failed", retry_after=1 if error.retryable else None, **said)
+    message = "this could not be done; the server goes on"  # the error itself may name files
+    return Told(503, "failed", message, "see the server's log", retry_after=1 if error.retryable else None)
 
 
 def as_problem(status: int, code: str, message: str, hint: str = "", param: str | None = None) -> Problem:
@@ -126,7 +129,7 @@ def install(app: FastAPI) -> None:
     def ours(request: Request, error: QuerywrightError) -> JSONResponse:
         said = told(error)
         if said.status >= 500:
-            log.error("a request failed: %s", error)
+            log.error("a request failed: %s%s", error, f" ({error.hint})" if error.hint else "")
         status = 400 if said.status == 422 and request.url.path.startswith(CHAT) else said.status  # as OpenAI does
         return problem(status, said.code, said.message, said.hint, param=getattr(error, "param", None), **said.headers)
 

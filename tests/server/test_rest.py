@@ -191,6 +191,7 @@ def test_an_engine_that_fails_fails_the_request_only(client: TestClient) -> None
     broken = ask(client, "broken")
     assert broken.status_code == 503
     assert broken.json()["error"]["code"] == "engine_failed"
+    assert broken.json()["error"]["hint"] == "see the server's log"
     crashed = ask(client, "crash")
     assert crashed.status_code == 500
     assert "secret" not in crashed.text
@@ -225,6 +226,20 @@ def test_a_store_that_is_full_does_not_cost_the_answer(
     body = ask(client, "x").json()
     assert (body["path"], body["answer"]) == (GOOD, None)
     assert "querywright_unstored_total 1.0" in client.get("/metrics").text
+
+
+def test_what_is_wrong_on_the_server_is_not_told(
+    client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from querywright.errors import QuerywrightError
+
+    def full(*_: Any, **__: Any) -> None:
+        raise QuerywrightError("could not write /srv/secret/feedback.sqlite", hint="df -h /srv", retryable=True)
+
+    monkeypatch.setattr(store, "rate", full)
+    answer = client.post("/v1/feedback", json={"answer": 1, "rating": 1})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "/srv" not in answer.text
 
 
 def test_a_batch_keeps_its_order_and_each_row_its_fate(client: TestClient) -> None:
