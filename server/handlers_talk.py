@@ -42,14 +42,15 @@ def on_open(service: Service, store: Store, asker: Asker, talk: Talk) -> View:
 
 def own(service: Service, store: Store, asker: Asker) -> list[Any]:
     """The corrections of who asks, oldest first; of an address that others may share, those of this tab."""
-    found = [c for name in service.apis for c in store.corrections(name) if c.client == asker.client]
+    found = [c for name in service.apis for c in store.corrections(name, client=asker.client)]
     return found if asker.personal else [c for c in found if c.of.conversation == asker.tab]
 
 
 def on_history(service: Service, store: Store, asker: Asker, talk: Talk, picked: object) -> View:
     """Show an earlier answer again; its call is run anew."""
     kept = store.answer(picked, client=asker.client) if isinstance(picked, int) else None
-    if kept is None or kept.api not in service.apis:
+    own = kept is not None and (asker.personal or kept.conversation == asker.tab)
+    if kept is None or not own or kept.api not in service.apis:
         return View(say="That question is not here any more.")
     choice = talk.choice if kept.api == talk.choice.api else service.choice(kept.api)
     verdict = service.check(kept.api, kept.path)

@@ -79,7 +79,8 @@ def _facet(name: str, terms: list[tuple[str, int]]) -> str:
         for term, count in terms
     )
     return (
-        f'<table class="qw-facet"><caption>How many by {escape(name)}</caption><thead class="qw-unseen"><tr><th>'
+        f'<table class="qw-facet"><caption>How many by {escape(name)}</caption><colgroup><col class="qw-term">'
+        f'<col><col class="qw-number"></colgroup><thead class="qw-unseen"><tr><th>'
         f"{escape(name)}</th><td></td><th>count</th></tr></thead><tbody>{rows}</tbody></table>"
     )
 

@@ -207,9 +207,11 @@ class Store:
         with self._read() as db:
             return [_answer(row) for row in db.execute(query if client is None else query.where(A.c.client == client))]
 
-    def corrections(self, api: str) -> list[Correction]:
-        """All corrections of an API's answers, oldest first."""
+    def corrections(self, api: str, *, client: str | None = None) -> list[Correction]:
+        """All corrections of an API's answers, or those of one client, oldest first."""
         query = sa.select(C, *_named(A, "a")).join(A, A.c.id == C.c.answer).where(A.c.api == api).order_by(C.c.id)
+        if client is not None:
+            query = query.where(C.c.client == client)
         with self._read() as db:
             return [
                 Correction(row.id, row.time, _answer(row, "a"), row.path, bool(row.ok), row.reason, row.client)

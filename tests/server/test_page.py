@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from html import unescape
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import pytest
@@ -19,8 +19,9 @@ from querywright.api.definition import load, shipped
 from querywright.errors import QuerywrightError
 from server import handlers_fix, handlers_readings, handlers_sides, handlers_talk, show_hits
 from server.assistant import Hits, examples
-from server.handlers import Asker, Talk, View
+from server.handlers import Asker, Talk, View, asker_of
 from server.handlers_ask import on_ask
+from server.metrics import Metrics
 from server.service import Service
 from server.settings import Limits
 from server.store import Store
@@ -142,6 +143,51 @@ def test_records_that_fail_leave_the_call(store: Store) -> None:
     assert shown.talk is not None
     assert shown.talk.ok
     assert "does not answer" in (shown.facts or "")
+
+
+def test_an_answer_is_worth_more_than_its_record(asking: Asking, store: Store) -> None:
+    store.add_answer = _full  # type: ignore[method-assign]
+    shown = ask(asking, "x")
+    assert "1,234 genes" in (shown.facts or "")
+    assert "could not be kept" in (shown.note or "")
+    assert shown.talk is not None
+    assert "Ask something first" in (handlers_talk.on_rate(store, ME, shown.talk, 1).note or "")
+
+
+def _full(**_: Any) -> int:
+    raise QuerywrightError("the disk is full")
+
+
+def test_questions_of_the_page_are_counted(service: Service, store: Store) -> None:
+    metrics = Metrics(service)
+    asking = Asking(service, store, metrics)
+    for sentence in ("x", "broken", "how is the weather?"):
+        ask(asking, sentence)
+    said = metrics.text().decode()
+    for outcome in ("call", "engine_failed", "refused"):
+        assert re.search(rf'querywright_answers_total{{[^}}]*outcome="{outcome}",source="page"}} 1.0', said)
+
+
+@pytest.mark.parametrize(
+    ("state", "personal"),
+    [
+        ({"address": "127.0.0.1", "user": ""}, True),
+        ({"address": "203.0.113.7", "user": ""}, False),
+        ({"address": "203.0.113.7", "user": "ann", "client": "ann"}, True),
+    ],
+)
+def test_an_address_of_many_is_no_person(store: Store, state: dict[str, str], personal: bool) -> None:
+    class Inner:
+        scope: ClassVar[dict[str, Any]] = {"state": {"client": state["address"], **state}}
+        client = None
+
+    class Sent:
+        request = Inner()
+        session_hash = "abc<script>"
+
+    asker = asker_of(store, Sent())
+    assert (asker.personal, asker.tab) == (personal, "")
+    assert re.fullmatch("[0-9a-f]{32}", asker.client)
 
 
 def test_stopping_says_so_and_frees_the_place(asking: Asking) -> None:
@@ -304,6 +350,7 @@ def test_earlier_questions_come_back_with_their_calls(asking: Asking, store: Sto
         handlers_talk.on_open(asking.service, store, shared, Talk(asking.service.default)).history or ""
     )
     assert "how many" in (handlers_talk.on_open(asking.service, store, shared, talk).history or "")
+    assert handlers_talk.on_history(asking.service, store, shared, nothing, talk.answer).facts is None
 
 
 def test_ratings_are_stored_for_ones_own_answers(asking: Asking, store: Store) -> None:
