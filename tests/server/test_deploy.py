@@ -112,6 +112,8 @@ def test_the_commands_options_exist(compose: dict[str, Any]) -> None:
     helped = subprocess.run(asked, capture_output=True, text=True, check=True, env=wide)
     started = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)
     assert started is not None
+    for words in (command, started[1].split()):  # what several APIs share lies beside the workspace
+        assert re.fullmatch(r"(/data|\$\{STATE_DIRECTORY\})/\w+", words[words.index("--workspace") + 1])
     for option in [*filter(lambda word: word.startswith("--"), [*command, *started[1].split()])]:
         assert option in helped.stdout, option
     for variable in re.findall(rf"{PREFIX}\w+=\d+", (SERVER / ".env.example").read_text()):
