@@ -49,8 +49,8 @@ def own(service: Service, store: Store, asker: Asker) -> list[Any]:
 def on_history(service: Service, store: Store, asker: Asker, talk: Talk, picked: object) -> View:
     """Show an earlier answer again; its call is run anew."""
     kept = store.answer(picked, client=asker.client) if isinstance(picked, int) else None
-    own = kept is not None and (asker.personal or kept.conversation == asker.tab)
-    if kept is None or not own or kept.api not in service.apis:
+    mine = kept is not None and (asker.personal or kept.conversation == asker.tab)
+    if kept is None or not mine or kept.api not in service.apis:
         return View(say="That question is not here any more.")
     choice = talk.choice if kept.api == talk.choice.api else service.choice(kept.api)
     verdict = service.check(kept.api, kept.path)

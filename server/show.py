@@ -9,9 +9,10 @@ from querywright.generate.confidence import word
 from server.assistant import Hits, Verdict
 
 
-def badge(kind: str, text: str) -> str:
-    """A few words in a pill; `kind` is good, bad, warn or plain."""
-    return f'<span class="qw-badge qw-{kind}">{escape(text)}</span>'
+def badge(kind: str, text: str, title: str = "") -> str:
+    """A few words in a pill, and more where the pointer rests; `kind` is good, bad, warn or plain."""
+    more = f' title="{escape(title)}"' if title else ""
+    return f'<span class="qw-badge qw-{kind}"{more}>{escape(text)}</span>'
 
 
 def count(hits: Hits, noun: str) -> str:
@@ -38,12 +39,15 @@ def status(
     return f'<div class="qw-status">{"".join(parts)}</div>{reason(verdict)}'
 
 
+_SURE = "How likely the call is right: of a hundred calls with this number, about so many were"
+
+
 def sure(confidence: float, abstained: bool = False) -> str:
     """How sure the answer is: a word and a number."""
     if abstained:
-        return badge("warn", f"a guess, {confidence:.0%}")
+        return badge("warn", f"a guess, {confidence:.0%}", _SURE)
     said = word(confidence)
-    return badge({"sure": "good", "unsure": "warn"}.get(said, "plain"), f"{said}, {confidence:.0%}")
+    return badge({"sure": "good", "unsure": "warn"}.get(said, "plain"), f"{said}, {confidence:.0%}", _SURE)
 
 
 _INSTEAD = {
@@ -84,7 +88,7 @@ def meaning(verdict: Verdict, host: str) -> str:
         f'<a class="qw-link" href="{escape(verdict.link, quote=True)}" target="_blank" rel="noopener noreferrer">'
         f"Open at {escape(host)} ↗</a>"
     )
-    return f'<div class="qw-words"><h3>What it asks for</h3>{clauses(verdict)}{link}</div>'
+    return f'<div class="qw-words"><h2>What it asks for</h2>{clauses(verdict)}{link}</div>'
 
 
 def clauses(verdict: Verdict) -> str:

@@ -93,7 +93,7 @@ def readings(found: Sequence[Alternative], shown: str) -> str:
             f'<p class="qw-status">{sure}<small>{escape(where)}</small>'
             f"{show.badge('plain', 'shown above') if current else pick}</p></li>"
         )
-    return f'<h3>Other readings</h3><ol class="qw-readings">{"".join(made)}</ol>'
+    return f'<h2>Other readings</h2><ol class="qw-readings">{"".join(made)}</ol>'
 
 
 def thread(turns: Sequence[Message]) -> str:
@@ -135,7 +135,7 @@ def _side(name: str, half: Half, noun: str) -> str:
         body = (call(half.verdict.path) if not half.verdict.refused else "") + (
             show.status(half.verdict, half.hits, noun, timed=False) + show.clauses(half.verdict)
         )
-    return f'<section aria-label="{name} answer"><h3>{name}{who}</h3>{body}</section>'
+    return f'<section aria-label="{name} answer"><h2>{name}{who}</h2>{body}</section>'
 
 
 def options(found: Suggestions, text: str) -> str:
