@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -34,7 +34,7 @@ def build(service: Service, store: Store) -> FastAPI:
 
     app = FastAPI(
         title="Querywright", version=__version__, summary="Sentences to API calls", docs_url=None, redoc_url=None,
-        lifespan=lifespan,
+        openapi_url=None, lifespan=lifespan,
     )  # fmt: skip
     app.state.metrics = desk.metrics
     routers = [made.routes(desk) for made in (rest_call, rest_chat, rest_about)]
@@ -45,7 +45,11 @@ def build(service: Service, store: Store) -> FastAPI:
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(rest_docs.page(app.openapi(), service.default.api))
+        return HTMLResponse(rest_docs.page(await desk.look(app.openapi), service.default.api))
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> JSONResponse:
+        return JSONResponse(await desk.look(app.openapi))  # making it takes a quarter of a second
 
     app.router.routes.append(Route("/mcp", mcp))
     nothing = _Nothing([route for router in routers for route in router.routes if isinstance(route, Route)])

@@ -18,6 +18,7 @@ def schema(app: FastAPI, service: Service) -> dict[str, Any]:
     """The OpenAPI description: made once, with what only a running server knows."""
     if app.openapi_schema is None:
         made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        made["info"]["description"] = _about(service)
         shapes = made["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             shapes.pop(name, None)
@@ -58,6 +59,17 @@ def _limits(shapes: dict[str, Any], service: Service) -> None:
     shapes["UserMessage"]["properties"]["content"] = {"anyOf": [{"type": "string", **sentence}, parts]}
 
 
+def _about(service: Service) -> str:
+    limits = service.limits
+    return (
+        f"At most {limits.body_bytes:,} bytes are read of a request, {limits.instruction_chars:,} characters of a "
+        f"sentence, {limits.call_chars:,} of a call, {limits.batch} sentences of a batch, {limits.turns} turns of a "
+        f"conversation. An answer has at most {limits.tokens} tokens and takes at most {limits.answer_s:g} s; "
+        f"{limits.waiting} sentences may wait for a model, {limits.per_client} of one client: the next one is answered "
+        "429 with Retry-After. Errors have a code for programs, a message and a hint."
+    )
+
+
 def _number(shape: dict[str, Any], most: int) -> None:
     shape["anyOf"] = [{"type": "integer", "minimum": 1, "maximum": most}, {"type": "null"}]
 
@@ -96,6 +108,7 @@ button,select{{font:inherit;padding:.3rem .8rem}}h2{{font-size:1.1rem;margin:2re
 <h1>Querywright over REST</h1>
 <pre>curl -s "$URL/v1/call" -H 'content-type: application/json' \\
   -d '{html.escape(body)}'</pre>
+<p>{html.escape(openapi["info"].get("description", ""))}</p>
 <h2>Try it</h2>
 <form id="try"><label>POST <select id="path">{_posts(openapi, api)}</select></label>
 <label><textarea id="body" rows="6" aria-label="Request">{html.escape(body)}</textarea></label>

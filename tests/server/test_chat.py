@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -277,7 +278,7 @@ def test_too_many_are_told_when_to_come_back(make: Any, store: Store, serving: C
         held = [threads.submit(create, model="mygene", messages=says("hold it")) for _ in range(2)]
         try:
             while not gate.state["waiting"]:
-                pass
+                time.sleep(0.01)
             for stream in (False, True):
                 with pytest.raises(openai.RateLimitError) as caught:
                     create(model="mygene", messages=says("x"), stream=stream)

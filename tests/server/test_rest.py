@@ -397,6 +397,20 @@ def test_a_model_that_is_down_is_not_ready(make: Any, store: Store) -> None:
         assert client.get("/health").status_code == 200
 
 
+def test_the_limits_are_in_the_description(make: Any, store: Store) -> None:
+    limits = Limits(instruction_chars=77, batch=3, alternatives=2, call_chars=99, body_bytes=12_345)
+    with TestClient(rest.build(make(limits=limits), store)) as client:
+        said = client.get("/openapi.json").json()
+        shapes = {name: shape.get("properties", {}) for name, shape in said["components"]["schemas"].items()}
+        assert shapes["CallRequest"]["instruction"]["maxLength"] == 77
+        assert shapes["CallRequest"]["api"]["enum"] == ["mygene", "mydisease"]
+        assert shapes["CallsRequest"]["instructions"]["maxItems"] == 3
+        assert shapes["ChatRequest"]["n"]["anyOf"][0]["maximum"] == 2
+        assert shapes["PathRequest"]["path"]["maxLength"] == 99
+        assert "12,345 bytes" in said["info"]["description"]
+        assert ask(client, "x" * 78).json()["error"]["code"] == "too_long"
+
+
 def test_docs_load_nothing_from_elsewhere(shared: TestClient) -> None:
     docs = shared.get("/docs")
     for path in ("/v1/call", "/v1/calls", "/v1/chat/completions", "/v1/feedback"):
