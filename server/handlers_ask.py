@@ -16,6 +16,7 @@ from server.handlers import Asker, Talk, View, answered, keep, so_far, told, uns
 from server.handlers_talk import history
 from server.streaming import Asking, Countdown
 
+QUIET = 5  # steps without a word, after which the page says that it waits
 log = logging.getLogger("querywright.server")
 
 
@@ -79,16 +80,16 @@ def waiting(step: str | Countdown | None) -> View:
 
 
 def _one(asking: Asking, asker: Asker, talk: Talk, sentence: object, cancel: threading.Event) -> Iterator[View]:
-    waited = False
+    quiet = 0
     for step in asking.stream(asker.client, talk.choice, sentence, cancel, turns=talk.turns):
         if isinstance(step, Reply):
             yield _shown(asking, asker, talk, step)
         elif isinstance(step, str):
-            yield View(call=show_parts.call(step, writing=True), say="Writing the call …" if waited else None)
-            waited = False
+            yield View(call=show_parts.call(step, writing=True), say="Writing the call …" if quiet else None)
+            quiet = 0
         else:
-            waited = waited or isinstance(step, Countdown)
-            yield waiting(step)
+            quiet += 1
+            yield View(say="Waiting for the model …") if step is None and quiet == QUIET else waiting(step)
 
 
 def _shown(asking: Asking, asker: Asker, talk: Talk, reply: Reply) -> View:

@@ -236,6 +236,24 @@ def test_who_has_to_wait_is_told_how_long_and_asked_for_again(store: Store) -> N
     assert "1,234 genes" in said[-1]
 
 
+def test_a_place_in_the_queue_is_waited_for_aloud(store: Store) -> None:
+    hold = threading.Event()
+    service = make_service(hold=hold)
+    asking = Asking(service, store)
+    other = threading.Thread(target=lambda: service.ask(service.choice(), "hold"))
+    other.start()
+    while not service.models["fake-model"].gate.state["inside"]:
+        time.sleep(0.01)
+    said = []
+    for view in on_ask(asking, ME, Talk(service.default), "x"):
+        said.append(view.say or "")
+        if "Waiting" in said[-1]:
+            hold.set()
+    other.join(10)
+    assert "Waiting for the model …" in said
+    assert "1,234 genes" in said[-1]
+
+
 def test_a_tab_that_asks_again_gives_up_its_first_question() -> None:
     running = Running()
     first = running.start("a")
