@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from querywright.errors import QuerywrightError, need
-from server.auth import Auth
-from server.origins import is_loopback as is_loopback
-from server.origins import site_of
+from server.access.auth import Auth
+from server.access.origins import is_loopback as is_loopback
+from server.access.origins import site_of
+from server.keep.store import Store
 from server.service import Service
 from server.settings import Limits
-from server.store import Store
 
 
 def environment() -> None:
@@ -38,16 +38,18 @@ def build(service: Service, store: Store, *, host: str = "127.0.0.1", auth: Auth
     need("gradio", extra="serve")
     import gradio as gr
 
-    from server import guard, page, rest
+    from server.access import guard
     from server.metrics import Counted
+    from server.page import blocks
+    from server.rest import routes
 
-    app = rest.build(service, store)
+    app = routes.build(service, store)
     app.add_middleware(guard.Guard, site=site_of(host), limits=service.limits, auth=auth)
     app.add_middleware(Counted, metrics=app.state.metrics)  # last, so outermost: what the guard refuses counts too
-    blocks = page.build(service, store, app.state.metrics)
+    page = blocks.build(service, store, app.state.metrics)
     return gr.mount_gradio_app(
-        app, blocks, path="/", allowed_paths=[], ssr_mode=False, mcp_server=False, footer_links=[], run_history=False,
-        enable_monitoring=False, max_file_size=1, show_error=False, theme=page.theme(), css_paths=[page.CSS],
+        app, page, path="/", allowed_paths=[], ssr_mode=False, mcp_server=False, footer_links=[], run_history=False,
+        enable_monitoring=False, max_file_size=1, show_error=False, theme=blocks.theme(), css_paths=[blocks.CSS],
     )  # fmt: skip
 
 

@@ -24,12 +24,12 @@ from starlette.types import Receive, Scope
 from querywright.engines.base import Message
 from querywright.errors import QuerywrightError
 from server.assistant import Choice, Reply
-from server.clients import client_of
 from server.gate import Busy
+from server.keep.clients import client_of
+from server.keep.store import Store
 from server.metrics import Metrics
 from server.problems import told
 from server.service import Service
-from server.store import Store
 
 log = logging.getLogger("querywright.server")
 SPARE = 32  # threads for what is done outside of the gates: records searched, answers kept, refusals

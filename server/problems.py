@@ -21,8 +21,8 @@ from querywright.engines.supervise import CircuitOpen
 from querywright.errors import QuerywrightError
 from server.assistant import InputError
 from server.gate import Busy
+from server.keep.store import NotYours
 from server.service import TooSlow
-from server.store import NotYours
 
 log = logging.getLogger("querywright.server")
 CHAT = "/v1/chat/"

@@ -15,12 +15,12 @@ from querywright.engines.base import capacity_of
 from querywright.errors import QuerywrightError, need
 from querywright.progress import say
 from server import app
+from server.access.auth import auth_of, requirements
 from server.assistant import Choice, Runs, Served, examples
-from server.auth import auth_of, requirements
 from server.gate import Gate
+from server.keep.store import FILE, Store
 from server.service import Model, Service, Writes
 from server.settings import Limits, limits_of
-from server.store import FILE, Store
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("gradio", reason="needs the extra serve")
 
 from server import app
+from server.keep.store import Store
 from server.service import Service
-from server.store import Store
 from tests.server.fakes import FakeRecords as FakeRecords
 from tests.server.fakes import make_service as make_service
 

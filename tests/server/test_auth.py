@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from querywright.cli.users import app as command
 from querywright.errors import QuerywrightError
-from server import auth as auths
-from server import users
-from server.auth import Auth, No, Who, auth_of, requirements
-from server.throttle import Throttle
+from server.access import auth as auths
+from server.access import users
+from server.access.auth import Auth, No, Who, auth_of, requirements
+from server.access.throttle import Throttle
 
 TOKEN = "t0ken-" * 6
 HERE = "192.0.2.7"
@@ -256,7 +256,7 @@ def test_the_throttle_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
     throttle.failed("192.0.2.1")
     assert throttle.wait("192.0.2.1") > 0
     now = auths.time.monotonic()
-    monkeypatch.setattr("server.throttle.time.monotonic", lambda: now + 61)
+    monkeypatch.setattr("server.access.throttle.time.monotonic", lambda: now + 61)
     assert throttle.wait("192.0.2.1") == 0
     throttle.failed("192.0.2.1")
     assert throttle.wait("192.0.2.1") == 0

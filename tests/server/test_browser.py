@@ -14,9 +14,9 @@ from urllib.parse import unquote
 import pytest
 
 from server import app
+from server.keep.store import Store
 from server.service import Service
 from server.settings import Limits
-from server.store import Store
 from tests.server.browsing import FLAGS, Watch, chromium, screenshot
 from tests.server.fakes import COUNTED, DISEASES, GOOD, MOUSE, OTHER, make_service
 

@@ -13,14 +13,14 @@ import pytest
 
 from querywright.api.call import parse
 from querywright.generate.complete import completed
-from server import rest
-from server.auth import Auth
-from server.chat_stream import settled
-from server.guard import Guard
-from server.origins import site_of
+from server.access.auth import Auth
+from server.access.guard import Guard
+from server.access.origins import site_of
+from server.keep.store import Store
+from server.rest import routes
+from server.rest.chat_stream import settled
 from server.service import Service
 from server.settings import Limits
-from server.store import Store
 
 openai = pytest.importorskip("openai", reason="needs the extra hosted")
 
@@ -35,7 +35,7 @@ def says(text: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def url(service: Service, store: Store, serving: Callable[[Any], str]) -> str:
-    return serving(rest.build(service, store)) + "/v1"
+    return serving(routes.build(service, store)) + "/v1"
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_stream_comes_in_pieces(client: Any) -> None:
 
 def test_a_stream_is_sent_while_it_is_written(make: Any, store: Store, serving: Callable[[Any], str]) -> None:
     go_on = threading.Event()
-    with openai.OpenAI(base_url=serving(rest.build(make(hold=go_on), store)) + "/v1", api_key="x") as client:
+    with openai.OpenAI(base_url=serving(routes.build(make(hold=go_on), store)) + "/v1", api_key="x") as client:
         try:
             stream = client.chat.completions.create(model="mygene", messages=says("hold it"), stream=True)
             seen = next(chunk for chunk in stream if chunk.choices[0].delta.content)
@@ -169,7 +169,7 @@ def test_a_call_that_ends_otherwise_than_it_began_is_an_error(
             progress("/v3/query?q=symbol:OTHER&species=human")
             return plain._open(plain.choice()).answer(instruction)
 
-    url = serving(rest.build(make(writer=lambda _: Turns()), store)) + "/v1"
+    url = serving(routes.build(make(writer=lambda _: Turns()), store)) + "/v1"
     with openai.OpenAI(base_url=url, api_key="x", max_retries=0) as client:
         stream = client.chat.completions.create(model="mygene", messages=says("x"), stream=True)
         with pytest.raises(openai.APIError, match="otherwise"):
@@ -261,7 +261,7 @@ def test_an_error_within_a_stream_is_told(make: Any, store: Store, serving: Call
             progress("/v3/query?q=symbol:CDK2&spec")
             raise EngineError("the model's process ended", retryable=True)
 
-    url = serving(rest.build(make(writer=lambda _: Dies()), store)) + "/v1"
+    url = serving(routes.build(make(writer=lambda _: Dies()), store)) + "/v1"
     with openai.OpenAI(base_url=url, api_key="x", max_retries=0) as client:
         stream = client.chat.completions.create(model="mygene", messages=says("x"), stream=True)
         with pytest.raises(openai.APIError, match="process ended"):
@@ -272,7 +272,7 @@ def test_too_many_are_told_when_to_come_back(make: Any, store: Store, serving: C
     go_on = threading.Event()
     service = make(hold=go_on, limits=Limits(waiting=1, per_client=100))
     gate = service.models["fake-model"].gate
-    url = serving(rest.build(service, store)) + "/v1"
+    url = serving(routes.build(service, store)) + "/v1"
     with openai.OpenAI(base_url=url, api_key="x", max_retries=0) as client, ThreadPoolExecutor(2) as threads:
         create = client.chat.completions.create
         held = [threads.submit(create, model="mygene", messages=says("hold it")) for _ in range(2)]
@@ -295,7 +295,7 @@ def test_too_many_are_told_when_to_come_back(make: Any, store: Store, serving: C
 
 
 def test_a_token_is_needed_where_one_is_set(service: Service, store: Store, serving: Callable[[Any], str]) -> None:
-    app = rest.build(service, store)
+    app = routes.build(service, store)
     token = "a-token-of-enough-length-for-this-test"
     app.add_middleware(Guard, site=site_of("127.0.0.1"), limits=service.limits, auth=Auth(token=token))
     url = serving(app) + "/v1"

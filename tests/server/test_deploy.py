@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from server.guard import OPEN
+from server.access.guard import OPEN
 from server.settings import PREFIX, Limits, limits_of
 
 REPO = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def test_the_manual_names_what_there_is() -> None:
 def known_variables() -> set[str]:
     """What the code reads from the environment."""
     found = set()
-    for file in [*SERVER.glob("*.py"), *(REPO / "src").rglob("*.py")]:
+    for file in [*SERVER.rglob("*.py"), *(REPO / "src").rglob("*.py")]:
         found |= set(re.findall(r"\bQUERYWRIGHT_[A-Z_]+[A-Z]\b", file.read_text(encoding="utf-8")))
     return found | {f"{PREFIX}{field.name.upper()}" for field in fields(Limits)}
 

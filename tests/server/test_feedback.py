@@ -24,9 +24,9 @@ from querywright.pairs.read import read_pairs
 from querywright.protected import VARIABLE as PROTECTED
 from querywright.protected import digest
 from querywright.rows import row, system_line
-from server.feedback import Learnt, learn
-from server.sieve import Sieve
-from server.store import FILE, Store
+from server.flywheel.pairs import Learnt, learn
+from server.flywheel.sieve import Sieve
+from server.keep.store import FILE, Store
 
 MYGENE = load("mygene")
 WRONG = "/v3/query?q=cdk"

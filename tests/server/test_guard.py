@@ -18,10 +18,10 @@ from fastapi.testclient import TestClient
 from starlette.responses import HTMLResponse
 
 from querywright.errors import QuerywrightError
-from server import users
-from server.auth import Auth
-from server.guard import OPEN, Guard
-from server.origins import site_of
+from server.access import users
+from server.access.auth import Auth
+from server.access.guard import OPEN, Guard
+from server.access.origins import site_of
 from server.settings import Limits
 
 TOKEN = "t0ken-" * 6
@@ -400,7 +400,7 @@ def test_in_a_browser_a_login_works_and_others_sites_and_scripts_do_not(auth: Au
     import uvicorn
 
     from server import app
-    from server.store import Store
+    from server.keep.store import Store
     from tests.server.browsing import FLAGS, Watch, chromium
     from tests.server.fakes import make_service
 

@@ -26,8 +26,8 @@ from querywright.engines.base import Message, harmless
 from querywright.errors import QuerywrightError
 from querywright.generate import prompts
 from querywright.generate.turns import after
-from server import show, show_hits, show_parts
 from server.assistant import Hits, InputError, Verdict, check, clean
+from server.page import show, show_hits, show_parts
 from server.service import Service
 from server.settings import Limits
 
@@ -431,12 +431,12 @@ def test_a_system_message_of_a_client_reaches_no_model(shared_app: Any, shared_s
 
 
 def test_the_page_takes_texts_and_names_only(shared_service: Service, shared_store: Any) -> None:
-    from server import page
+    from server.page import blocks
 
-    blocks = page.build(shared_service, shared_store)
-    kinds = {type(component).__name__ for fn in blocks.fns.values() for component in fn.inputs}
+    page = blocks.build(shared_service, shared_store)
+    kinds = {type(component).__name__ for fn in page.fns.values() for component in fn.inputs}
     assert kinds <= {"Textbox", "Dropdown", "Radio", "Checkbox", "State", "Number", "Picks", "HTML"}, kinds
-    assert not any(fn.api_name and fn.api_visibility == "public" for fn in blocks.fns.values())
+    assert not any(fn.api_name and fn.api_visibility == "public" for fn in page.fns.values())
     for component in blocks.blocks.values():
         assert type(component).__name__ not in (
             "File",

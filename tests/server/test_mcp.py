@@ -13,11 +13,11 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from server import mcp_http, rest
-from server.guard import Guard
-from server.origins import site_of
+from server.access.guard import Guard
+from server.access.origins import site_of
+from server.keep.store import Store
+from server.rest import mcp_http, routes
 from server.service import Service
-from server.store import Store
 
 pytest.importorskip("mcp", reason="needs the extra mcp")
 
@@ -29,7 +29,8 @@ REPO = Path(__file__).parents[2]
 T = TypeVar("T")
 FAKE = """
 import sys
-from server import mcp_stdio, start
+from server import start
+from server.rest import mcp_stdio
 from tests.server.fakes import make_service
 mcp_stdio.open_service = lambda *_: make_service()
 mcp_stdio.run(start.Options(store=sys.argv[1]))
@@ -38,7 +39,7 @@ mcp_stdio.run(start.Options(store=sys.argv[1]))
 
 @pytest.fixture
 def url(service: Service, store: Store, serving: Callable[[Any], str]) -> str:
-    app = rest.build(service, store)
+    app = routes.build(service, store)
     app.add_middleware(Guard, site=site_of("127.0.0.1"), limits=service.limits)
     return serving(app) + "/mcp"
 
@@ -177,7 +178,7 @@ def test_without_the_package_the_server_starts_and_says_so(
         raise QuerywrightError("this needs the package 'mcp'", hint="pip install 'querywright[mcp]'")
 
     monkeypatch.setattr(mcp_http, "server", missing)
-    with TestClient(rest.build(service, store)) as client:
+    with TestClient(routes.build(service, store)) as client:
         answer = client.post("/mcp", json={})
         assert (answer.status_code, answer.json()["error"]["code"]) == (501, "no_mcp")
         assert "querywright[mcp]" in answer.json()["error"]["hint"]

@@ -12,17 +12,17 @@ pytest.importorskip("prometheus_client", reason="needs the extra serve")
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from server import rest
-from server.guard import Guard
+from server.access.guard import Guard
+from server.access.origins import site_of
+from server.keep.store import Store
 from server.metrics import Counted
-from server.origins import site_of
+from server.rest import routes
 from server.service import Service
-from server.store import Store
 
 
 @pytest.fixture
 def client(service: Service, store: Store) -> Iterator[TestClient]:
-    app = rest.build(service, store)
+    app = routes.build(service, store)
     app.add_middleware(Guard, site=site_of("127.0.0.1"), limits=service.limits)
     app.add_middleware(Counted, metrics=app.state.metrics)
     with TestClient(
@@ -100,5 +100,5 @@ def test_gates_and_engines(client: TestClient, service: Service) -> None:
 
 def test_two_servers_do_not_add_up(client: TestClient, shared_service: Service, shared_store: Store) -> None:
     ask(client, "x")
-    with TestClient(rest.build(shared_service, shared_store)) as other:
+    with TestClient(routes.build(shared_service, shared_store)) as other:
         assert values(other, "querywright_answers_total") == {}

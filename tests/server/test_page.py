@@ -17,15 +17,15 @@ import pytest
 from querywright.api.call import parse
 from querywright.api.definition import load, shipped
 from querywright.errors import QuerywrightError
-from server import handlers_fix, handlers_readings, handlers_sides, handlers_talk, show_hits
 from server.assistant import Hits, examples
-from server.handlers import Asker, Talk, View, asker_of
-from server.handlers_ask import on_ask
+from server.keep.store import Store
 from server.metrics import Metrics
+from server.page import handlers_fix, handlers_readings, handlers_sides, handlers_talk, show_hits
+from server.page.handlers import Asker, Talk, View, asker_of
+from server.page.handlers_ask import on_ask
+from server.page.streaming import Asking, Running
 from server.service import Service
 from server.settings import Limits
-from server.store import Store
-from server.streaming import Asking, Running
 from tests.server.fakes import COUNTED, GOOD, MOUSE, OTHER, FakeRecords, make_service
 
 ME = Asker("me", "tab1", personal=True)

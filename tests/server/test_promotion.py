@@ -17,7 +17,7 @@ from querywright.artefacts import alone, write_json
 from querywright.errors import QuerywrightError
 from querywright.finetune import shipped
 from querywright.finetune.promoted import FILE, read_promoted
-from server import promotion
+from server.flywheel import promotion
 from tests.server.models_made import made
 
 A, B, C = "a" * 12, "b" * 12, "c" * 12

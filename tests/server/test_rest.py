@@ -12,12 +12,12 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from server import rest
-from server.guard import Guard
-from server.origins import site_of
+from server.access.guard import Guard
+from server.access.origins import site_of
+from server.keep.store import Store
+from server.rest import routes
 from server.service import Service
 from server.settings import Limits
-from server.store import Store
 
 if TYPE_CHECKING:
     from tests.server.conftest import FakeRecords
@@ -29,14 +29,14 @@ OTHER = "/v3/query?q=name:CDK2&species=human&size=5"
 
 @pytest.fixture
 def client(service: Service, store: Store) -> Iterator[TestClient]:
-    with TestClient(rest.build(service, store), raise_server_exceptions=False) as opened:
+    with TestClient(routes.build(service, store), raise_server_exceptions=False) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def shared(shared_service: Service, shared_store: Store) -> Iterator[TestClient]:
     """A client that keeps nothing: what is asked of it is refused, or only looked at. No page, which takes long."""
-    app = rest.build(shared_service, shared_store)
+    app = routes.build(shared_service, shared_store)
     app.add_middleware(Guard, site=site_of("127.0.0.1"), limits=shared_service.limits)
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as opened:
         yield opened
@@ -207,7 +207,7 @@ def test_an_open_circuit_says_when_to_come_back(make: Any, store: Store) -> None
         def answer(self, *_: Any, **__: Any) -> Any:
             raise CircuitOpen("the model crashed three times within 60 s; it is tried again in 42 s", retry_after=41.3)
 
-    with TestClient(rest.build(make(writer=lambda _: Down()), store)) as client:
+    with TestClient(routes.build(make(writer=lambda _: Down()), store)) as client:
         answer = ask(client, "x")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "42")
     assert answer.json()["error"]["code"] == "circuit_open"
@@ -278,7 +278,7 @@ def test_a_batch_works_on_as_many_as_the_model_does(make: Any, store: Store) -> 
     service._open = table
     for model in service.models.values():
         model.gate.capacity = 3
-    with TestClient(rest.build(service, store)) as client:
+    with TestClient(routes.build(service, store)) as client:
         answer = client.post("/v1/calls", json={"api": "mygene", "instructions": ["x"] * 7})
     assert all(row["result"]["path"] == GOOD for row in answer.json()["results"])
     assert most == 3
@@ -328,7 +328,7 @@ def test_one_too_many_is_refused_at_once_though_all_others_wait(
 ) -> None:
     go_on = threading.Event()
     service = make(hold=go_on, limits=Limits(waiting=2, per_client=100))
-    url = serving(rest.build(service, store))
+    url = serving(routes.build(service, store))
     gate = service.models["fake-model"].gate
     with httpx.Client(base_url=url, timeout=30) as client, ThreadPoolExecutor(3) as threads:
         asked = [threads.submit(ask, client, "hold it") for _ in range(3)]  # one inside, two waiting
@@ -355,7 +355,7 @@ def test_one_too_many_is_refused_at_once_though_all_others_wait(
 @pytest.mark.parametrize("path", ["/v1/call", "/v1/calls", "/v1/chat/completions", "stream"])
 def test_who_goes_away_frees_the_place(make: Any, store: Store, serving: Callable[[Any], str], path: str) -> None:
     service = make()
-    url = serving(rest.build(service, store))
+    url = serving(routes.build(service, store))
     gate = service.models["fake-model"].gate
     body: dict[str, Any] = {"api": "mygene", "instruction": "slowly"}
     if path == "/v1/calls":
@@ -390,7 +390,7 @@ def test_a_model_that_is_down_is_not_ready(make: Any, store: Store) -> None:
         state, up = "open", False
 
     service.models["fake-model"].engine = Engine()
-    with TestClient(rest.build(service, store)) as client:
+    with TestClient(routes.build(service, store)) as client:
         answer = client.get("/ready")
         assert (answer.status_code, answer.json()["ready"]) == (503, False)
         assert answer.json()["models"]["fake-model"]["circuit"] == "open"
@@ -399,7 +399,7 @@ def test_a_model_that_is_down_is_not_ready(make: Any, store: Store) -> None:
 
 def test_the_limits_are_in_the_description(make: Any, store: Store) -> None:
     limits = Limits(instruction_chars=77, batch=3, alternatives=2, call_chars=99, body_bytes=12_345)
-    with TestClient(rest.build(make(limits=limits), store)) as client:
+    with TestClient(routes.build(make(limits=limits), store)) as client:
         said = client.get("/openapi.json").json()
         shapes = {name: shape.get("properties", {}) for name, shape in said["components"]["schemas"].items()}
         assert shapes["CallRequest"]["instruction"]["maxLength"] == 77

@@ -28,11 +28,11 @@ from querywright.generate.confidence import calibration_of
 from querywright.pairs import prompted
 from querywright.protected import plain
 from querywright.rows import Row, row
-from server import candidate, judging, promotion, retrain
-from server.candidate import Options
-from server.decision import FROZEN, RECENT, Bounds
-from server.retrain import Stages
-from server.retrain_data import CHAT, CORRECTIONS, Shares
+from server.flywheel import candidate, judging, promotion, retrain
+from server.flywheel.candidate import Options
+from server.flywheel.decision import FROZEN, RECENT, Bounds
+from server.flywheel.retrain import Stages
+from server.flywheel.retrain_data import CHAT, CORRECTIONS, Shares
 from tests.server.models_made import made
 
 API = load("mygene")

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from server import rest
-from server.guard import Guard
-from server.origins import site_of
+from server.access.guard import Guard
+from server.access.origins import site_of
+from server.keep.store import Store
+from server.rest import routes
 from server.service import Service
-from server.store import Store
 
 schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
 CONFIG = {
@@ -29,7 +29,7 @@ def run(shared_service: Service, shared_store: Store) -> list[Any]:
     from schemathesis.config import SchemathesisConfig
     from schemathesis.engine import from_schema
 
-    app = rest.build(shared_service, shared_store)
+    app = routes.build(shared_service, shared_store)
     app.add_middleware(Guard, site=site_of("127.0.0.1"), limits=shared_service.limits)
 
     async def here(scope: Any, receive: Any, send: Any) -> None:  # metrics are for this machine

@@ -22,8 +22,8 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="needs the extra serve")
 
 from querywright.errors import QuerywrightError
-from server.clients import client_of
-from server.store import FILE, NotYours, Store
+from server.keep.clients import client_of
+from server.keep.store import FILE, NotYours, Store
 
 QUOTED = "Robert'); DROP TABLE answer;-- %s :x \U0001f9ec"
 PASSWORD = "s3cret @/:é%"
@@ -100,7 +100,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
     url: str = request.getfixturevalue("postgres")
     import sqlalchemy as sa
 
-    from server import database, tables
+    from server.keep import database, tables
 
     found = database.connect(url)
     with found.writer.begin() as db:
@@ -234,7 +234,7 @@ def test_two_stores_and_many_threads_write_at_once(where: str | Path) -> None:
 
 WRITER = """
 import sys
-from server.store import Store
+from server.keep.store import Store
 store, row = Store(sys.argv[1]), {"api": "mygene", "path": "", "ok": True, "reason": "", "ms": 1.0, "model": "m"}
 for n in range(int(sys.argv[2])):
     print(store.add_answer(question=str(n), source="page", client="c", **row), flush=True)
@@ -341,7 +341,7 @@ def layout(path: Path) -> Any:
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from server import tables
+    from server.keep import tables
 
     path = tmp_path / FILE
     old = sqlite3.connect(path)

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from querywright.api.definition import load
-from server.suggest import MOST, suggest
+from server.page.suggest import MOST, suggest
 
 
 def after(text: str, api: str = "mygene", cursor: int | None = None) -> list[str]:

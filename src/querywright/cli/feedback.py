@@ -46,8 +46,8 @@ def export(
     """
     from querywright.api.definition import load
     from querywright.progress import say
-    from server.feedback_export import Options
-    from server.feedback_export import export as run
+    from server.flywheel.export import Options
+    from server.flywheel.export import export as run
 
     definition = load(api)
     home = workspace or Path("work") / definition.name
@@ -69,8 +69,8 @@ def show(
     from rich.console import Console
 
     from querywright.api.definition import load
-    from server.feedback_export import opened
-    from server.feedback_show import counted, table
+    from server.flywheel.export import opened
+    from server.flywheel.show import counted, table
 
     definition = load(api)
     with ExitStack() as stack:
@@ -93,7 +93,7 @@ def prune(
 
     from querywright.api.definition import load
     from querywright.progress import say
-    from server.feedback_export import opened
+    from server.flywheel.export import opened
 
     with ExitStack() as stack:
         for one in opened(stack, workspace or Path("work") / load(api).name, store or None):

@@ -65,12 +65,12 @@ def retrain(
     goes on. Every figure: WORKSPACE/models/ID/decision.json.
     """
     from querywright.progress import say
-    from server import decision_show
-    from server.candidate import Options
-    from server.decision import Bounds
-    from server.promotion import DECISION
-    from server.retrain import retrain as run
-    from server.retrain_data import Shares
+    from server.flywheel import decision_show
+    from server.flywheel.candidate import Options
+    from server.flywheel.decision import Bounds
+    from server.flywheel.promotion import DECISION
+    from server.flywheel.retrain import retrain as run
+    from server.flywheel.retrain_data import Shares
 
     home = _workspace(api, workspace)
     decision = run(
@@ -96,7 +96,7 @@ def promote(
     force: Annotated[bool, Option("--force", help="Although it was not found better; this is recorded.")] = False,
 ) -> None:
     """Make a candidate the model that answers; a running server takes it up when it is restarted."""
-    from server.promotion import promote as run
+    from server.flywheel.promotion import promote as run
 
     run(_workspace(api, workspace), name, force=force)
 
@@ -107,7 +107,7 @@ def rollback(
     to: Annotated[str, Option("--to", help="`shipped`: what answered before the first promotion.")] = "",
 ) -> None:
     """Go back to the model before, or to the shipped one; a running server takes it up when it is restarted."""
-    from server.promotion import rollback as run
+    from server.flywheel.promotion import rollback as run
 
     print(run(_workspace(api, workspace), to))
 
@@ -120,7 +120,7 @@ def models(
 ) -> None:
     """List the candidates, their scores beside the model that they were compared with, and which one answers."""
     from querywright.progress import say
-    from server import decision_show, promotion
+    from server.flywheel import decision_show, promotion
 
     home = _workspace(api, workspace)
     if prune:
@@ -145,7 +145,7 @@ def _pairs(api: str, workspace: Path, given: Path | None) -> Path:
     """The file of exported corrections, written now unless it is named."""
     if given is None:
         from querywright.cli.feedback import export
-        from server.frozen import test_set
+        from server.flywheel.frozen import test_set
 
         test_set(api, workspace)  # before the export, which runs every call
         given = workspace / "feedback"

@@ -22,7 +22,7 @@ def mcp(
     refuse: Annotated[bool | None, Option("--refuse/--always-call", help="Whether the model may refuse.")] = None,
 ) -> None:
     """Offer write_call, run_call and list_apis to an agent over MCP. `querywright serve` offers them over HTTP."""
-    from server.mcp_stdio import run
+    from server.rest.mcp_stdio import run
     from server.start import Options
 
     given = {"apis": tuple(api or ()), "models": tuple(model or ()), "records": tuple(records or ())}

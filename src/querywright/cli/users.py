@@ -22,7 +22,7 @@ def group() -> None:
 def add(name: _Name, file: _File = FILE) -> None:
     """Add a user, or give one a new password: asked for twice, or the first line of standard input."""
     from querywright.progress import say
-    from server import users
+    from server.access import users
 
     users.allowed(name)
     new = users.add(file, name, _password())
@@ -34,7 +34,7 @@ def add(name: _Name, file: _File = FILE) -> None:
 def remove(name: _Name, file: _File = FILE) -> None:
     """Take a user out; a server that runs lets nobody of that name in from then on."""
     from querywright.progress import say
-    from server import users
+    from server.access import users
 
     users.remove(file, name)
     say(f"{name} is no user any more")
@@ -43,7 +43,7 @@ def remove(name: _Name, file: _File = FILE) -> None:
 @app.command("list")
 def list_(file: _File = FILE) -> None:
     """Print the users' names, one a line."""
-    from server import users
+    from server.access import users
 
     for name in sorted(users.read(file)):
         print(name)

@@ -1,0 +1,1 @@
+"""Who may ask, and from where: logins, origins, headers, bodies."""

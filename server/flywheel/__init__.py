@@ -1,0 +1,1 @@
+"""From feedback to a better model: export, retraining, judging, promotion, rollback."""

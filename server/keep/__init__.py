@@ -1,0 +1,1 @@
+"""What is kept: answers, ratings, corrections and choices, in SQLite or PostgreSQL."""

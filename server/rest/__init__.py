@@ -1,0 +1,1 @@
+"""For programs: REST, chat in OpenAI's form, MCP, metrics."""
