@@ -1,8 +1,9 @@
 """A model's door: as many requests inside as it works on at once, a few waiting in order, the next one refused at once.
 
-A queue has to take a burst, and must not make everybody late when more is asked than can be answered: where somebody
-has been waiting for all of `patience_s`, it is kept short. Then only who will soon be served may wait, until for as
-long nobody had to be refused. (The idea is CoDel's, Nichols and Jacobson, ACM Queue 2012: a standing queue is no use.)
+A queue has to take a burst, and must not make everybody late when more is asked than can be answered: where it has been
+full, or somebody has been waiting for all of `patience_s`, it is kept short. Then only who will soon be served may
+wait, until for as long nobody had to be refused. (The idea is CoDel's, Nichols and Jacobson, ACM Queue 2012: a standing
+queue is no use.)
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ class Gate:
             return
         short = self._is_short()
         if ahead >= self.waiting:
+            self._short = True
             self._refuse(f"{ahead} requests wait already")
         if short and not patient and self._wait(ahead) > self._share * self._typical:
             self._refuse("more is asked than can be answered")

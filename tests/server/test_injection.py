@@ -235,8 +235,8 @@ class Tags(HTMLParser):
 
 
 HARMLESS = {
-    *("div", "span", "p", "b", "i", "small", "code", "pre", "wbr", "ul", "ol", "li", "h3", "a", "button", "details"),
-    *("table", "caption", "thead", "tbody", "tr", "th", "td", "summary", "section", "svg", "rect"),
+    *("div", "span", "p", "b", "i", "small", "code", "pre", "wbr", "ul", "ol", "li", "h2", "h3", "a", "button", "details"),
+    *("table", "caption", "colgroup", "col", "thead", "tbody", "tr", "th", "td", "summary", "section", "svg", "rect"),
 }
 
 
@@ -437,7 +437,7 @@ def test_the_page_takes_texts_and_names_only(shared_service: Service, shared_sto
     kinds = {type(component).__name__ for fn in page.fns.values() for component in fn.inputs}
     assert kinds <= {"Textbox", "Dropdown", "Radio", "Checkbox", "State", "Number", "Picks", "HTML"}, kinds
     assert not any(fn.api_name and fn.api_visibility == "public" for fn in page.fns.values())
-    for component in blocks.blocks.values():
+    for component in page.blocks.values():
         assert type(component).__name__ not in (
             "File",
             "UploadButton",
