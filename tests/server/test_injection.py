@@ -235,8 +235,9 @@ class Tags(HTMLParser):
 
 
 HARMLESS = {
-    *("div", "span", "p", "b", "i", "small", "code", "pre", "wbr", "ul", "ol", "li", "h2", "h3", "a", "button", "details"),
-    *("table", "caption", "colgroup", "col", "thead", "tbody", "tr", "th", "td", "summary", "section", "svg", "rect"),
+    *("div", "span", "p", "b", "i", "small", "code", "pre", "wbr", "ul", "ol", "li", "h2", "h3", "a", "button"),
+    *("details", "table", "caption", "colgroup", "col", "thead", "tbody", "tr", "th", "td", "summary", "section"),
+    *("svg", "rect"),
 }
 
 
