@@ -11,7 +11,6 @@ from typing import Any
 
 from querywright.errors import QuerywrightError, need
 from server.access.auth import Auth
-from server.access.origins import is_loopback as is_loopback
 from server.access.origins import site_of
 from server.keep.store import Store
 from server.service import Service

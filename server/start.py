@@ -16,9 +16,11 @@ from querywright.errors import QuerywrightError, need
 from querywright.progress import say
 from server import app
 from server.access.auth import auth_of, requirements
+from server.access.origins import is_loopback
 from server.assistant import Choice, Runs, Served, examples
 from server.gate import Gate
-from server.keep.store import FILE, Store
+from server.keep.pruning import pruned
+from server.keep.store import FILE, VARIABLE, Store
 from server.service import Model, Service, Writes
 from server.settings import Limits, limits_of
 
@@ -38,6 +40,7 @@ class Options:
         n: answers that are chosen from; less sure ones than `min_confidence` are marked.
         slots: requests that a llama.cpp model works on at once.
         open: whether to serve a network without a login.
+        keep_days: answers that are older are deleted; None keeps them.
     """
 
     apis: tuple[str, ...] = ("mygene",)
@@ -54,6 +57,7 @@ class Options:
     min_confidence: float = 0.0
     slots: int = 1
     open: bool = False
+    keep_days: float | None = None
 
 
 def serve(options: Options) -> None:
@@ -71,11 +75,12 @@ def serve(options: Options) -> None:
         sock = opened.enter_context(app.bind(options.host, options.port))  # first: it fails at once, loading takes long
         for module in ("fastapi", "uvicorn", "gradio", "sqlalchemy"):
             need(module, extra="serve")
-        store = opened.enter_context(closing(open_store(options)))
+        store = opened.enter_context(closing(open_store(options, limits)))
+        opened.enter_context(pruned(store, options.keep_days))
         service = open_service(opened, options, limits)
         application = app.build(service, store, host=options.host, auth=auth)
         warm_up(service)
-        if options.open and not app.is_loopback(options.host):
+        if options.open and not is_loopback(options.host):
             say(f"anyone who reaches {options.host} on the network can ask: there is no login")
         say(f"questions and corrections are kept in {store.where}")
         print(f"Querywright is at {app.url(sock, options.host)}", flush=True)
@@ -90,17 +95,16 @@ def workspace_of(api: API, options: Options) -> Path:
     return options.workspace if len(options.apis) == 1 else options.workspace / api.name
 
 
-def open_store(options: Options) -> Store:
-    """Where questions, answers and corrections are kept."""
+def open_store(options: Options, limits: Limits | None = None) -> Store:
+    """Where questions, answers and corrections are kept; without limits, any number of them."""
     apis = [load(name) for name in options.apis]
-    return Store(options.store or os.environ.get("QUERYWRIGHT_STORE") or store_file(apis, options.workspace))
+    where = options.store or os.environ.get(VARIABLE) or store_file(apis, options.workspace)
+    return Store(where, per_hour=limits.kept_per_hour if limits else None)
 
 
 def store_file(apis: Sequence[API], workspace: Path | None) -> Path:
     """The file of feedback: of one API in its workspace, of several in the folder of their workspaces."""
-    if len(apis) == 1:
-        return (workspace or Path("work") / apis[0].name) / FILE
-    return (workspace or Path("work")) / FILE
+    return (workspace or Path("work") / (apis[0].name if len(apis) == 1 else "")) / FILE
 
 
 def open_service(opened: ExitStack, options: Options, limits: Limits) -> Service:

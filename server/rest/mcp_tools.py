@@ -90,7 +90,7 @@ def server(desk: Desk) -> Any:
     async def write_call(sentence: Sentence, api: Name) -> Written:
         """Write the call of an API that a sentence asks for. The call is checked, not sent."""
         choice = service.choice(api)
-        who = WHO.get() or Who(desk.client({"state": {"client": "stdio"}}), "mcp", threading.Event())
+        who = WHO.get() or Who(desk.client({}), "mcp", threading.Event())
         said = call_reply(await desk.ask(who, choice, sentence, run=False)).model_dump()
         return Written(call=said["path"], **{name: said[name] for name in Written.model_fields if name != "call"})
 
@@ -130,8 +130,3 @@ def _told(tool: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
             raise ToolError(f"{said.message} ({said.code})" + (f". {said.hint}" if said.hint else "")) from None
 
     return telling
-
-
-async def serve_stdio(desk: Desk) -> None:
-    """Answer one agent over standard input and output, until it closes them."""
-    await server(desk).run_stdio_async()

@@ -20,8 +20,6 @@ from server.rest import about, call, chat, docs, feedback
 from server.rest.mcp_http import Endpoint
 from server.service import Service
 
-__all__ = ["build", "problem"]
-
 
 def build(service: Service, store: Store) -> FastAPI:
     """The FastAPI application; the page is mounted on it by `server.app`. `state.metrics` are its counters."""

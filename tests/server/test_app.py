@@ -10,6 +10,7 @@ import pytest
 
 from querywright.errors import QuerywrightError
 from server import app, start
+from server.access.origins import is_loopback
 
 
 def test_a_port_in_use_is_named_with_another_to_try() -> None:
@@ -60,8 +61,8 @@ def test_a_network_is_not_served_without_a_login(tmp_path: Path, monkeypatch: py
 
 
 def test_only_loopback_addresses_are_loopback() -> None:
-    assert [app.is_loopback(h) for h in ("127.0.0.1", "127.9.9.9", "::1", "localhost")] == [True] * 4
-    assert [app.is_loopback(h) for h in ("0.0.0.0", "::", "10.0.0.1", "example.org")] == [False] * 4
+    assert [is_loopback(h) for h in ("127.0.0.1", "127.9.9.9", "::1", "localhost")] == [True] * 4
+    assert [is_loopback(h) for h in ("0.0.0.0", "::", "10.0.0.1", "example.org")] == [False] * 4
 
 
 def test_nothing_leaves_the_machine() -> None:

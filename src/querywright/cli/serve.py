@@ -33,7 +33,7 @@ def serve(
         str, Option("--store", help="File or database URL of questions and corrections; default: in the workspace.")
     ] = "",
     strategy: Annotated[str, Option("--strategy", help="How the prompt is built: tuned, zero_shot, rag.")] = "tuned",
-    decoding: Annotated[str, Option("--decoding", help="grammar (valid calls only), gbnf or free.")] = "grammar",
+    decoding: Annotated[str, Option("--decoding", help="grammar (valid calls only), grounded or free.")] = "grammar",
     refuse: Annotated[
         bool | None,
         Option("--refuse/--always-call", help="Whether the model may refuse what no call answers (tuned: yes)."),
@@ -44,6 +44,9 @@ def serve(
     ] = 0.0,
     slots: Annotated[int, Option("--slots", min=1, max=64, help="Requests that a GGUF works on at once.")] = 1,
     open_: Annotated[bool, Option("--open", help="Serve a network without a login.")] = False,
+    keep_days: Annotated[
+        float | None, Option("--keep-days", min=1, help="Delete answers older than this, now and daily; default: never.")
+    ] = None,
 ) -> None:
     """Serve the query assistant: a page at /, REST under /v1, MCP at /mcp, GET /health. Ctrl-C stops it.
 
@@ -56,7 +59,7 @@ def serve(
         run(
             Options(
                 tuple(api or ["mygene"]), host, port, tuple(model or ()), tuple(records or ()), workspace,
-                store or None, strategy, decoding, refuse, n, min_confidence, slots, open_,
+                store or None, strategy, decoding, refuse, n, min_confidence, slots, open_, keep_days,
             )
         )  # fmt: skip
     except KeyboardInterrupt:
