@@ -8,7 +8,6 @@ thread and is told so, however long the others take.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -22,16 +21,15 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope
 
 from querywright.engines.base import Message
-from querywright.errors import QuerywrightError
 from server.assistant import Choice, Reply
 from server.gate import Busy
+from server.keep.answers import Kept, keep
 from server.keep.clients import client_of
 from server.keep.store import Store
 from server.metrics import Metrics
 from server.problems import told
 from server.service import Service
 
-log = logging.getLogger("querywright.server")
 SPARE = 32  # threads for what is done outside of the gates: records searched, answers kept, refusals
 LOOKING = 4  # threads for what asks no model
 LOOKS = 64  # such requests that may be under way
@@ -40,10 +38,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Asked:
-    """A reply, and its id in the store; None where it could not be kept."""
+    """A reply, and whether it was kept."""
 
     reply: Reply
-    answer: int | None
+    kept: Kept
 
 
 @dataclass(frozen=True)
@@ -128,22 +126,7 @@ class Desk:
             self.metrics.failed(choice, who.source, told(error).code)
             raise
         self.metrics.answered(reply, who.source, time.monotonic() - start)
-        return Asked(reply, self._keep(who, reply))
-
-    def _keep(self, who: Who, reply: Reply) -> int | None:
-        if self.store is None:
-            return None
-        verdict = reply.verdict
-        try:
-            return self.store.add_answer(
-                api=reply.choice.api, question=reply.question, turns=reply.turns, path=verdict.path, ok=verdict.ok,
-                reason=verdict.reason, refused=verdict.refused, confidence=reply.confidence, ms=reply.ms,
-                model=reply.model_id, config=reply.config_id, source=who.source, client=who.client,
-            )  # fmt: skip
-        except QuerywrightError as error:  # an answer is worth more than its record
-            log.error("an answer was not kept: %s", error)
-            self.metrics.unstored.inc()
-            return None
+        return Asked(reply, keep(self.store, reply, source=who.source, client=who.client, metrics=self.metrics))
 
 
 async def _watch(receive: Receive, gone: threading.Event) -> None:

@@ -21,7 +21,7 @@ from querywright.engines.supervise import CircuitOpen
 from querywright.errors import QuerywrightError
 from server.assistant import InputError
 from server.gate import Busy
-from server.keep.store import NotYours
+from server.keep.store import KeptEnough, NotYours
 from server.service import TooSlow
 
 log = logging.getLogger("querywright.server")
@@ -78,6 +78,8 @@ def told(error: BaseException) -> Told:
         return Told(404 if error.code in UNKNOWN else 422, error.code, **said)
     if isinstance(error, NotYours):
         return Told(404, "unknown_answer", **said)
+    if isinstance(error, KeptEnough):
+        return Told(429, "kept_enough", retry_after=error.retry_after, **said)
     if isinstance(error, Cancelled):
         return Told(CLIENT_GONE, "cancelled", **said)
     if isinstance(error, TooSlow):

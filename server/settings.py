@@ -35,6 +35,8 @@ class Limits:
         cell_chars: length of one cell of that table.
         terms: terms of a facet that are shown.
         connections: open connections, those of pages that wait for nothing included.
+        kept_per_hour: answers, corrections and choices of one client that are kept within an hour; more answers are
+            given, and not kept.
     """
 
     instruction_chars: int = 1_000
@@ -55,6 +57,7 @@ class Limits:
     cell_chars: int = 200
     terms: int = 12
     connections: int = 512
+    kept_per_hour: int = 500
 
 
 def limits_of(environment: Mapping[str, str] = os.environ) -> Limits:

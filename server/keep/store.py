@@ -33,6 +33,7 @@ from server.keep.tables import correction as C
 from server.keep.tables import preference as P
 
 FILE = "feedback.sqlite"
+_HOUR_S = 3600.0
 VARIABLE = "QUERYWRIGHT_STORE"
 """The environment's name for a store elsewhere: a file, or a URL."""
 
@@ -45,6 +46,18 @@ class NotYours(QuerywrightError):
         super().__init__(f"there is no answer {str(shown)[:20]} of yours", hint="ask again, and correct that answer")
 
 
+class KeptEnough(QuerywrightError):
+    """A client had as much kept within an hour as is taken of one; `retry_after`: seconds until there is room."""
+
+    def __init__(self, most: int, retry_after: float) -> None:
+        self.retry_after = max(1, math.ceil(retry_after))
+        super().__init__(
+            f"{most:,} of your answers and corrections were kept within an hour, and that is the most (limit "
+            "kept_per_hour)",
+            hint=f"it is kept again in {math.ceil(self.retry_after / 60)} min",
+        )
+
+
 def _now(ago: float = 0.0) -> str:
     """Seconds ago, as stored: one width, so that it sorts as text."""
     return (datetime.now(UTC) - timedelta(seconds=ago)).isoformat(timespec="milliseconds")
@@ -55,6 +68,7 @@ class Store:
 
     Args:
         where: a file, or the URL of a database.
+        per_hour: rows that one client may add within an hour, so that none fills the disk; None is any number.
 
     Attributes:
         path: the file; None where a server holds the data.
@@ -64,7 +78,8 @@ class Store:
         QuerywrightError: it can't be opened, is no store, or a newer version of Querywright wrote it.
     """
 
-    def __init__(self, where: Path | str) -> None:
+    def __init__(self, where: Path | str, *, per_hour: int | None = None) -> None:
+        self.per_hour = per_hour
         self._database = database.connect(where)
         self.path, self.where = self._database.path, self._database.shown
         # writers of one process take turns here: SQLite's own waiting is by chance, and may starve one
@@ -112,6 +127,18 @@ class Store:
                 found = db.execute(query).scalar_one()
         return bytes.fromhex(found)
 
+    def _make_room(self, db: sa.Connection, client: str) -> None:
+        """Refuse a row of a client that has added `per_hour` of them within the last hour."""
+        if self.per_hour is None:
+            return
+        added = [sa.select(table.c.time).where(table.c.client == client, table.c.time >= _now(_HOUR_S))
+                 for table in (A, C, P)]  # fmt: skip
+        times = sa.union_all(*added).subquery()
+        count, first = db.execute(sa.select(sa.func.count(), sa.func.min(times.c.time))).one()
+        if count >= self.per_hour:
+            since = datetime.fromisoformat(first) if first else datetime.now(UTC)
+            raise KeptEnough(self.per_hour, _HOUR_S - (datetime.now(UTC) - since).total_seconds())
+
     def add_answer(
         self,
         *,
@@ -130,7 +157,12 @@ class Store:
         confidence: float | None = None,
         config: str = "",
     ) -> int:
-        """Keep one answer; returns its id. See `server.keep.entries.Answer` for what each value is."""
+        """Keep one answer; returns its id. See `server.keep.entries.Answer` for what each value is.
+
+        Raises:
+            KeptEnough: this client had as many rows kept within the last hour as it may (`per_hour`). So it is with
+                `add_correction` and `add_preference`.
+        """
         said = [{"role": t["role"], "content": tables.storable(t["content"])} for t in turns]
         row = {
             "time": _now(), "api": api, "question": question, "turns": json.dumps(said, ensure_ascii=False),
@@ -140,6 +172,7 @@ class Store:
             "client": client,
         }  # fmt: skip
         with self._write() as db:
+            self._make_room(db, client)
             return _inserted(db, A, row)
 
     def add_correction(
@@ -157,6 +190,7 @@ class Store:
         row = {"answer": answer, "time": _now(), "path": path, "ok": int(ok), "reason": reason, "client": client}
         with self._write() as db:
             _own(db, client, answer, conversation)
+            self._make_room(db, client)
             return _inserted(db, C, row)
 
     def rate(self, answer: int, rating: int, *, client: str, conversation: str | None = None) -> None:
@@ -189,6 +223,7 @@ class Store:
                     f"answers {chosen.id} and {rejected.id} are not two answers to one question",
                     hint="choose between two answers that were given side by side",
                 )
+            self._make_room(db, client)
             row = {"time": _now(), "chosen": chosen.id, "rejected": rejected.id, "client": client}
             return _inserted(db, P, row)
 
@@ -251,15 +286,6 @@ class Store:
         with self._read() as db:
             found = [db.execute(query).one() for query in (answers, made, chosen.where(A.c.api == api))]
         return {name: int(n) for row in found for name, n in row._mapping.items()}
-
-    def count_since(self, client: str, seconds: float) -> int:
-        """How many rows a client has added in the last `seconds`: answers, corrections and choices."""
-        since = _now(seconds)
-        queries = [
-            sa.select(sa.func.count()).where(table.c.client == client, table.c.time >= since) for table in (A, C, P)
-        ]
-        with self._read() as db:
-            return sum(db.execute(query).scalar_one() for query in queries)
 
     def prune(self, days: float) -> int:
         """Delete answers that are older than `days`, and what was said of them; returns how many answers went.

@@ -6,7 +6,6 @@ conversation in `handlers_talk`; `server.page.blocks` binds them to the componen
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass, field
 from html import escape
@@ -16,13 +15,13 @@ from querywright.engines.base import Message
 from querywright.errors import QuerywrightError
 from server.access.origins import is_loopback
 from server.assistant import Alternative, Choice, Hits, Reply, Verdict, examples
+from server.keep import answers
+from server.keep.answers import Kept
 from server.keep.clients import client_of
 from server.keep.store import Store
 from server.page import show, show_hits, show_parts
 from server.page.streaming import SOURCE, Asking
 from server.service import Service
-
-log = logging.getLogger("querywright.server")
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,11 @@ class Asker:
 
 @dataclass(frozen=True)
 class Side:
-    """One of two answers side by side; `name` says who gave it."""
+    """One of two answers side by side; `name` says who gave it, `unkept` why it is not kept."""
 
     name: str
     answer: int | None = None
+    unkept: str = ""
     path: str = ""
     half: show_parts.Half = field(default_factory=show_parts.Half)
     reply: Reply | None = None
@@ -129,20 +129,16 @@ def unseen(text: str) -> str:
     return f'<span class="qw-unseen">{escape(text)}</span>'
 
 
-def keep(asking: Asking, asker: Asker, reply: Reply) -> int | None:
-    """Store an answer; None where that failed: an answer is worth more than its record."""
-    verdict = reply.verdict
-    try:
-        return asking.store.add_answer(
-            api=reply.choice.api, question=reply.question, turns=reply.turns, conversation=asker.tab, path=verdict.path,
-            ok=verdict.ok, reason=verdict.reason, refused=verdict.refused, confidence=reply.confidence, ms=reply.ms,
-            model=reply.model_id, config=reply.config_id, source=SOURCE, client=asker.client,
-        )  # fmt: skip
-    except QuerywrightError as error:
-        log.error("an answer was not kept: %s", error)
-        if asking.metrics is not None:
-            asking.metrics.unstored.inc()
-        return None
+def keep(asking: Asking, asker: Asker, reply: Reply) -> Kept:
+    """Keep an answer of this tab."""
+    return answers.keep(
+        asking.store, reply, source=SOURCE, client=asker.client, conversation=asker.tab, metrics=asking.metrics
+    )
+
+
+def unkept(kept: Kept) -> str:
+    """That an answer was not kept, and why, as a box."""
+    return show.note("warn", f"This answer is not kept, and can't be rated or corrected: {kept.why}.")
 
 
 def answered(

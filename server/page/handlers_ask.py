@@ -12,7 +12,7 @@ from querywright.errors import QuerywrightError
 from server.assistant import Reply
 from server.gate import Busy
 from server.page import show, show_parts
-from server.page.handlers import Asker, Talk, View, answered, keep, so_far, told, unseen
+from server.page.handlers import Asker, Talk, View, answered, keep, so_far, told, unkept, unseen
 from server.page.handlers_talk import history
 from server.page.streaming import Asking, Countdown
 
@@ -96,12 +96,12 @@ def _shown(asking: Asking, asker: Asker, talk: Talk, reply: Reply) -> View:
     verdict = reply.verdict
     kept = keep(asking, asker, reply)
     now = replace(
-        talk, answer=kept, question=reply.question, path=verdict.path, ok=verdict.ok, turns=reply.turns,
-        asked=(*talk.asked, *([kept] if kept else [])), refining=talk.refining and verdict.ok,
+        talk, answer=kept.id, question=reply.question, path=verdict.path, ok=verdict.ok, turns=reply.turns,
+        asked=(*talk.asked, *([kept.id] if kept.id else [])), refining=talk.refining and verdict.ok,
     )  # fmt: skip
     view = answered(
         asking.service, now, verdict, reply.hits, ms=reply.ms, confidence=reply.confidence, abstained=reply.abstained
     )
-    if kept is None:
-        view = replace(view, note=show.note("warn", "This answer could not be kept: it can't be rated or corrected."))
+    if kept.id is None:
+        view = replace(view, note=unkept(kept))
     return replace(view, history=show_parts.history(history(asking.service, asking.store, asker, now)))

@@ -76,7 +76,7 @@ def _two(
 def _answered(asking: Asking, asker: Asker, side: Side, reply: Reply) -> Side:
     kept = keep(asking, asker, reply)
     half = replace(side.half, path=reply.verdict.path, verdict=reply.verdict, hits=replace(reply.hits, ms=0.0))
-    return replace(side, answer=kept, path=reply.verdict.path, half=half, reply=reply)
+    return replace(side, answer=kept.id, unkept=kept.why, path=reply.verdict.path, half=half, reply=reply)
 
 
 def _same(left: Side, right: Side) -> bool:
@@ -112,16 +112,15 @@ def on_vote(asking: Asking, asker: Asker, talk: Talk, vote: str) -> View:
     left, right = talk.sides
     noun = asking.service.apis[talk.choice.api].api.noun
     store = asking.store
+    better, worse = (right, left) if vote == "right" else (left, right)
     try:
+        if better.answer is None or worse.answer is None:  # an answer that was not kept can't be judged
+            raise QuerywrightError(better.unkept or worse.unkept)
         if vote in ("left", "right"):
-            better, worse = (left, right) if vote == "left" else (right, left)
-            if better.answer is not None and worse.answer is not None:
-                store.add_preference(better.answer, worse.answer, client=asker.client)
+            store.add_preference(better.answer, worse.answer, client=asker.client)
         else:
-            better = left
-            for side in talk.sides:
-                if side.answer is not None:
-                    store.rate(side.answer, 1 if vote == "both" else -1, client=asker.client)
+            for answer in (better.answer, worse.answer):
+                store.rate(answer, 1 if vote == "both" else -1, client=asker.client)
     except QuerywrightError as error:
         return View(note=show.note("bad", f"Not stored. {told(error)}"))
     view = _taken(asking, talk, better)

@@ -21,6 +21,7 @@ from fastapi.responses import StreamingResponse
 from querywright.engines.base import Message
 from server.asking import Asked, Desk
 from server.assistant import Choice, InputError, Verdict
+from server.keep.answers import Kept
 from server.problems import responses
 from server.rest.call import conversation
 from server.rest.chat_shapes import About, ChatChoice, ChatMessage, ChatReply, ChatRequest, Part, Said, Usage
@@ -59,16 +60,19 @@ def _text(content: str | list[Part] | None) -> str:
     return " ".join(part.text for part in content) if isinstance(content, list) else content or ""
 
 
-def about(verdict: Verdict, confidence: float | None, *, abstained: bool = False, answer: int | None = None) -> About:
+def about(verdict: Verdict, confidence: float | None, *, abstained: bool = False, kept: Kept | None = None) -> About:
     """A verdict, as it stands beside the message."""
     sure = None if confidence is None else round(confidence, 3)
-    return About(**checked(verdict).model_dump(), confidence=sure, abstained=abstained, answer=answer)
+    return About(
+        **checked(verdict).model_dump(), confidence=sure, abstained=abstained, answer=kept.id if kept else None,
+        not_kept=(kept.why or None) if kept else None,
+    )  # fmt: skip
 
 
 def choices(asked: Asked, n: int) -> list[ChatChoice]:
     """The answer and, where more than one was asked for, the others."""
     reply = asked.reply
-    first = about(reply.verdict, reply.confidence, abstained=reply.abstained, answer=asked.answer)
+    first = about(reply.verdict, reply.confidence, abstained=reply.abstained, kept=asked.kept)
     refused = reply.verdict.refused
     said = Said(content=None, refusal=first.reason) if refused else Said(content=first.path)
     finish: Literal["stop", "length"] = "length" if reply.finish == "length" else "stop"

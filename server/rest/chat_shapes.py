@@ -99,6 +99,7 @@ class About(BaseModel):
     confidence: float | None
     abstained: bool = False
     answer: int | None = Field(default=None, description="Id for POST /v1/feedback.")
+    not_kept: str | None = Field(default=None, description="Why the answer was not kept.")
 
 
 class Said(BaseModel):

@@ -66,7 +66,9 @@ def _about(service: Service) -> str:
         f"sentence, {limits.call_chars:,} of a call, {limits.batch} sentences of a batch, {limits.turns} turns of a "
         f"conversation. An answer has at most {limits.tokens} tokens and takes at most {limits.answer_s:g} s; "
         f"{limits.waiting} sentences may wait for a model, {limits.per_client} of one client: the next one is answered "
-        "429 with Retry-After. Errors have a code for programs, a message and a hint."
+        "429 with Retry-After. "
+        f"{limits.kept_per_hour:,} answers and corrections of one client are kept within an hour; more answers are "
+        "given, and not kept. Errors have a code for programs, a message and a hint."
     )
 
 

@@ -124,7 +124,8 @@ class CallReply(RunReply):
     ms: float = Field(description="Time of the model, in milliseconds.")
     waited_ms: float = Field(description="Time before the model was free, in milliseconds.")
     model: str
-    answer: int | None = Field(description="Id for POST /v1/feedback; null where the answer could not be kept.")
+    answer: int | None = Field(description="Id for POST /v1/feedback; null where the answer was not kept.")
+    not_kept: str | None = Field(default=None, description="Why the answer was not kept; null where it was.")
     refused: str | None = Field(default=None, description="Why no call answers this; null where there is no refusal.")
     confidence: float | None = Field(
         default=None, description="The chance that the call is right, 0 to 1; null where it is not known."
@@ -155,7 +156,8 @@ def call_reply(asked: Asked) -> CallReply:
     guess = reply.verdict.ok and reply.abstained
     return CallReply(
         **{**said, "ok": said["ok"] and not guess, "reason": "not sure enough" if guess else said["reason"]},
-        ms=round(reply.ms, 2), waited_ms=round(reply.waited_ms, 2), model=reply.choice.model, answer=asked.answer,
+        ms=round(reply.ms, 2), waited_ms=round(reply.waited_ms, 2), model=reply.choice.model, answer=asked.kept.id,
+        not_kept=asked.kept.why or None,
         refused=reply.verdict.refused or None, confidence=_sure(reply.confidence), abstained=reply.abstained,
         alternatives=[
             Other(**checked(other.verdict).model_dump(), confidence=_sure(other.confidence), sources=[*other.sources])

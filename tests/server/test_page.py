@@ -149,9 +149,21 @@ def test_an_answer_is_worth_more_than_its_record(asking: Asking, store: Store) -
     store.add_answer = _full  # type: ignore[method-assign]
     shown = ask(asking, "x")
     assert "1,234 genes" in (shown.facts or "")
-    assert "could not be kept" in (shown.note or "")
+    assert "is not kept" in (shown.note or "")
+    assert "disk" not in (shown.note or "")
     assert shown.talk is not None
     assert "Ask something first" in (handlers_talk.on_rate(store, ME, shown.talk, 1).note or "")
+
+
+def test_a_choice_that_can_not_be_kept_is_not_thanked_for(asking: Asking, store: Store) -> None:
+    store.per_hour = 1
+    shown = ask(asking, "x", second=asking.service.choice(model="other-model"))
+    assert shown.talk is not None
+    for vote in handlers_sides.VOTES:
+        note = handlers_sides.on_vote(asking, ME, shown.talk, vote).note or ""
+        assert "Not stored" in note
+        assert "kept_per_hour" in note
+    assert store.counts("mygene")["preferences"] == store.counts("mygene")["up"] == 0
 
 
 def _full(**_: Any) -> int:

@@ -224,8 +224,19 @@ def test_a_store_that_is_full_does_not_cost_the_answer(
 
     monkeypatch.setattr(store, "add_answer", full)
     body = ask(client, "x").json()
-    assert (body["path"], body["answer"]) == (GOOD, None)
+    assert (body["path"], body["answer"], body["not_kept"]) == (GOOD, None, "the store failed")
     assert "querywright_unstored_total 1.0" in client.get("/metrics").text
+
+
+def test_beyond_what_is_kept_of_a_client_answers_are_given_all_the_same(client: TestClient, store: Store) -> None:
+    store.per_hour = 1
+    first, second = ask(client, "x").json(), ask(client, "x").json()
+    assert (first["not_kept"], second["path"], second["answer"]) == (None, GOOD, None)
+    assert "kept_per_hour" in second["not_kept"]
+    more = client.post("/v1/feedback", json={"answer": first["answer"], "path": GOOD})
+    assert (more.status_code, more.json()["error"]["code"]) == (429, "kept_enough")
+    assert 3500 < int(more.headers["retry-after"]) <= 3600
+    assert client.post("/v1/feedback", json={"answer": first["answer"], "rating": 1}).status_code == 200
 
 
 def test_what_is_wrong_on_the_server_is_not_told(

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +25,8 @@ pytest.importorskip("sqlalchemy", reason="needs the extra serve")
 
 from querywright.errors import QuerywrightError
 from server.keep.clients import client_of
-from server.keep.store import FILE, NotYours, Store
+from server.keep.pruning import pruned
+from server.keep.store import FILE, KeptEnough, NotYours, Store
 
 QUOTED = "Robert'); DROP TABLE answer;-- %s :x \U0001f9ec"
 PASSWORD = "s3cret @/:é%"
@@ -197,17 +200,60 @@ def test_nobody_corrects_rates_or_prefers_what_another_got(stored: Store) -> Non
     assert stored.preferences("other") == []
 
 
-def test_rows_of_a_client_are_counted_and_old_ones_deleted(stored: Store) -> None:
+def test_old_rows_are_deleted(stored: Store) -> None:
     one, two = add(stored), add(stored)
     stored.add_correction(one, path="x", ok=True, reason="", client="c")
     stored.add_preference(one, two, client="c")
     add(stored, client="d")
-    assert [stored.count_since(client, 3600) for client in "cde"] == [4, 1, 0]
-    assert stored.count_since("c", -60) == 0
     assert stored.prune(1) == 0
     assert stored.counts("mygene")["corrections"] == 1
     assert stored.prune(-1) == 3
     assert set(stored.counts("mygene").values()) == {0}
+
+
+def test_one_client_does_not_fill_the_store(stored: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored.per_hour = 4
+    one, two = add(stored), add(stored)
+    stored.add_correction(one, path="x", ok=True, reason="", client="c")
+    stored.add_preference(one, two, client="c")
+    for more in (
+        lambda: add(stored),
+        lambda: stored.add_correction(one, path="x", ok=True, reason="", client="c"),
+        lambda: stored.add_preference(two, one, client="c"),
+    ):
+        with pytest.raises(KeptEnough, match="kept_per_hour") as error:
+            more()
+        assert 3590 < error.value.retry_after <= 3600
+    stored.rate(one, 1, client="c")  # nothing grows by that
+    add(stored, client="d")
+    assert stored.counts("mygene") == {
+        "answers": 3, "up": 1, "down": 0, "corrections": 1, "valid_corrections": 1, "preferences": 1
+    }  # fmt: skip
+    monkeypatch.setattr("server.keep.store._HOUR_S", 0.0)  # an hour later
+    time.sleep(0.002)
+    add(stored)
+
+
+def test_a_server_deletes_what_is_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "feedback.sqlite")
+    add(store)
+    monkeypatch.setattr("server.keep.store._now", lambda ago=0.0: _ago(ago, days=40))
+    with pruned(store, None):
+        assert store.counts("mygene")["answers"] == 1
+    with pruned(store, 30, every_s=0.01):
+        assert store.counts("mygene")["answers"] == 1
+        monkeypatch.undo()
+        monkeypatch.setattr("server.keep.store._now", lambda ago=0.0: _ago(ago, days=-40))  # it is 40 days later
+        until = time.monotonic() + 10
+        while store.counts("mygene")["answers"] and time.monotonic() < until:
+            time.sleep(0.01)
+        assert store.counts("mygene")["answers"] == 0
+        monkeypatch.undo()
+    store.close()
+
+
+def _ago(seconds: float, *, days: float) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds, days=days)).isoformat(timespec="milliseconds")
 
 
 def test_two_stores_and_many_threads_write_at_once(where: str | Path) -> None:

@@ -45,7 +45,7 @@ def serve(
     slots: Annotated[int, Option("--slots", min=1, max=64, help="Requests that a GGUF works on at once.")] = 1,
     open_: Annotated[bool, Option("--open", help="Serve a network without a login.")] = False,
     keep_days: Annotated[
-        float | None, Option("--keep-days", min=1, help="Delete answers older than this, now and daily; default: never.")
+        float | None, Option("--keep-days", min=1, help="Delete answers older than this, now and daily.")
     ] = None,
 ) -> None:
     """Serve the query assistant: a page at /, REST under /v1, MCP at /mcp, GET /health. Ctrl-C stops it.
