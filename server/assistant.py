@@ -6,32 +6,14 @@ import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
+from querywright.api.executors import Executor
 from querywright.engines.base import Message
 from querywright.errors import QuerywrightError
 from server.settings import Limits
-
-
-class Found(Protocol):
-    """What an executor gives: how many records, the ids and rows of the first of them, counted terms by field."""
-
-    @property
-    def total(self) -> int: ...
-    @property
-    def ids(self) -> Any: ...
-    @property
-    def rows(self) -> Any: ...
-    @property
-    def facets(self) -> Any: ...
-
-
-class Runs(Protocol):
-    """An executor."""
-
-    def run(self, call: Call) -> Any: ...
 
 
 class InputError(QuerywrightError):
@@ -53,7 +35,7 @@ class Served:
 
     api: API
     model: str
-    executor: Runs | None = None
+    executor: Executor | None = None
     records: str = ""
 
 
@@ -185,7 +167,7 @@ def find(served: Served, verdict: Verdict, limits: Limits) -> Hits:
         return Hits(reason="no records to search")
     start = time.perf_counter()
     try:
-        found: Found = served.executor.run(verdict.call)
+        found = served.executor.run(verdict.call)
     except QuerywrightError as error:
         return Hits(reason=str(error))
     ms = (time.perf_counter() - start) * 1000

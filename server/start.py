@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from querywright.api.definition import API, load
+from querywright.api.executors import EmbeddedExecutor, Executor
 from querywright.engines.base import capacity_of
 from querywright.errors import QuerywrightError, need
 from querywright.progress import say
 from server import app
 from server.access.auth import auth_of, requirements
 from server.access.origins import is_loopback
-from server.assistant import Choice, Runs, Served, examples
+from server.assistant import Choice, Served, examples
 from server.gate import Gate
 from server.keep.pruning import pruned
 from server.keep.store import FILE, VARIABLE, Store
@@ -227,13 +228,11 @@ def model_id(model: str, engine: Any) -> str:
     return f"{path.name}@{digest[:8]}"
 
 
-def open_records(api: API, records: str | None, workspace: Path) -> tuple[Runs | None, str]:
+def open_records(api: API, records: str | None, workspace: Path) -> tuple[Executor | None, str]:
     """The executor over local records, and these in words; none where the definition names none or `none` is asked."""
     if records == "none" or not (records or api.records):
         say(f"{api.name}: no records to search: calls are written and checked, not run (--records FILE searches one)")
         return None, ""
-    from querywright.api.executors import EmbeddedExecutor
-
     try:
         executor = EmbeddedExecutor(api, records, workspace)
     except QuerywrightError as error:

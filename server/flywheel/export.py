@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from querywright.api.definition import API
+from querywright.api.executors import EmbeddedExecutor, Executor
 from querywright.api.identity import definition_id
 from querywright.artefacts import alone, write_json, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
+from querywright.finetune.promoted import MODELS
 from querywright.progress import say
+from server.flywheel.frozen import COPY
 from server.flywheel.pairs import REASONS, Learnt, learn
-from server.flywheel.sieve import Runs, Sieve
+from server.flywheel.sieve import Sieve
 from server.keep.store import FILE, VARIABLE, Store
 
 PAIRS, PREFERENCES, REPORT = "pairs.jsonl", "preferences.jsonl", "report.json"
@@ -89,7 +92,7 @@ def export(api: API, options: Options) -> dict[str, Any]:
         liked = [a for store in stores for a in store.ratings(api.name)] if options.liked else []
         where = [store.where for store in stores]
     folder = options.split or options.workspace / "pairs"
-    frozen = options.workspace / "models" / "frozen.jsonl"
+    frozen = options.workspace / MODELS / COPY
     sieve = Sieve(api, _executor(api, options), folder=folder, frozen=frozen, allow_empty=options.allow_empty)
     if not sieve.sides:
         say(f"there is no split at {folder}: nothing is compared with a test set")
@@ -115,7 +118,7 @@ def told(report: dict[str, Any]) -> Iterator[str]:
         yield f"{kind}: {part['kept']}" + (f"; left out: {', '.join(left)}" if left else "")
 
 
-def _executor(api: API, options: Options) -> Runs | None:
+def _executor(api: API, options: Options) -> Executor | None:
     if options.records == NOTHING:
         say("no call is run (--records none): a call that is read may still fail at the service")
         return None
@@ -123,8 +126,6 @@ def _executor(api: API, options: Options) -> Runs | None:
         raise QuerywrightError(
             f"{api.name} names no records to run calls on", hint="--records FILE, or --records none to run none"
         )
-    from querywright.api.executors import EmbeddedExecutor
-
     return EmbeddedExecutor(api, options.records, options.workspace)
 
 

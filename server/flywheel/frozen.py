@@ -9,6 +9,7 @@ from typing import Any
 from querywright.api.definition import API
 from querywright.artefacts import read_jsonl, replacing, sha256, write_json
 from querywright.errors import QuerywrightError
+from querywright.finetune.promoted import MODELS
 from querywright.progress import say
 
 RECORD, COPY = "frozen.json", "frozen.jsonl"
@@ -41,7 +42,7 @@ def frozen_set(api: API, workspace: Path, *, refreeze: bool = False) -> tuple[Pa
     Raises:
         QuerywrightError: there is no test split, or it is not the one that was frozen.
     """
-    path, record = test_set(api.name, workspace), workspace / "models" / RECORD
+    path, record = test_set(api.name, workspace), workspace / MODELS / RECORD
     digest = sha256(path)
     try:
         known: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -194,16 +193,7 @@ def _changing(workspace: Path) -> Iterator[dict[str, Any]]:
     """The record of a workspace while nobody else changes it; a damaged one begins anew, loudly."""
     if not workspace.is_dir():
         raise QuerywrightError(f"no workspace {workspace}", hint="--workspace FOLDER names another")
-    deadline = time.monotonic() + _WAIT_S
-    with ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(alone(workspace))
-                break
-            except QuerywrightError as error:
-                if not error.retryable or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+    with alone(workspace, patience_s=_WAIT_S):
         try:
             record = read_promoted(workspace)
         except QuerywrightError as error:

@@ -12,7 +12,7 @@ Killed at any point, the same command goes on: with the corrections that it bega
 from __future__ import annotations
 
 import json
-import time
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -142,20 +142,19 @@ def _train(options: Options, api: API, folder: Path, current: Standing, run: Sta
     return run.export(options.config, words, folder, api, options.parity)
 
 
-def _wait_for(folder: Path, every_s: float = 1.0) -> None:
+def _wait_for(folder: Path) -> None:
     """Wait for the training of a retrain that was killed: it is a process of its own and may have outlived it."""
-    told = False
-    while folder.is_dir():
-        try:
-            with alone(folder):
-                return
-        except QuerywrightError as error:
-            if not error.retryable:
-                raise
-        if not told:
-            say(f"a training still works in {folder}, whose retrain was killed: waiting for it")
-        told = True
-        time.sleep(every_s)
+    if not folder.is_dir():
+        return
+    try:
+        with alone(folder):
+            return
+    except QuerywrightError as error:
+        if not error.retryable:
+            raise
+    say(f"a training still works in {folder}, whose retrain was killed: waiting for it")
+    with alone(folder, patience_s=math.inf):
+        return
 
 
 def _run_training(config: str, words: list[str]) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
 
 from querywright.api.call import Call, CallError, parse
 from querywright.api.definition import API
+from querywright.api.executors import Executor
 from querywright.api.refusal import refused
 from querywright.engines.fence import CONTROL
 from querywright.errors import QuerywrightError
@@ -19,12 +19,6 @@ from querywright.rows import Row
 
 LONGEST = 4_000
 """Characters that a row may have in all; what a page takes is less, but programs' texts come as well."""
-
-
-class Runs(Protocol):
-    """An executor (see `api.executors`)."""
-
-    def run(self, call: Call) -> Any: ...
 
 
 class Sieve:
@@ -46,7 +40,7 @@ class Sieve:
     def __init__(
         self,
         api: API,
-        executor: Runs | None,
+        executor: Executor | None,
         *,
         folder: Path | None = None,
         frozen: Path | None = None,

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ except ImportError:  # pragma: no cover - Windows has no such lock; two runs in 
     fcntl = None  # type: ignore[assignment]
 
 MANIFEST = "manifest.json"
+_LOOK_S = 0.05  # between two looks at whether another run has ended
 
 
 def data_dir() -> Path:
@@ -57,11 +59,14 @@ def apart(source: Path | str, **outs: Path | str | None) -> None:
 
 
 @contextmanager
-def alone(folder: Path | str) -> Iterator[None]:
+def alone(folder: Path | str, *, patience_s: float = 0.0) -> Iterator[None]:
     """Keep other runs out of a folder, which is made: two at once would put their files under one manifest.
 
+    Args:
+        patience_s: how long to wait for another run, in seconds.
+
     Raises:
-        QuerywrightError: another run works in it.
+        QuerywrightError: another run works in it, still.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,11 +75,16 @@ def alone(folder: Path | str) -> Iterator[None]:
         return
     held = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            hint = "wait for it, or choose another --out"
-            raise QuerywrightError(f"another run works in {folder}", hint=hint, retryable=True) from error
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() >= until:
+                    hint = "wait for it, or choose another --out"
+                    raise QuerywrightError(f"another run works in {folder}", hint=hint, retryable=True) from error
+            time.sleep(_LOOK_S)
         yield
     finally:
         os.close(held)

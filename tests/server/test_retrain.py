@@ -204,7 +204,7 @@ def test_a_training_that_outlived_its_retrain_is_waited_for(tmp_path: Path, caps
         held.enter_context(alone(tmp_path))
         ends = threading.Timer(0.2, held.pop_all().close)
         ends.start()
-        retrain._wait_for(tmp_path, every_s=0.02)
+        retrain._wait_for(tmp_path)
     ends.join()
     assert capsys.readouterr().err.count("waiting for it") == 1
     retrain._wait_for(tmp_path / "not there")
