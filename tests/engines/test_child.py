@@ -266,6 +266,53 @@ def test_nothing_is_left_of_many(model: Path) -> None:
     until(lambda: left() == before)
 
 
+GARBAGE = """
+import sys, time
+sys.stdin.readline()
+print('{"about": {}, "capacity": 1}', flush=True)
+sys.stdin.readline()
+print("libfoo: no reply of ours", flush=True)
+time.sleep(60)
+"""
+
+
+def test_one_that_writes_no_reply_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would read on, and whatever is asked would wait for ever."""
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **how: popen([sys.executable, "-c", GARBAGE], **how))
+    engine = ChildEngine("any")
+    try:
+        first, until_s = engine.pid, time.monotonic() + 20
+        with pytest.raises(EngineError, match="wrote what is no reply") as failed:
+            engine.generate(ASK, progress=lambda text: time.monotonic() < until_s)
+        assert failed.value.retryable
+        assert engine.crashes == 1
+        assert gone(first)
+    finally:
+        engine.close()
+
+
+def test_where_there_is_no_thread_the_next_question_tries_again(
+    engine: ChildEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def none_left(thread: threading.Thread) -> None:
+        if thread.name == "engine-start":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    assert engine.pid is not None
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", none_left)
+        os.kill(engine.pid, signal.SIGKILL)
+        until(lambda: engine.crashes)
+        with pytest.raises(EngineError, match="can't start new thread"):
+            engine.generate(ASK)
+    end = time.monotonic() + 20
+    assert engine.generate(ASK, max_tokens=3, progress=lambda text: time.monotonic() < end)
+
+
 def test_a_child_says_why_it_did_not_open(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="no model at"):
         open_engine(tmp_path / "none.gguf", isolated=True)
@@ -365,17 +412,22 @@ class Left(BaseException):
     """The process would have ended."""
 
 
+class Panic(BaseException):
+    """As Rust's panics come to Python: no Exception."""
+
+
 @pytest.mark.parametrize(
     ("errors", "answered", "code"),
     [
         ([EngineError("no memory", retryable=True)] * 3, 3, 70),  # the engine itself, again and again
         ([EngineError("no", retryable=True)] * 2 + [EngineError("too long"), EngineError("no", retryable=True)], 4, 0),
         ([RuntimeError("CUDA")], 0, 70),
+        ([Panic("index out of bounds")], 0, 70),
         ([KeyError("content")], 1, 0),
     ],
 )
 def test_what_ends_a_child_from_within(
-    errors: list[Exception], answered: int, code: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
+    errors: list[BaseException], answered: int, code: int, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     class Failing:
         def generate(self, messages: Any, **more: Any) -> Any:

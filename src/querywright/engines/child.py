@@ -161,9 +161,17 @@ class ChildEngine:
                 self._change.notify_all()
 
     def _start_beside(self) -> None:
-        """Start a child in a thread of its own; the caller holds `_change`."""
+        """Start a child in a thread of its own; the caller holds `_change`.
+
+        Raises:
+            EngineError: this process gets no thread; who asks next tries again.
+        """
         self._starting = True
-        threading.Thread(target=self._start, name="engine-start", daemon=True).start()
+        try:
+            threading.Thread(target=self._start, name="engine-start", daemon=True).start()
+        except RuntimeError as error:
+            self._starting = False
+            raise EngineError(f"the engine's process did not start: {error}", retryable=True) from error
 
     def _start(self) -> None:
         """Start a child and wait until its model is loaded; a failure is kept in `_failure`."""
@@ -178,7 +186,7 @@ class ChildEngine:
             link.opened(self._load_s)
         except QuerywrightError as error:
             failure = error
-        except OSError as error:  # no memory, no process
+        except (OSError, RuntimeError) as error:  # no memory, no process, no thread
             failure = EngineError(f"the engine's process did not start: {error}", retryable=True)
         if failure is not None and link is not None:
             link.end()
@@ -206,7 +214,8 @@ class ChildEngine:
             self._crashed_at.append(now)
             often = len(self._crashed_at) == _MOST_CRASHES and now - self._crashed_at[0] < _WITHIN_S
             if served and not self._starting and not often:
-                self._start_beside()
+                with suppress(EngineError):
+                    self._start_beside()
             self._change.notify_all()
         if self.on_crash is not None:
             self.on_crash()

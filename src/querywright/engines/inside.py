@@ -69,6 +69,9 @@ class _Worker:
                 traceback.print_exc()
                 message = f"the engine failed: {type(error).__name__}: {error}"
                 reply = told(EngineError(message, hint="please report the sentence"))
+            except BaseException:  # a panic of native code in Rust is no Exception; this thread must not end in silence
+                traceback.print_exc()
+                _leave(70)
             self._wanted.discard(number)
             self.say({"id": number, **reply})
             self._failed = failed

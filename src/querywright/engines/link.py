@@ -180,10 +180,13 @@ class Link:
         pipe = self.process.stdout
         assert pipe is not None
         rest = b""
-        while data := os.read(pipe.fileno(), 1 << 16):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                self._take(json.loads(line))
+        try:
+            while data := os.read(pipe.fileno(), 1 << 16):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._take(json.loads(line))
+        except Exception as error:  # nobody would read on, and its requests would wait for ever
+            self.kill(f"it wrote what is no reply: {error!r}")
         pipe.close()
         try:
             code = self.process.wait(timeout=_END_S)
