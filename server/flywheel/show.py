@@ -1,9 +1,12 @@
-"""The feedback of an API as a table. Stored text is people's: it reaches a terminal without its control characters."""
+"""Feedback, decisions and candidates as tables for the terminal.
+
+Stored text is people's: it reaches a terminal without its control characters.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from server.keep.entries import Answer, Correction
 
@@ -12,27 +15,91 @@ if TYPE_CHECKING:
 
 WORDS = {"answers": "answers", "up": "rated right", "down": "rated wrong", "corrections": "corrections",
          "valid_corrections": "of them calls", "preferences": "choices"}  # fmt: skip
+_SHAPES = 8  # the worst ones, of those that are looked at
 
 
 def counted(counts: dict[str, int]) -> str:
-    """Counts in a line."""
+    """What a store holds (`Store.counts`), in a line."""
     return ", ".join(f"{counts[name]:,} {word}" for name, word in WORDS.items())
 
 
-def table(answers: Sequence[Answer], corrections: Sequence[Correction]) -> Table:
+def answers(found: Sequence[Answer], corrections: Sequence[Correction]) -> Table:
     """Answers, each with its last correction."""
     from rich.table import Table
     from rich.text import Text
 
     last = {c.of.id: c for c in corrections}
     shown = Table("time", "client", "question", "answer", "", "correction")
-    for one in answers:
+    for one in found:
         fixed = last.get(one.id)
         mark = {1: "right", -1: "wrong"}.get(one.rating or 0, "")
-        cells = [one.time[:16].replace("T", " "), one.client[:6], one.question, one.path, mark]
+        cells = [_minute(one.time), one.client[:6], one.question, one.path, mark]
         correction = "" if fixed is None else fixed.path if fixed.ok else f"{fixed.path} (no call: {fixed.reason})"
         shown.add_row(*(Text(_plain(cell)) for cell in (*cells, correction)))
     return shown
+
+
+def decision(made: dict[str, Any]) -> Table:
+    """Both models on all sentences, on each part, and on the shapes that changed most for the worse."""
+    from rich.markup import escape
+
+    verdict = "better: to promote" if made["promote"] else "not promoted"
+    grid = _grid(
+        ("sentences",), ("n", "current", "candidate", "won", "lost", "difference", "p"),
+        title=f"Candidate {made['id']} against {made['current']}: {verdict}",
+        caption="Per cent of sentences with the right call, 95 % intervals. p: McNemar's exact test, one-sided.",
+    )  # fmt: skip
+    for name, part in (("all", "all"), ("frozen test set", "frozen"), ("recent corrections", "recent")):
+        grid.add_row(*_cells(name, made["compared"][part]), style="bold" if part == "all" else "")
+    for line in [line for line in made["shapes"] if line["lost"]][:_SHAPES]:
+        grid.add_row(*_cells(escape(line["shape"]), line))
+    return grid
+
+
+def candidates(rows: Sequence[dict[str, Any]], stands: str) -> Table:
+    """The candidates of a workspace (`promotion.models`); `stands` is what answers without them."""
+    grid = _grid(("model", "state", "decided", "against"), ("frozen", "recent", "size"))
+    current = any(row["state"].startswith("current") for row in rows)
+    grid.add_row(stands, "" if current else "current", "", "", "", "", "")
+    for row in rows:
+        state = row["state"] + (" (forced)" if row["how"] == "forced" else "")
+        changes = map(_change, (row["frozen"], row["recent"]))
+        grid.add_row(row["id"], state, _minute(row["at"]), row["against"], *changes, f"{row['bytes'] / 1e6:.0f} MB")
+    return grid
+
+
+def _grid(left: Sequence[str], right: Sequence[str], **words: str) -> Table:
+    """An empty table of columns with words, then columns with figures."""
+    from rich import box
+    from rich.table import Table
+
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, title_justify="left", caption_justify="left", **words)  # type: ignore[arg-type]
+    for heading in left:
+        grid.add_column(heading, overflow="fold")
+    for heading in right:
+        grid.add_column(heading, justify="right", overflow="fold")
+    return grid
+
+
+def _cells(name: str, found: dict[str, Any]) -> list[str]:
+    if not found["n"]:
+        return [name, "0", *["–"] * 6]
+    shares = [
+        f"{100 * found[who]['same']:.0f} [{100 * found[who]['low']:.0f}, {100 * found[who]['high']:.0f}]"
+        for who in ("current", "candidate")
+    ]
+    change = f"{100 * found['difference']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]"
+    return [name, str(found["n"]), *shares, str(found["won"]), str(found["lost"]), change, f"{found['p']:.2g}"]
+
+
+def _change(found: dict[str, Any] | None) -> str:
+    if not found or not found["n"]:
+        return "–"
+    return f"{100 * found['current']['same']:.0f} → {100 * found['candidate']['same']:.0f} of {found['n']}"
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
 
 
 def _plain(text: str, most: int = 300) -> str:

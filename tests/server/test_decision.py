@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs the extra eval")
 
-from server.flywheel import decision_show
+from server.flywheel import show
 from server.flywheel.decision import FROZEN, RARE, RECENT, Bounds, Item, decide
 
 SHAPE = "/v3/query?q=symbol:<word>"
@@ -127,9 +127,9 @@ def test_the_table_tells_all(capsys: pytest.CaptureFixture[str]) -> None:
         **decide(items(FROZEN, both=20, lost=4) + items(RECENT, "[b]x", won=3)),
     }
     out = io.StringIO()
-    Console(file=out, width=130).print(decision_show.table(found))
+    Console(file=out, width=130).print(show.decision(found))
     text = out.getvalue()
     for told in ("not promoted", "frozen test set", "recent corrections", "100 [86, 100]", "83 [64, 93]", SHAPE):
         assert told in text
     empty: dict[str, Any] = {"id": "abc", "current": "s", **decide([])}
-    Console(file=out, width=130).print(decision_show.table(empty))
+    Console(file=out, width=130).print(show.decision(empty))

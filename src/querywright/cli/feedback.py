@@ -70,7 +70,7 @@ def show(
 
     from querywright.api.definition import load
     from server.flywheel.export import opened
-    from server.flywheel.show import counted, table
+    from server.flywheel.show import answers, counted
 
     definition = load(api)
     with ExitStack() as stack:
@@ -78,7 +78,7 @@ def show(
             console = Console()
             console = console if console.is_terminal else Console(width=160)
             console.print(f"{one.where}: {counted(one.counts(definition.name))}", markup=False, highlight=False)
-            console.print(table(one.history(None, definition.name, n), one.corrections(definition.name)))
+            console.print(answers(one.history(None, definition.name, n), one.corrections(definition.name)))
 
 
 @app.command("prune")

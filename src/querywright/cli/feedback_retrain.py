@@ -65,7 +65,7 @@ def retrain(
     goes on. Every figure: WORKSPACE/models/ID/decision.json.
     """
     from querywright.progress import say
-    from server.flywheel import decision_show
+    from server.flywheel import show
     from server.flywheel.candidate import Options
     from server.flywheel.decision import Bounds
     from server.flywheel.promotion import DECISION
@@ -83,7 +83,7 @@ def retrain(
     if as_json:
         print(json.dumps({key: value for key, value in decision.items() if key not in ("items", "changed")}))
     else:
-        _console().print(decision_show.table(decision))
+        _console().print(show.decision(decision))
     for reason in decision["reasons"]:
         say(f"not promoted: {reason}")
     say(f"every figure, and the sentences won and lost: {home / 'models' / decision['id'] / DECISION}")
@@ -120,7 +120,7 @@ def models(
 ) -> None:
     """List the candidates, their scores beside the model that they were compared with, and which one answers."""
     from querywright.progress import say
-    from server.flywheel import decision_show, promotion
+    from server.flywheel import promotion, show
 
     home = _workspace(api, workspace)
     if prune:
@@ -129,7 +129,7 @@ def models(
     if as_json:
         print(json.dumps(found))
         return
-    _console().print(decision_show.listed(found, promotion.BEFORE))
+    _console().print(show.candidates(found, promotion.BEFORE))
     for row in found:
         for reason in row["reasons"]:
             say(f"{row['id']}: {reason}")
