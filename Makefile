@@ -29,7 +29,7 @@ lint: setup
 	.venv/bin/mypy
 
 test: setup lint  ## set-up, linters and the whole suite
-	OMP_NUM_THREADS=2 .venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 demo: setup  ## the whole main job on embedded defaults; FULL=1 trains on everything
 	WORK=$(WORK) FULL=$(FULL) PATH="$(CURDIR)/.venv/bin:$$PATH" bash benchmarks/demo.sh
