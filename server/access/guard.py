@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.access import events
 from server.access import headers as policy
 from server.access.auth import CHALLENGE, Auth, No, Who
 from server.access.origins import Client, Site, client_of, is_loopback, refusal, split_host
@@ -23,8 +24,8 @@ OPEN = re.compile(
     r"/|/v1/[\w./:@+-]*|/health|/ready|/metrics|/docs|/openapi\.json|/mcp/?"
     r"|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt"  # what the page is made of
     r"|/(assets|static|svelte)/[\w./@+-]+"
-    # its events: join the queue, hear what comes of it, give up; and the same by name for programs
-    r"|/gradio_api/(info|startup-events|app_id|reset|cancel|queue/(join|data)|heartbeat/\w+|(call|run)/[\w./-]+)/?"
+    # its events: join the queue, hear what comes of it, give up; run what does not queue
+    r"|/gradio_api/(info|startup-events|app_id|reset|cancel|queue/(join|data)|heartbeat/\w+|run/\w+)/?"
 )
 ONCE = (b"host", b"origin", b"authorization", b"content-length", b"content-type")
 """Headers that two readers could read differently where they are sent twice."""
@@ -54,6 +55,9 @@ class Guard:
         if isinstance(body, tuple):
             status, code, message = body
             await problem(status, code, message, Connection="close")(scope, receive, marked)
+        elif body and scope["path"].startswith(events.PREFIX) and not events.plain(body):
+            refused = problem(422, "no_event", "an event of the page carries plain values, no files", "see /docs")
+            await refused(scope, receive, marked)
         elif body is not None:
             await self.app(policy.readable(scope), _replay(body, receive), marked)
 

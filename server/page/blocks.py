@@ -180,5 +180,5 @@ def build(service: Service, store: Store, metrics: Metrics | None = None) -> Any
         )  # fmt: skip
         gr.on([parts.run.click, parts.fix.submit], run, [parts.fix, talk], [parts.note], **quick)
         parts.save.click(correct, [parts.fix, talk], out, **quick)
-    page.queue(max_size=64)
+    page.queue(max_size=64, api_open=False)  # nobody runs past the queue what queues
     return page

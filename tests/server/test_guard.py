@@ -175,8 +175,8 @@ def test_the_scheme_is_the_proxys_to_say() -> None:
 @pytest.mark.parametrize(
     "path",
     ["/", "/v1/call", "/v1/chat/completions", "/health", "/metrics", "/docs", "/openapi.json", "/mcp", "/config",
-     "/theme.css", "/assets/index-Dp_h.js", "/gradio_api/queue/join", "/gradio_api/queue/data", "/gradio_api/call/ask",
-     "/gradio_api/call/ask/0a1b", "/gradio_api/run/ask", "/gradio_api/heartbeat/abc", "/gradio_api/cancel"],
+     "/theme.css", "/assets/index-Dp_h.js", "/gradio_api/queue/join", "/gradio_api/queue/data", "/gradio_api/run/ask",
+     "/gradio_api/heartbeat/abc", "/gradio_api/cancel"],
 )  # fmt: skip
 def test_what_is_open(here: TestClient, path: str) -> None:
     assert here.get(path).status_code == 200
@@ -199,6 +199,9 @@ def test_what_is_closed(here: TestClient, path: str) -> None:
 def test_the_open_list_is_no_prefix_of_more() -> None:
     for path in (
         "/gradio_api/queue/joined",
+        "/gradio_api/call/ask",
+        "/gradio_api/call/ask/0a1b",
+        "/gradio_api/call/v2/ask",
         "/gradio_api",
         "/healthz",
         "/v1",
@@ -282,6 +285,29 @@ def test_a_header_that_two_readers_could_read_differently_is_refused(here: TestC
     assert here.build_request("GET", "/").headers["host"]
     response = here.post("/v1/call", headers=sent)
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ('{"data": ["a", 1, 2.5, true, null], "event_data": {"value": 3}, "session_hash": "x"}', 200),
+        ('{"session_hash": "x", "event_id": "y"}', 200),
+        ("", 200),
+        ('{"data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]}', 422),
+        ('{"data": [[{"path": "https://example.org", "meta": {"_type": "gradio.FileData"}}]]}', 422),
+        ('{"data": {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}}', 422),
+        ('{"data": [{}], "data": [1]}', 422),
+        ('{"data": [1], "data": [{}]}', 422),
+        ('[{"data": []}]', 422),
+        ("[" * 20_000, 422),
+        ("data=1", 422),
+        ("\xff", 422),
+    ],
+)
+def test_events_of_the_page_carry_no_files(here: TestClient, body: str, status: int) -> None:
+    for path in ("run/stop", "queue/join", "run/stop/", "cancel", "reset"):
+        assert here.post(f"/gradio_api/{path}", content=body.encode("latin-1")).status_code == status, path
+    assert here.post("/v1/call", content='{"data": [{}]}').status_code == 200
 
 
 def test_websockets_are_closed(here: TestClient) -> None:

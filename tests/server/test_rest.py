@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
@@ -446,6 +447,29 @@ def test_gradio_serves_and_takes_no_files(whole: TestClient, path: str) -> None:
     for answer in (whole.get(f"/gradio_api/{path}"), whole.post(f"/gradio_api/{path}", files={"files": b"x"})):
         assert answer.status_code == 404
         assert "root:" not in answer.text
+
+
+def test_gradio_copies_and_fetches_nothing_that_an_event_names(
+    whole: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gradio import processing_utils
+
+    def moved(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a file was read, or an address asked")
+
+    for name in ("save_file_to_cache", "async_ssrf_protected_download", "async_ssrf_protected_get"):
+        monkeypatch.setattr(processing_utils, name, moved)
+    (tmp_path / "secret").write_text("root:")
+    events = whole.get("/config").json()["dependencies"]
+    for path in (str(tmp_path / "secret"), "https://example.org/"):
+        file = {"path": path, "url": path, "meta": {"_type": "gradio.FileData"}}
+        for event in events:
+            said = {"fn_index": event["id"], "session_hash": "x", "data": [file for _ in event["inputs"]] or [file]}
+            for route in ("run/predict", "queue/join"):
+                assert whole.post(f"/gradio_api/{route}", json=said).status_code == 422
+    queued = next(event for event in events if event["queue"])
+    said = {"fn_index": queued["id"], "session_hash": "x", "data": [None for _ in queued["inputs"]]}
+    assert whole.post("/gradio_api/run/predict", json=said).status_code == 404  # not past the queue
 
 
 def test_the_page_leaves_rest_its_addresses(whole: TestClient) -> None:
