@@ -4,10 +4,13 @@ A queue has to take a burst, and must not make everybody late when more is asked
 full, or somebody has been waiting for all of `patience_s`, it is kept short. Then only who will soon be served may
 wait, until for as long nobody had to be refused. (The idea is CoDel's, Nichols and Jacobson, ACM Queue 2012: a standing
 queue is no use.)
+Who is patient (the rows of a batch) stands in a line of its own, which says nothing about being late; where somebody
+else waits, no two of them go in after one another.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -42,11 +45,14 @@ class Gate:
         self.waiting = waiting
         self._patience, self._share, self._per_client, self._clock = patience_s, wait_share, per_client, clock
         self._changed = threading.Condition()
-        self._queue: deque[object] = deque()
-        self._inside: dict[object, float] = {}  # ticket: since when
+        self._tickets = itertools.count()
+        self._queue: deque[int] = deque()
+        self._patient: deque[int] = deque()
+        self._patient_last = False  # whether who went in last was patient
+        self._inside: dict[int, float] = {}  # ticket: since when
         self._clients: Counter[str] = Counter()
         self._typical = 0.0  # seconds inside, a moving mean
-        self._waiting_since: float | None = None  # since when somebody has been waiting at all times
+        self._waiting_since: float | None = None  # since when somebody in a hurry has been waiting at all times
         self._refused_at = -math.inf
         self._short = False
 
@@ -54,7 +60,7 @@ class Gate:
     def state(self) -> dict[str, float]:
         """How many are inside and waiting, typical seconds inside, and whether the queue is kept short."""
         with self._changed:
-            return {"inside": len(self._inside), "waiting": len(self._queue), "typical_s": self._typical,
+            return {"inside": len(self._inside), "waiting": self._lined_up, "typical_s": self._typical,
                     "short": float(self._is_short())}  # fmt: skip
 
     @contextmanager
@@ -74,15 +80,16 @@ class Gate:
             Busy: there is no place to wait, or none came in time.
             Cancelled: `cancel` was set.
         """
-        ticket = object()
         asked = self._clock()
         with self._changed:
             self._admit(client, patient)
-            self._queue.append(ticket)
+            ticket = next(self._tickets)
+            line = self._patient if patient else self._queue
+            line.append(ticket)
             self._clients[client] += 1
             try:
-                while self._queue[0] is not ticket or len(self._inside) >= self.capacity:
-                    if self._waiting_since is None:
+                while len(self._inside) >= self.capacity or self._next() != ticket:
+                    if self._waiting_since is None and not patient:
                         self._waiting_since = self._clock()
                     self._changed.wait(_POLL)
                     if cancel is not None and cancel.is_set():
@@ -90,21 +97,37 @@ class Gate:
                     if self._clock() - asked > timeout:
                         raise Busy(f"no place came free within {timeout:g} s", self._typical)
             except BaseException:
-                self._queue.remove(ticket)
+                line.remove(ticket)
                 self._left(client)
                 raise
-            self._queue.popleft()
+            line.popleft()
+            self._patient_last = patient
             if not self._queue:
                 self._waiting_since = None
             self._inside[ticket] = self._clock()
             self._changed.notify_all()
+        answered = False
         try:
             yield self._inside[ticket] - asked
+            answered = True
         finally:
             with self._changed:
                 took = self._clock() - self._inside.pop(ticket)
-                self._typical = took if not self._typical else _KEPT * self._typical + (1 - _KEPT) * took
+                if answered and not self._typical:
+                    self._typical = took
+                elif answered or took > self._typical > 0:  # what failed or was given up soon says nothing
+                    self._typical = _KEPT * self._typical + (1 - _KEPT) * took
                 self._left(client)
+
+    @property
+    def _lined_up(self) -> int:
+        return len(self._queue) + len(self._patient)
+
+    def _next(self) -> int:
+        """Whose turn it is, of all who wait."""
+        if not self._patient or (self._queue and self._patient_last):
+            return self._queue[0]
+        return min(self._patient[0], self._queue[0]) if self._queue else self._patient[0]
 
     def _left(self, client: str) -> None:
         self._clients[client] -= 1
@@ -117,19 +140,26 @@ class Gate:
     def _admit(self, client: str, patient: bool) -> None:
         if self._per_client is not None and self._clients[client] >= self._per_client:
             raise Busy(f"{self._per_client} requests of yours are being answered already", self._typical)
-        ahead = len(self._queue)
-        if not ahead and len(self._inside) < self.capacity:
+        if not self._lined_up and len(self._inside) < self.capacity:
+            return
+        if patient:
+            if len(self._patient) >= (self.waiting + 1) // 2 or self._lined_up >= self.waiting:  # others need places
+                raise Busy(f"{self._lined_up} requests wait already", self._wait(self._lined_up) + self._typical)
             return
         short = self._is_short()
-        if ahead >= self.waiting:
+        if self._lined_up >= self.waiting:
             self._short = True
-            self._refuse(f"{ahead} requests wait already")
-        if short and not patient and self._wait(ahead) > self._share * self._typical:
+            self._refuse(f"{self._lined_up} requests wait already")
+        if short and self._wait(self._ahead()) > self._share * self._typical:
             self._refuse("more is asked than can be answered")
+
+    def _ahead(self) -> int:
+        """How many may go in before who comes now, and is in a hurry."""
+        return len(self._queue) + min(len(self._patient), len(self._queue) + (not self._patient_last))
 
     def _refuse(self, message: str) -> None:
         self._refused_at = self._clock()
-        raise Busy(message, self._wait(len(self._queue)) + self._typical)
+        raise Busy(message, self._wait(self._ahead()) + self._typical)
 
     def _is_short(self) -> bool:
         now = self._clock()

@@ -175,3 +175,35 @@ def test_a_standing_queue_is_kept_short_and_a_burst_is_not() -> None:
     assert gate.state["waiting"] == 2
     assert not gate.state["short"]
     holders.let_all()
+
+
+def test_batches_do_not_keep_others_out() -> None:
+    clock = Clock()
+    gate = Gate(4, patience_s=5, wait_share=0.3, clock=clock)
+    gate._typical = 1.0
+    holders = Holders(gate)
+    for name in ("row", "another's row", "a third's row"):
+        holders.ask(name, patient=True)
+    with pytest.raises(Busy), gate.enter(patient=True):  # they leave half of the places
+        pass
+    clock.now += 5.1
+    holders.ask("one sentence")  # that rows have been waiting all the time is no reason to refuse it
+    assert gate.state["waiting"] == 3
+    assert not gate.state["short"]
+    holders.let_all()
+    assert holders.order == ["row", "one sentence", "another's row", "a third's row"]
+
+
+def test_what_fails_at_once_says_nothing_about_how_long_answers_take() -> None:
+    clock = Clock()
+    gate = Gate(4, clock=clock)
+    with gate.enter():
+        clock.now += 2.0
+    for _ in range(20):  # an open circuit, say
+        with pytest.raises(ZeroDivisionError), gate.enter():
+            _ = 1 / 0
+    assert gate.state["typical_s"] == pytest.approx(2.0)
+    with pytest.raises(ZeroDivisionError), gate.enter():  # one that was given up late does
+        clock.now += 12.0
+        _ = 1 / 0
+    assert gate.state["typical_s"] == pytest.approx(3.0)
