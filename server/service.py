@@ -163,6 +163,9 @@ class Service:
         return assistant.find(self.apis[api], verdict, self.limits)
 
     def _writer(self, choice: Choice) -> Writes:
+        writer = self._writers.get(choice)
+        if writer is not None:  # it does not wait until another's index is built
+            return writer
         with self._opening:  # an index of a strategy is built once
             if choice not in self._writers:
                 self._writers[choice] = self._open(choice)

@@ -13,9 +13,10 @@ from querywright.api.definition import load
 from querywright.engines.base import Cancelled
 from querywright.errors import QuerywrightError
 from server import start
-from server.assistant import InputError
+from server.assistant import Choice, InputError
 from server.service import Service, TooSlow
 from server.settings import Limits
+from tests.server.fakes import FakeWriter
 
 if TYPE_CHECKING:
     from tests.server.conftest import FakeRecords
@@ -116,6 +117,31 @@ def test_an_answer_has_its_time(make: Any) -> None:
     with pytest.raises(TooSlow, match="more than 1 s"):
         service.ask(service.choice(), "slowly")
     assert service.models["fake-model"].gate.state["inside"] == 0
+
+
+def test_who_has_a_writer_does_not_wait_until_anothers_is_opened(make: Any) -> None:
+    building, built = threading.Event(), threading.Event()
+
+    def writer(choice: Choice) -> FakeWriter:
+        if choice.strategy == "rag":
+            building.set()
+            built.wait(20)
+        return FakeWriter(choice)
+
+    service = make(writer=writer)
+    plain = service.choice()
+    service.ask(plain, "genes")
+    slow = threading.Thread(target=service.ask, args=(service.choice(model="other-model", strategy="rag"), "genes"))
+    slow.start()
+    try:
+        assert building.wait(5)
+        asked = threading.Thread(target=service.ask, args=(plain, "genes"))
+        asked.start()
+        asked.join(5)
+        assert not asked.is_alive()
+    finally:
+        built.set()
+        slow.join(5)
 
 
 def test_models_have_doors_of_their_own(make: Any) -> None:
