@@ -30,7 +30,7 @@ _FAR = 1.6  # a piece that costs more than the best one over the same words by t
 _AT_FIRST = 0.6  # `get all hits` at the beginning of a sentence asks for hits, at its end for all of them
 _SURE = 0.45  # a piece costs less on average where a sentence is a request without doubt
 _BEHIND = 3.0  # a path that costs more than the best one to the same place by this is given up
-_LONGEST = 256  # words and marks; the time grows faster than they do, and nobody asks so
+_LONGEST = 128  # words and marks; the time grows faster than they do, and nobody asks so
 _NEAR = 0.9  # readings that cost more than the first one by this are no readings
 
 
