@@ -129,7 +129,7 @@ class Auth:
         """Count a failure, unless the same was given before: a browser gives its wrong password many times."""
         if wait := self.throttle.wait(address):
             return _later(wait)
-        if key not in self._known:
+        if self._known.get(key, ("", 0.0))[1] <= time.monotonic():  # else the same wrong one is free for ever after
             self._remember(key, "")
             self.throttle.failed(address)
             log.warning("a login from %s failed", address or "an unknown address")

@@ -218,6 +218,19 @@ def test_one_wrong_password_given_often_is_one_failure(file: Path, compared: lis
     assert len(compared) == 1
 
 
+def test_a_wrong_password_is_a_failure_again_when_it_is_forgotten(
+    file: Path, monkeypatch: pytest.MonkeyPatch, compared: list[str]
+) -> None:
+    auth, now = Auth(file=file), auths.time.monotonic()
+    monkeypatch.setattr(auths.time, "monotonic", lambda: now)
+    ask(auth, basic("alice", "last year's"))
+    now += auths.REMEMBER_S + 1
+    for _ in range(30):
+        ask(auth, basic("alice", "last year's"))
+    assert len(compared) == 2  # each costs 0.3 s of a core
+    assert auth.throttle._failed[HERE] == (1, now)
+
+
 def test_too_many_at_once_are_asked_to_come_back(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     monkeypatch.setattr(users, "matches", lambda password, stored: not go_on.wait(20))
