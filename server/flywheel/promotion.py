@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from querywright.finetune.shipped import whole
 from querywright.progress import say
 
 DECISION, DATA = "decision.json", "data"
+COMPARED = "compared.json"
+"""How many deleted candidates were compared, by current model and frozen test set: a try stays one."""
 BEFORE = "shipped"
 """Names what answers without any promotion: a model trained in the workspace, else the shipped one."""
 RESTART = "a running server takes it up when it is restarted"
@@ -159,9 +162,33 @@ def prune(workspace: Path) -> list[str]:
         kept = {one["id"] for one in (record["current"], *record["history"]) if one}
         for folder in candidates(workspace):
             if folder.name not in kept:
+                decision, deleted = read_decision(folder), _deleted(workspace)
+                if decision:
+                    deleted[_comparison(decision)] += 1
+                    write_json(workspace / MODELS / COMPARED, deleted)
                 shutil.rmtree(folder)
                 gone.append(folder.name)
     return gone
+
+
+def tries(workspace: Path, name: str, current: str, digest: str) -> int:
+    """Candidates that were compared with a current model on a frozen test set, the named one and deleted ones
+    included."""
+    asked = {"current": current, "frozen_sha256": digest}
+    others = [read_decision(folder) for folder in candidates(workspace) if folder.name != name]
+    return 1 + sum(_comparison(one) == _comparison(asked) for one in others) + _deleted(workspace)[_comparison(asked)]
+
+
+def _comparison(decision: dict[str, Any]) -> str:
+    return f"{decision.get('current')} {decision.get('frozen_sha256')}"
+
+
+def _deleted(workspace: Path) -> Counter[str]:
+    try:
+        found = json.loads((workspace / MODELS / COMPARED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return Counter()
+    return Counter(found if isinstance(found, dict) else {})
 
 
 def candidates(workspace: Path) -> list[Path]:

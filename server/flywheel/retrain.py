@@ -31,7 +31,7 @@ from server.flywheel import judging
 from server.flywheel.candidate import Options, begin, current_model
 from server.flywheel.decision import FROZEN, RECENT, decide
 from server.flywheel.frozen import frozen_set
-from server.flywheel.promotion import DATA, DECISION, candidates, now, promote, read_decision
+from server.flywheel.promotion import DATA, DECISION, now, promote, read_decision, tries
 from server.flywheel.retrain_data import CHAT
 from server.flywheel.retrain_data import RECENT as RECENT_FILE
 
@@ -86,8 +86,8 @@ def retrain(options: Options, run: Stages | None = None) -> dict[str, Any]:
             for place, path in ((home / current.id, current.path), (folder, model))
         )
         items = [item for part in (FROZEN, RECENT) for item in judging.items(part, old[part], new[part])]
-        tries = _tries(home, folder, current, digest)
-        decision = decide(items, options.bounds, tries=tries, seed=options.seed)
+        compared = tries(options.workspace, folder.name, current.id, digest)
+        decision = decide(items, options.bounds, tries=compared, seed=options.seed)
         confidence = judging.calibrate(api, [*new[FROZEN], *new[RECENT]], folder / "calibration.json")
         decision = {"id": folder.name, "at": now(), "current": current.id, **decision, "judged": judged,
                     "counts": counts, "frozen_sha256": digest, "confidence": confidence, "model": str(model),
@@ -188,9 +188,3 @@ def _answers(
         )
         for part, pairs, limit in parts
     }  # fmt: skip
-
-
-def _tries(home: Path, folder: Path, current: Standing, digest: str) -> int:
-    """Candidates that were compared with this current model on this test set, this one included."""
-    others = [read_decision(path) for path in candidates(home.parent) if path != folder]
-    return 1 + sum(one.get("current") == current.id and one.get("frozen_sha256") == digest for one in others)

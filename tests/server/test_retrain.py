@@ -269,6 +269,9 @@ def test_the_next_one_starts_from_the_promoted_one_and_holds_out_what_that_has_n
     assert not held & learnt
     other = retrain.retrain(options(workspace, seed=1), fakes.stages)
     assert (second["tries"], other["tries"]) == (1, 2), "each further try has to be surer"
+    assert sorted(promotion.prune(workspace)) == sorted([second["id"], other["id"]])
+    third = retrain.retrain(options(workspace, seed=2), fakes.stages)
+    assert third["tries"] == 3, "a try that was deleted was one all the same"
 
 
 def test_the_frozen_test_set_stays_the_same(workspace: Path) -> None:
