@@ -90,10 +90,14 @@ class Desk:
         return client_of(self._salt, scope.get("state"), peer[0] if peer else None)
 
     @asynccontextmanager
-    async def visit(self, request: Request, source: str) -> AsyncIterator[Who]:
-        """Somebody who asks, for as long as they are there: what they asked for is given up when they go away."""
+    async def visit(self, request: Request, source: str, left: asyncio.Event | None = None) -> AsyncIterator[Who]:
+        """Somebody who asks, for as long as they are there: what they asked for is given up when they go away.
+
+        Args:
+            left: is set when they go away, for who waits for that in the event loop.
+        """
         who = Who(self.client(request.scope), source, threading.Event())
-        watching = asyncio.create_task(_watch(request.receive, who.gone))
+        watching = asyncio.create_task(_watch(request.receive, who.gone, *([left] if left else [])))
         try:
             yield who
         finally:
@@ -129,7 +133,8 @@ class Desk:
         return Asked(reply, keep(self.store, reply, source=who.source, client=who.client, metrics=self.metrics))
 
 
-async def _watch(receive: Receive, gone: threading.Event) -> None:
+async def _watch(receive: Receive, *gone: threading.Event | asyncio.Event) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    gone.set()
+    for event in gone:
+        event.set()

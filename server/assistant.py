@@ -144,6 +144,11 @@ def examples(api: API) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
+def example(api: API) -> str:
+    """A sentence that may be asked of an API."""
+    return next(iter(examples(api)), f"ten {api.noun}s")
+
+
 def check(api: API, path: str) -> Verdict:
     """Read a path as a call; its words are there only where it is one."""
     if not path.strip():

@@ -175,25 +175,19 @@ class Store:
             self._make_room(db, client)
             return _inserted(db, A, row)
 
-    def add_correction(
-        self, answer: int, *, path: str, ok: bool, reason: str, client: str, conversation: str | None = None
-    ) -> int:
+    def add_correction(self, answer: int, *, path: str, ok: bool, reason: str, client: str) -> int:
         """Keep what a person says the call should have been; returns its id.
-
-        Args:
-            conversation: where it is given, the answer has to be of it as well: people behind one address are one
-                client, and a conversation's id can't be guessed. So it is with `rate` and `add_preference`.
 
         Raises:
             NotYours: this client got no such answer.
         """
         row = {"answer": answer, "time": _now(), "path": path, "ok": int(ok), "reason": reason, "client": client}
         with self._write() as db:
-            _own(db, client, answer, conversation)
+            _own(db, client, answer)
             self._make_room(db, client)
             return _inserted(db, C, row)
 
-    def rate(self, answer: int, rating: int, *, client: str, conversation: str | None = None) -> None:
+    def rate(self, answer: int, rating: int, *, client: str) -> None:
         """Thumbs up (1) or down (-1); the last one counts.
 
         Raises:
@@ -203,12 +197,10 @@ class Store:
         if rating not in (1, -1):
             raise QuerywrightError("a rating is 1 or -1", hint="1 for right, -1 for wrong")
         with self._write() as db:
-            _own(db, client, answer, conversation)
+            _own(db, client, answer)
             db.execute(sa.update(A).where(A.c.id == answer).values(rating=rating))
 
-    def add_preference(
-        self, chosen_answer: int, rejected_answer: int, *, client: str, conversation: str | None = None
-    ) -> int:
+    def add_preference(self, chosen_answer: int, rejected_answer: int, *, client: str) -> int:
         """Keep which of two answers to one question a person liked better; returns its id.
 
         Raises:
@@ -216,7 +208,7 @@ class Store:
             QuerywrightError: the answers are not two to one question.
         """
         with self._write() as db:
-            chosen, rejected = (_own(db, client, one, conversation) for one in (chosen_answer, rejected_answer))
+            chosen, rejected = (_own(db, client, one) for one in (chosen_answer, rejected_answer))
             same = (chosen.api, chosen.question, chosen.turns) == (rejected.api, rejected.question, rejected.turns)
             if not same or chosen.id == rejected.id:
                 raise QuerywrightError(
@@ -312,12 +304,10 @@ def _is_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
 
 
-def _own(db: sa.Connection, client: str, id: object, conversation: str | None) -> Any:
+def _own(db: sa.Connection, client: str, id: object) -> Any:
     """The row of an answer that a client got. Ids are small numbers, so others' answers could be named by guessing;
     those of layout 1, which knew no clients, are nobody's."""
     query = sa.select(A).where(A.c.id == id, A.c.client == client)
-    if conversation is not None:
-        query = query.where(A.c.conversation == conversation)
     row = db.execute(query).one_or_none() if client and _is_id(id) else None
     if row is None:
         raise NotYours(id)

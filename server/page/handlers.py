@@ -14,7 +14,7 @@ from typing import Any
 from querywright.engines.base import Message
 from querywright.errors import QuerywrightError
 from server.access.origins import is_loopback
-from server.assistant import Alternative, Choice, Hits, Reply, Verdict, examples
+from server.assistant import Alternative, Choice, Hits, Reply, Verdict
 from server.keep import answers
 from server.keep.answers import Kept
 from server.keep.clients import client_of
@@ -148,10 +148,9 @@ def answered(
     """An answer with all that is told of it. `talk` has it already."""
     api = service.apis[talk.choice.api].api
     if verdict.refused:
-        example = next(iter(examples(api)), f"ten {api.noun}s")
         return View(
             talk=talk, say=unseen("No call answers this."), running=False, result=True, call="", acting=True,
-            fixing=False, facts=show.refusal(verdict, ms, api, example), fix="", live="",
+            fixing=False, facts=show.refusal(verdict, ms, api), fix="", live="",
             thread=show_parts.thread(talk.turns),
         )  # fmt: skip
     facts = show.status(verdict, hits, api.noun, ms=ms, confidence=confidence, abstained=abstained)

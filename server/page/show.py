@@ -6,7 +6,7 @@ from html import escape
 
 from querywright.api.definition import API
 from querywright.generate.confidence import word
-from server.assistant import Hits, Verdict
+from server.assistant import Hits, Verdict, example
 
 
 def badge(kind: str, text: str, title: str = "") -> str:
@@ -59,9 +59,9 @@ _INSTEAD = {
 }
 
 
-def refusal(verdict: Verdict, ms: float | None, api: API, example: str) -> str:
+def refusal(verdict: Verdict, ms: float | None, api: API) -> str:
     """A refusal, kindly: that there is no call, and what can be asked instead."""
-    words = {"title": api.title, "about": api.about or f"{api.noun}s", "noun": api.noun, "example": example}
+    words = {"title": api.title, "about": api.about or f"{api.noun}s", "noun": api.noun, "example": example(api)}
     told = _INSTEAD[verdict.refused].format(**words) if verdict.refused in _INSTEAD else ""
     badges = badge("warn", "no call for this") + (badge("plain", seconds(ms) + " to decide") if ms is not None else "")
     box = f'<div class="qw-box qw-plain">{escape(sentence(verdict.reason))} {escape(told)}</div>'

@@ -13,6 +13,7 @@ from server import metrics as counters
 from server.asking import Desk
 from server.assistant import examples
 from server.problems import problem, responses
+from server.rest.chat import model_names
 from server.service import DECODINGS, STRATEGIES
 
 
@@ -98,7 +99,7 @@ class Ready(BaseModel):
 def routes(desk: Desk) -> APIRouter:
     """The routes of this module."""
     router, service = APIRouter(), desk.service
-    ids = [*service.apis, *(f"{api}/{model}" for api in service.apis for model in service.models)]
+    ids = model_names(service)
 
     @router.get("/v1/models", tags=["chat"], responses=responses())
     async def models() -> ModelList:

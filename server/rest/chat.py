@@ -29,8 +29,13 @@ from server.rest.shapes import checked
 from server.service import Service
 
 
+def model_names(service: Service) -> list[str]:
+    """What `model` may be: each API with its own model, and each API with each model."""
+    return [*service.apis, *(f"{api}/{model}" for api in service.apis for model in service.models)]
+
+
 def chosen(service: Service, model: str) -> Choice:
-    """Who answers for a model's name.
+    """Who answers for one of these names.
 
     Raises:
         InputError: it is no API, or the part behind its slash is no model.
@@ -43,7 +48,7 @@ def chosen(service: Service, model: str) -> Choice:
 
 
 def asked_of(service: Service, api: str, messages: Sequence[ChatMessage]) -> tuple[str, list[Message]]:
-    """The last sentence of the user, and the turns before it: see `rest_call.conversation`.
+    """The last sentence of the user, and the turns before it: see `call.conversation`.
 
     Raises:
         InputError: no message is the user's, or one has no words.

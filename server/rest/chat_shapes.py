@@ -6,10 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from server.rest.shapes import Strict, Whole, whole
+from server.rest.shapes import TURNS, Strict, Whole, whole
 
 AtLeastOne = Annotated[int, Field(ge=1), BeforeValidator(whole)]
-MESSAGES = 200  # of a conversation; how many are read is a limit of the server
 
 
 class Part(Strict):
@@ -65,7 +64,7 @@ class ChatRequest(Strict):
 
     model: str = Field(description="An API's name, or an API's and a model's.", examples=["mygene"])
     messages: list[ChatMessage] = Field(
-        min_length=1, max_length=MESSAGES, examples=[[{"role": "user", "content": "uniprot id of human CDK2"}]]
+        min_length=1, max_length=TURNS, examples=[[{"role": "user", "content": "uniprot id of human CDK2"}]]
     )
     stream: bool | None = None
     stream_options: StreamOptions | None = None

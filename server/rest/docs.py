@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from server.rest.chat import model_names
 from server.service import DECODINGS, STRATEGIES, Service
 
 WORD = r"\w"  # a sentence has a letter or a digit
@@ -51,7 +52,7 @@ def _limits(shapes: dict[str, Any], service: Service) -> None:
     shapes["PathRequest"]["properties"]["path"]["maxLength"] = limits.call_chars
     shapes["Correction"]["properties"]["path"] |= {"minLength": 1, "maxLength": limits.call_chars, "pattern": r"\S"}
     chat = shapes["ChatRequest"]["properties"]
-    chat["model"]["enum"] = [*service.apis, *(f"{api}/{name}" for api in service.apis for name in service.models)]
+    chat["model"]["enum"] = model_names(service)
     _number(chat["n"], limits.alternatives)
     users = {"contains": {"type": "object", "required": ["role"], "properties": {"role": {"const": "user"}}}}
     chat["messages"] |= users

@@ -6,9 +6,8 @@ Host, origin, login and the size of the body were checked by the guard, as of ev
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.requests import Request
@@ -16,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from querywright.errors import QuerywrightError
 from querywright.progress import say
-from server.asking import Desk, Who
+from server.asking import Desk
 from server.problems import problem
 from server.rest.mcp_tools import WHO, server
 
@@ -63,8 +62,9 @@ class Endpoint:
         if self._manager is None:
             await problem(503, "starting", "the server starts or stops")(scope, receive, send)
             return
-        body = await Request(scope, receive).body()
-        who, gone = Who(self.desk.client(scope), "mcp", threading.Event()), asyncio.Event()
+        request = Request(scope, receive)
+        body = await request.body()
+        gone = asyncio.Event()
         sent = False
 
         async def again() -> Message:
@@ -75,20 +75,9 @@ class Endpoint:
             sent = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        watching = asyncio.create_task(_watch(receive, who, gone))
-        token = WHO.set(who)
-        try:
-            await self._manager.handle_request(scope, again, send)
-        finally:
-            WHO.reset(token)
-            who.gone.set()
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
-
-
-async def _watch(receive: Receive, who: Who, gone: asyncio.Event) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    who.gone.set()
-    gone.set()
+        async with self.desk.visit(request, "mcp", gone) as who:
+            token = WHO.set(who)
+            try:
+                await self._manager.handle_request(scope, again, send)
+            finally:
+                WHO.reset(token)

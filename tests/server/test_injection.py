@@ -250,7 +250,7 @@ def parts_of(text: str, service: Service) -> Iterator[str]:
     yield show.reason(wrong)
     yield show.live(wrong)
     yield show.status(wrong, hits, text)
-    yield show.refusal(Verdict("nil topic", False, text, refused="topic"), 1.0, service.apis["mygene"].api, text)
+    yield show.refusal(Verdict("nil topic", False, text, refused="topic"), 1.0, service.apis["mygene"].api)
     yield show_hits.rows(hits, limits)
     yield show_hits.facets(hits)
     yield show_hits.exports(hits, limits)

@@ -185,15 +185,6 @@ def test_nobody_corrects_rates_or_prefers_what_another_got(stored: Store) -> Non
         with pytest.raises(QuerywrightError, match="not two answers to one question"):
             stored.add_preference(mine, rejected, client="c")
     assert stored.counts("mygene")["preferences"] == stored.counts("mygene")["corrections"] == 0
-    talk = add(stored, "q", conversation="k", path="/v3/query?q=z")
-    stored.rate(talk, 1, client="c", conversation="k")
-    for conversation in ("", "l"):
-        with pytest.raises(NotYours):
-            stored.rate(talk, 1, client="c", conversation=conversation)
-        with pytest.raises(NotYours):
-            stored.add_correction(talk, path="x", ok=True, reason="", client="c", conversation=conversation)
-        with pytest.raises(NotYours):
-            stored.add_preference(talk, talk, client="c", conversation=conversation)
     made = stored.add_preference(mine, too, client="c")
     (choice,) = stored.preferences("mygene")
     assert (choice.id, choice.chosen.id, choice.rejected.path, choice.client) == (made, mine, "/v3/query?q=y", "c")
