@@ -5,7 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,21 +76,44 @@ class Asking:
 
     def __init__(self, service: Service, store: Store, metrics: Metrics | None = None) -> None:
         self.service, self.store, self.metrics, self.running = service, store, metrics, Running()
+        self._lock = threading.Lock()
+        self._clients: Counter[str] = Counter()
 
     def stream(
         self, client: str, choice: Choice, sentence: object, cancel: threading.Event, **options: Any
     ) -> Iterator[str | Countdown | Reply | None]:
-        """As `stream`, in a client's name (so that nobody takes all places), and counted."""
+        """As `stream`, in a client's name (so that nobody takes all places, here and at the model), and counted."""
         start = time.monotonic()
         try:
-            for step in stream(self.service, choice, sentence, cancel, client=client, **options):
-                if isinstance(step, Reply) and self.metrics is not None:
-                    self.metrics.answered(step, SOURCE, time.monotonic() - start)
-                yield step
+            with self._place(client):
+                for step in stream(self.service, choice, sentence, cancel, client=client, **options):
+                    if isinstance(step, Reply) and self.metrics is not None:
+                        self.metrics.answered(step, SOURCE, time.monotonic() - start)
+                    yield step
         except Exception as error:
             if self.metrics is not None:
                 self.metrics.failed(choice, SOURCE, problems.told(error).code)
             raise
+
+    @contextmanager
+    def _place(self, client: str) -> Iterator[None]:
+        """A place of the page, which is held also while a question waits to be tried again.
+
+        Raises:
+            Busy: the client has as many as one may have.
+        """
+        most = self.service.limits.per_client
+        with self._lock:
+            if self._clients[client] >= most:
+                raise Busy(f"{most} questions of yours are being answered already")
+            self._clients[client] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._clients[client] -= 1
+                if not self._clients[client]:
+                    del self._clients[client]
 
 
 def stream(

@@ -18,12 +18,13 @@ from querywright.api.call import parse
 from querywright.api.definition import load, shipped
 from querywright.errors import QuerywrightError
 from server.assistant import Hits, examples
+from server.gate import Busy
 from server.keep.store import Store
 from server.metrics import Metrics
 from server.page import handlers_fix, handlers_readings, handlers_sides, handlers_talk, show_hits
 from server.page.handlers import Asker, Talk, View, asker_of
 from server.page.handlers_ask import on_ask
-from server.page.streaming import Asking, Running
+from server.page.streaming import Asking, Countdown, Running
 from server.service import Service
 from server.settings import Limits
 from tests.server.fakes import COUNTED, GOOD, MOUSE, OTHER, FakeRecords, make_service
@@ -164,6 +165,24 @@ def test_a_choice_that_can_not_be_kept_is_not_thanked_for(asking: Asking, store:
         assert "Not stored" in note
         assert "kept_per_hour" in note
     assert store.counts("mygene")["preferences"] == store.counts("mygene")["up"] == 0
+
+
+def test_one_client_does_not_hold_all_places_of_the_page_by_waiting(store: Store) -> None:
+    hold = threading.Event()
+    asking = Asking(make_service(limits=Limits(waiting=0, per_client=2), hold=hold), store)
+    choice, stop = asking.service.default, threading.Event()
+    inside = asking.stream("c", choice, "hold", stop)
+    next(inside)
+    counting = asking.stream("c", choice, "x", stop)  # refused by the model, it is tried again in some seconds
+    assert isinstance(next(counting), Countdown)
+    with pytest.raises(Busy, match="2 questions of yours"):
+        next(asking.stream("c", choice, "x", stop))
+    other = asking.stream("d", choice, "x", stop)
+    assert isinstance(next(other), Countdown)
+    for one in (counting, other, inside):
+        one.close()
+    hold.set()
+    assert not asking._clients
 
 
 def _full(**_: Any) -> int:
