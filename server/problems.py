@@ -141,7 +141,9 @@ def install(app: FastAPI) -> None:
         found = [(".".join(_named(part) for part in e["loc"][1:]) or "body", e["msg"]) for e in error.errors()[:5]]
         message = "; ".join(f"{where}: {what}" for where, what in found)
         chat = request.url.path.startswith(CHAT)
-        return problem(400 if chat else 422, "bad_request", message, "see /docs", param=found[0][0] if found else None)
+        json = "json" in request.headers.get("content-type", "")  # which curl does not say by itself
+        hint = "see /docs" if json or request.method != "POST" else "send the header content-type: application/json"
+        return problem(400 if chat else 422, "bad_request", message, hint, param=found[0][0] if found else None)
 
     @app.exception_handler(HTTPException)
     def http(_: Request, error: HTTPException) -> JSONResponse:

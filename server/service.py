@@ -72,14 +72,14 @@ class Service:
         Raises:
             InputError: a name that is not served.
         """
-        name = _known("api", self.default.api if api is None else api, self.apis)
+        name = known("api", self.default.api if api is None else api, self.apis)
         # a model of one API is none of another's, unless it is said so
         own = self.apis[name].model
         return Choice(
             name,
-            _known("model", own if model is None else model, self.models),
-            _known("strategy", self.default.strategy if strategy is None else strategy, STRATEGIES),
-            _known("decoding", self.default.decoding if decoding is None else decoding, DECODINGS),
+            known("model", own if model is None else model, self.models),
+            known("strategy", self.default.strategy if strategy is None else strategy, STRATEGIES),
+            known("decoding", self.default.decoding if decoding is None else decoding, DECODINGS),
         )
 
     def ask(
@@ -210,11 +210,16 @@ def config_id(writer: Writes) -> str:
     return content_id(json.dumps(writer.about, sort_keys=True, default=str))
 
 
-def _known(what: str, name: object, known: Any) -> str:
-    if isinstance(name, str) and name in known:
+def known(what: str, name: object, names: Any) -> str:
+    """The name, if it is one of these.
+
+    Raises:
+        InputError: it is none.
+    """
+    if isinstance(name, str) and name in names:
         return name
-    near = did_you_mean(name, [*known]) if isinstance(name, str) else ""
+    near = did_you_mean(name, [*names]) if isinstance(name, str) else ""
     raise InputError(
         f"unknown_{what}", f"no {'API' if what == 'api' else what} {str(name)[:80]!r} here{near}",
-        hint=f"served: {', '.join(known)}",
+        hint=f"served: {', '.join(names)}",
     )  # fmt: skip

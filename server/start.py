@@ -13,16 +13,16 @@ from typing import Any
 from querywright.api.definition import API, load
 from querywright.api.executors import EmbeddedExecutor, Executor
 from querywright.engines.base import capacity_of
-from querywright.errors import QuerywrightError, need
+from querywright.errors import QuerywrightError, did_you_mean, need
 from querywright.progress import say
 from server import app
 from server.access.auth import auth_of, requirements
 from server.access.origins import is_loopback
-from server.assistant import Choice, Served, examples
+from server.assistant import Choice, Served, example
 from server.gate import Gate
 from server.keep.pruning import pruned
 from server.keep.store import FILE, VARIABLE, Store
-from server.service import Model, Service, Writes
+from server.service import DECODINGS, STRATEGIES, Model, Service, Writes, known
 from server.settings import Limits, limits_of
 
 
@@ -115,6 +115,7 @@ def open_service(opened: ExitStack, options: Options, limits: Limits) -> Service
         QuerywrightError: an API, a model or records that can't be opened.
     """
     apis = [load(name) for name in options.apis]
+    _check(options, apis)
     paths = _models(options, apis)
     served, models, engines = {}, {}, {}
     for api in apis:
@@ -142,6 +143,19 @@ def open_service(opened: ExitStack, options: Options, limits: Limits) -> Service
 
     first = Choice(apis[0].name, served[apis[0].name].model, options.strategy, options.decoding)
     return Service(served, models, writer, default=first, limits=limits)
+
+
+def _check(options: Options, apis: Sequence[API]) -> None:
+    """Refuse before anything is loaded what would be found out after it, or never."""
+    known("strategy", options.strategy, STRATEGIES)
+    known("decoding", options.decoding, DECODINGS)
+    for text in options.records:
+        name, mark, _ = text.partition("=")
+        names = [api.name for api in apis]
+        if mark and name not in names:
+            raise QuerywrightError(
+                f"--records {text}: no API {name!r} is served{did_you_mean(name, names)}", hint=f"--api {name}"
+            )
 
 
 def _gate(limits: Limits, capacity: int) -> Gate:
@@ -249,6 +263,6 @@ def warm_up(service: Service) -> None:
     opens."""
     for name, served in service.apis.items():
         start = time.perf_counter()
-        reply = service.ask(service.choice(name), next(iter(examples(served.api)), f"ten {served.api.noun}s"))
+        reply = service.ask(service.choice(name), example(served.api)[: service.limits.instruction_chars])
         took = time.perf_counter() - start
         say(f"{name}: warmed up in {took:.1f} s; the model took {reply.ms:.0f} ms for a request")

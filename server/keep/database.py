@@ -14,7 +14,7 @@ from querywright.errors import QuerywrightError, need
 
 WAIT_S = 10
 """Seconds that a statement waits for other writers, and a connection for its server."""
-FILE_HINT = "check its rights, or choose another --workspace"
+FILE_HINT = "it has to be a store of Querywright that you may write; or choose another --store or --workspace"
 SERVER_HINT = "check that the server runs, the database's name, the user and the password"
 HINT = "a file, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
@@ -57,6 +57,8 @@ def connect(where: Path | str) -> Database:
     Raises:
         QuerywrightError: the file can't be made, the URL is none, or names another kind of database.
     """
+    if isinstance(where, str) and not where.strip():
+        raise QuerywrightError("the store's name is empty", hint=HINT)
     if isinstance(where, Path) or "://" not in where:
         return _sqlite(Path(where))
     try:

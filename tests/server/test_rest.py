@@ -170,6 +170,13 @@ def test_broken_json_and_lone_surrogates_are_4xx(shared: TestClient) -> None:
         assert "error" in response.json()
 
 
+def test_json_that_is_not_said_to_be_json_is_told_so(shared: TestClient) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}  # what curl -d says
+    response = shared.post("/v1/call", content=b'{"api": "mygene", "instruction": "x"}', headers=form)
+    assert response.status_code == 422
+    assert "content-type: application/json" in response.json()["error"]["hint"]
+
+
 def test_other_methods_and_addresses_are_refused_as_json(shared: TestClient) -> None:
     for path, method, allowed in (("/v1/call", "GET", "POST"), ("/v1/apis/mygene", "DELETE", "GET"),
                                   ("/health", "POST", "GET"), ("/docs", "PUT", "GET")):  # fmt: skip
