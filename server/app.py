@@ -65,6 +65,8 @@ def bind(host: str, port: int) -> socket.socket:
             if os.name == "posix":
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
+            if os.name == "posix":  # else a second server could take the port too while this one loads
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
             return sock
         except OSError:
             sock.close()
@@ -104,6 +106,8 @@ def run(app: Any, sock: socket.socket, limits: Limits) -> None:
                 stop.set()  # open pages hold a connection each, which would keep the server up
             await super().shutdown(sockets)
 
+    if os.name == "posix":  # connections inherit it: those that are ending keep nobody from starting again
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.listen(128)  # the port was free when it was taken; another server may have listened first
     except OSError as error:

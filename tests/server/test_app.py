@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from querywright.errors import QuerywrightError
 from server import app, start
 from server.access.origins import is_loopback
+from server.settings import Limits
+from tests.server.fakes import make_service
 
 
 def test_a_port_in_use_is_named_with_another_to_try() -> None:
@@ -23,6 +27,11 @@ def test_a_port_in_use_is_named_with_another_to_try() -> None:
         assert "--port" in caught.value.hint
         with pytest.raises(QuerywrightError, match="in use"):  # before any model is looked for
             start.serve(start.Options(port=port, models=("/no/such/model",)))
+
+
+def test_a_port_is_taken_from_the_start_on() -> None:
+    with app.bind("127.0.0.1", 0) as loading, pytest.raises(QuerywrightError, match="in use"):
+        app.bind("127.0.0.1", loading.getsockname()[1])  # not when both have loaded their models
 
 
 def test_a_host_of_another_machine_is_refused() -> None:
@@ -83,3 +92,28 @@ def test_a_models_id_follows_its_bytes(tmp_path: Path) -> None:
     assert first.startswith("m.gguf@")
     assert first != start.model_id(str(model), Engine())
     assert start.model_id("http://127.0.0.1:1/v1", Engine()) == "remote-model"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"strategy": "tunde"}, "did you mean 'tuned'"),
+        ({"decoding": "gbnf"}, "no decoding 'gbnf'"),
+        ({"records": ("mychem=hits.jsonl",)}, "no API 'mychem' is served"),
+    ],
+)
+def test_a_wrong_option_is_said_before_anything_is_loaded(wrong: dict[str, Any], said: str, tmp_path: Path) -> None:
+    options = start.Options(models=("/no/such/model",), workspace=tmp_path, **wrong)
+    with pytest.raises(QuerywrightError, match=said), ExitStack() as opened:
+        start.open_service(opened, options, Limits())
+
+
+def test_a_short_limit_of_sentences_keeps_nobody_from_starting() -> None:
+    start.warm_up(make_service(limits=Limits(instruction_chars=20)))
+
+
+def test_an_empty_name_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(QuerywrightError, match="empty"):
+        start.open_store(start.Options(store="  "))
+    assert list(tmp_path.iterdir()) == []
