@@ -94,6 +94,8 @@ def run(app: Any, sock: socket.socket, limits: Limits) -> None:
     Raises:
         QuerywrightError: another server listens on the port since it was taken.
     """
+    import gc
+
     import uvicorn
     from starlette.routing import Mount
 
@@ -116,4 +118,7 @@ def run(app: Any, sock: socket.socket, limits: Limits) -> None:
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, ws="none",
         limit_concurrency=limits.connections, proxy_headers=False, server_header=False,  # the guard reads forwarding
     )  # fmt: skip
+    # What is loaded stays: to look through it for garbage takes a quarter of a second, in which nobody is answered or
+    # refused, and to take it apart at the end takes three. (It is not collected before: Ctrl-C may be lost in that.)
+    gc.freeze()
     Server(config).run(sockets=[sock])

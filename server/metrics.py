@@ -6,11 +6,13 @@ knows; what a client sends never becomes one.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from querywright.errors import need
+from server.problems import problem
 from server.service import Service
 
 SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 30.0)
@@ -151,16 +153,20 @@ class Counted:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        status, start = 500, time.perf_counter()
+        status, begun, start = 500, False, time.perf_counter()
 
         async def seen(message: Any) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
             await send(message)
 
         try:
             await self.app(scope, receive, seen)
+        except asyncio.CancelledError:  # the server ends before its answer: a second Ctrl-C, or one that took too long
+            if not begun:
+                hint, headers = "ask again in a moment", {"Retry-After": "5", "Connection": "close"}
+                await problem(503, "stopping", "the server is being stopped", hint, **headers)(scope, receive, seen)
         finally:
             route = _route(scope)
             self.metrics.requests.labels(route, _method(scope["method"]), str(status)).inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from server.access.guard import Guard
 from server.access.origins import site_of
 from server.keep.store import Store
-from server.metrics import Counted
+from server.metrics import Counted, Metrics
 from server.rest import routes
 from server.service import Service
 
@@ -102,3 +103,29 @@ def test_two_servers_do_not_add_up(client: TestClient, shared_service: Service, 
     ask(client, "x")
     with TestClient(routes.build(shared_service, shared_store)) as other:
         assert values(other, "querywright_answers_total") == {}
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_who_waits_when_the_server_is_stopped_is_told_so(shared_service: Service, begun: bool) -> None:
+    sent: list[Any] = []
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(60)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def stopped() -> None:
+        counted = Counted(slow, metrics=Metrics(shared_service))
+        task = asyncio.create_task(counted({"type": "http", "method": "POST", "headers": []}, None, send))
+        await asyncio.sleep(0)
+        task.cancel()  # as uvicorn does
+        await task  # without a traceback in the log
+
+    asyncio.run(stopped())
+    assert [message.get("status") for message in sent] == ([200] if begun else [503, None])
+    if not begun:
+        assert b"retry-after" in dict(sent[0]["headers"])
+        assert b'"stopping"' in sent[1]["body"]
