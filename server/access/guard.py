@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,6 +49,8 @@ class Guard:
         found = await self._refuse(scope)
         if isinstance(found, tuple):
             status, code, message, hint, extra = found
+            if status == 413:
+                await _pass_by(receive, self.limits)
             answer = problem(status, code, message, hint, **{"Connection": "close", **extra})
             await answer(scope, receive, marked)
             return
@@ -142,6 +145,19 @@ async def _read(receive: Receive, limits: Limits) -> bytes | tuple[int, str, str
                     return bytes(body)
     except TimeoutError:
         return 408, "body_too_slow", f"the body did not arrive within {limits.body_s:g} s (limit body_s)"
+
+
+async def _pass_by(receive: Receive, limits: Limits) -> None:
+    """Read a body that is not taken, up to some size: a connection that is closed while somebody still sends is reset,
+    and they would not see why."""
+    left = 32 * limits.body_bytes
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limits.body_s):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
