@@ -31,7 +31,7 @@ Path = Annotated[str, Field(description="Path and query of a call.")]
 class Written(BaseModel):
     """The call for a sentence. Where `ok` is false, `reason` says why there is none."""
 
-    call: str = Field(description="Path and query of the call.")
+    path: str = Field(description="The call.")
     ok: bool
     reason: str
     explanation: list[str] = Field(description="The call in words, clause by clause.")
@@ -42,7 +42,7 @@ class Written(BaseModel):
 class Ran(BaseModel):
     """What a call found in the local records. `hits` is null where it was not run; `reason` says why."""
 
-    call: str
+    path: str
     ok: bool
     reason: str
     explanation: list[str]
@@ -87,19 +87,19 @@ def server(desk: Desk) -> Any:
 
     reads = ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False)
 
-    async def write_call(sentence: Sentence, api: Name) -> Written:
+    async def write_call(api: Name, instruction: Sentence) -> Written:
         """Write the call of an API that a sentence asks for. The call is checked, not sent."""
         choice = service.choice(api)
         who = WHO.get() or Who(desk.client({}), "mcp", threading.Event())
-        said = call_reply(await desk.ask(who, choice, sentence, run=False)).model_dump()
-        return Written(call=said["path"], **{name: said[name] for name in Written.model_fields if name != "call"})
+        said = call_reply(await desk.ask(who, choice, instruction, run=False)).model_dump()
+        return Written(**{name: said[name] for name in Written.model_fields})
 
     async def run_call(api: Name, path: Path) -> Ran:
         """Run a call on the server's local records: how many there are, the first of them, counts. The live API is not
         asked."""
         ran = await desk.look(run_path, service, api, path)
         said = {**ran.model_dump(), "reason": ran.reason or ran.hits_reason}
-        return Ran(call=said["path"], **{name: said[name] for name in Ran.model_fields if name != "call"})
+        return Ran(**{name: said[name] for name in Ran.model_fields})
 
     async def list_apis() -> ServedApis:
         """The APIs that calls can be written for."""

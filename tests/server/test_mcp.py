@@ -57,8 +57,8 @@ def over(where: Any, work: Callable[[Client], Awaitable[T]], **how: Any) -> T:
 async def _all(client: Client) -> dict[str, Any]:
     """Each tool once."""
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-    wrote = await client.call_tool("write_call", {"sentence": "uniprot of CDK2", "api": "mygene"})
-    ran = await client.call_tool("run_call", {"api": "mygene", "path": wrote.structured_content["call"]})
+    wrote = await client.call_tool("write_call", {"instruction": "uniprot of CDK2", "api": "mygene"})
+    ran = await client.call_tool("run_call", {"api": "mygene", "path": wrote.structured_content["path"]})
     return {"tools": tools, "wrote": wrote, "ran": ran, "apis": await client.call_tool("list_apis", {})}
 
 
@@ -68,9 +68,9 @@ def _check_all(said: dict[str, Any]) -> None:
         assert tool.description
         assert tool.output_schema
         assert tool.annotations.read_only_hint is True
-    assert set(said["tools"]["write_call"].input_schema["required"]) == {"sentence", "api"}
+    assert set(said["tools"]["write_call"].input_schema["required"]) == {"instruction", "api"}
     wrote = said["wrote"].structured_content
-    assert (wrote["call"], wrote["ok"], wrote["confidence"]) == (GOOD, True, 0.81)
+    assert (wrote["path"], wrote["ok"], wrote["confidence"]) == (GOOD, True, 0.81)
     assert wrote["url"] == "https://mygene.info" + GOOD
     assert any("CDK2" in clause for clause in wrote["explanation"])
     assert GOOD in said["wrote"].content[0].text
@@ -107,11 +107,11 @@ def test_mistakes_are_told_to_the_agent(url: str) -> None:
     async def wrong(client: Client) -> list[Any]:
         call = client.call_tool
         return [
-            await call("write_call", {"sentence": "x", "api": "mygen"}),
-            await call("write_call", {"sentence": " ", "api": "mygene"}),
-            await call("write_call", {"sentence": "x" * 1001, "api": "mygene"}),
-            await call("write_call", {"sentence": "broken", "api": "mygene"}),
-            await call("write_call", {"sentence": "crash", "api": "mygene"}),
+            await call("write_call", {"instruction": "x", "api": "mygen"}),
+            await call("write_call", {"instruction": " ", "api": "mygene"}),
+            await call("write_call", {"instruction": "x" * 1001, "api": "mygene"}),
+            await call("write_call", {"instruction": "broken", "api": "mygene"}),
+            await call("write_call", {"instruction": "crash", "api": "mygene"}),
             await call("run_call", {"api": "mygene", "path": "x" * 4001}),
         ]
 
@@ -125,7 +125,7 @@ def test_mistakes_are_told_to_the_agent(url: str) -> None:
 
 def test_what_is_no_call_or_refused_is_no_error(url: str) -> None:
     async def ask(client: Client) -> list[Any]:
-        said = [await client.call_tool("write_call", {"sentence": s, "api": "mygene"}) for s in ("weather", "nonsense")]
+        said = [await client.call_tool("write_call", {"instruction": s, "api": "mygene"}) for s in ("weather", "nonsense")]
         return [*said, await client.call_tool("run_call", {"api": "mygene", "path": "/v3/query?q=symbool:x"})]
 
     refused, no_call, not_run = (answer.structured_content for answer in over(url, ask))
@@ -140,7 +140,7 @@ def test_an_agent_that_gives_up_frees_the_place(url: str, service: Service, mode
     gate = service.models["fake-model"].gate
 
     async def give_up(client: Client) -> None:
-        asking = asyncio.create_task(client.call_tool("write_call", {"sentence": "slowly", "api": "mygene"}))
+        asking = asyncio.create_task(client.call_tool("write_call", {"instruction": "slowly", "api": "mygene"}))
         while not gate.state["inside"]:
             await asyncio.sleep(0.01)
         asking.cancel()
@@ -200,7 +200,7 @@ def test_the_command_with_a_model(tmp_path: Path) -> None:
     )  # fmt: skip
 
     async def ask(client: Client) -> Any:
-        return await client.call_tool("write_call", {"sentence": "the human gene CDK2", "api": "mygene"})
+        return await client.call_tool("write_call", {"instruction": "the human gene CDK2", "api": "mygene"})
 
     wrote = over(server, ask).structured_content
     assert wrote["ok"] is True
