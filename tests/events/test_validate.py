@@ -74,11 +74,10 @@ def test_logprobs_are_those_of_a_plain_computation(tiny: Path, labels: dict[str,
     assert np.allclose(found, logprobs(engine, ROWS, labels, batch=1), atol=1e-4)
     tokenizer, model = AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
     for r, line in zip(ROWS, found, strict=True):
-        said = r["instruction"].replace("<|", "<\u200b|")
-        text = (
-            f"<|im_start|>system\n{r['system']}<|im_end|>\n<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n"
-        )
-        ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+        said = [*tokenizer.tokenize(r["instruction"], split_special_tokens=True)]  # no word of it is a control token
+        head = tokenizer.tokenize(f"<|im_start|>system\n{r['system']}<|im_end|>\n<|im_start|>user\n")
+        tokens = [*head, *said, *tokenizer.tokenize("<|im_end|>\n<|im_start|>assistant\n")]
+        ids = torch.tensor([tokenizer.convert_tokens_to_ids(tokens)])
         with torch.no_grad():
             plain = model(ids).logits[0, -1].log_softmax(-1)
         assert line == pytest.approx([float(plain[t]) for t in labels.values()], abs=1e-4)
