@@ -125,7 +125,8 @@ def test_mistakes_are_told_to_the_agent(url: str) -> None:
 
 def test_what_is_no_call_or_refused_is_no_error(url: str) -> None:
     async def ask(client: Client) -> list[Any]:
-        said = [await client.call_tool("write_call", {"instruction": s, "api": "mygene"}) for s in ("weather", "nonsense")]
+        asked = [{"instruction": sentence, "api": "mygene"} for sentence in ("weather", "nonsense")]
+        said = [await client.call_tool("write_call", one) for one in asked]
         return [*said, await client.call_tool("run_call", {"api": "mygene", "path": "/v3/query?q=symbool:x"})]
 
     refused, no_call, not_run = (answer.structured_content for answer in over(url, ask))
