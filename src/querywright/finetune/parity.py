@@ -32,10 +32,10 @@ MOST = 64  # tokens of an answer
 SHOWN = 5  # differences that an error shows
 # How far apart (nats) two tokens of the reference may be for a path to take the other: by what the path rounds to.
 # Twice the most that the distance between the two likeliest tokens was seen to move by, at 700 places on SmolLM2-135M
-# (float32 0.0001, float16 0.051, bfloat16 0.115); 8 bit (1.15) gets less than half of that and a share (see SHARE): of
+# (float32 0.0001, float16 0.051, bfloat16 0.115); 8 bit (1.15) gets less than that and a share (see SHARE): of
 # a model of ten steps, undecided at many places, 3 of 18 answers left the adapter's where two tokens were 0.29 to 0.44
 # apart, and nothing was wrong with the file.
-TOLERANCE = {"float32": 0.02, "float16": 0.1, "bfloat16": 0.25, "q8_0": 0.5, "q4_k_m": 0.5}
+TOLERANCE = {"float32": 0.02, "float16": 0.1, "bfloat16": 0.25, "q8_0": 0.8, "q4_k_m": 0.8}
 NARROW = 0.5  # the least tolerance where the reference itself is computed in 16 bit: logits of 16 to 32 are 0.125 apart
 # The share of requests that a path must answer like the reference, near ties included; 4 bit is measured, not judged.
 SHARE = {"float32": 1.0, "float16": 1.0, "bfloat16": 1.0, "q8_0": 0.9, "q4_k_m": 0.0}
