@@ -18,7 +18,7 @@ pytest.importorskip("openai", reason="hosted fine-tuning is an extra: pip instal
 
 from querywright.errors import QuerywrightError
 from querywright.finetune.chat_rows import read_rows
-from querywright.finetune.host import OPENAI, Host, key_for
+from querywright.engines.host import OPENAI, Host, key_for
 from querywright.finetune.hosted import DONE, STATE, Order, run
 from querywright.protected import VARIABLE, digest
 from tests.protocol import Fault, Service, serve

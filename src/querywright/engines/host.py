@@ -1,4 +1,4 @@
-"""A server that fine-tunes, through OpenAI's API: its client, and how a request is tried again.
+"""A server with OpenAI's API of files, batches and jobs: its client, and how a request is tried again.
 
 The key is read from the environment, never from a file: `OPENAI_API_KEY` (or `QUERYWRIGHT_SERVER_KEY`) for OpenAI's own
 address, `QUERYWRIGHT_SERVER_KEY` for any other, so that no key goes to a host that it is not for.
@@ -94,7 +94,7 @@ class Host:
             except (self._openai.APIConnectionError, self._openai.APIResponseValidationError, ValueError) as error:
                 failure = f"{type(error).__name__}: {error}"
             if pause:
-                say(f"hosted: {what}: {failure}; try {n + 1} in {pause:.0f} s")
+                say(f"{what}: {failure}; try {n + 1} in {pause:.0f} s")
                 self._wait(pause)
         raise HostError(
             f"{self.url} does not answer the {what}: {failure}",
