@@ -16,9 +16,9 @@ import pytest
 
 pytest.importorskip("openai", reason="hosted fine-tuning is an extra: pip install 'querywright[hosted]'")
 
+from querywright.engines.host import OPENAI, Host, key_for
 from querywright.errors import QuerywrightError
 from querywright.finetune.chat_rows import read_rows
-from querywright.engines.host import OPENAI, Host, key_for
 from querywright.finetune.hosted import DONE, STATE, Order, run
 from querywright.protected import VARIABLE, digest
 from tests.protocol import Fault, Service, serve

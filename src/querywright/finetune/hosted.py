@@ -19,9 +19,9 @@ from typing import Any
 from querywright import __version__
 from querywright.artefacts import content_id, write_json
 from querywright.engines.budget import tokens_of
+from querywright.engines.host import OPENAI, Host, HostError, line
 from querywright.errors import QuerywrightError
 from querywright.finetune.chat_rows import read_rows
-from querywright.engines.host import OPENAI, Host, HostError, line
 from querywright.progress import LOG_EVERY_S, say
 
 DONE, STATE = "hosted.json", "hosted_state.json"
