@@ -17,14 +17,15 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from querywright import protected
 from querywright.errors import QuerywrightError, did_you_mean
+from querywright.preferences.rated import key, mean, order
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 Message = dict[str, str]
 SAMPLE, ALL = "sample", "all"
 
@@ -99,10 +100,10 @@ def choose(
 ) -> Choice:
     """Preference rows of rated rows.
 
-    The best rated response is chosen (of several that share the best rating, one by `seed`); a response is rejected
-    only if it is rated lower. What is drawn depends on the seed and the prompt alone, so the same prompt gives the same
-    row whatever the order and whatever stands beside it. A response that was cut off (`finish` is `length`) is never
-    chosen: it would teach not to end; it may be rejected.
+    The best rated response is chosen (of several that are equally good, one by `seed`); a response is rejected only if
+    it is worse: rated lower, or alike and of the lower `tie` (see `rated.order`). What is drawn depends on the seed and
+    the prompt alone, so the same prompt gives the same row whatever the order and whatever stands beside it. A response
+    that was cut off (`finish` is `length`) is never chosen: it would teach not to end; it may be rejected.
 
     Args:
         rows: rated rows.
@@ -137,9 +138,9 @@ def _pairs(
     row: Row, choice: Choice, rejected: str, margin: float, chance: random.Random
 ) -> list[tuple[Row, Row]] | str:
     """The pairs of a prompt, better response first; or the reason why there are none."""
-    with_text = [r for r in row["responses"] if str(r.get("response") or "").strip()]
+    with_text = [r for r in row["responses"] if r["response"].strip()]
     choice.empty += len(row["responses"]) - len(with_text)
-    rated = [r for r in with_text if is_rating(r.get("rating"))]
+    rated = [r for r in with_text if r.get("rating") is not None]
     if len(rated) < 2:
         return "unrated"
     texts = _by_text(rated)
@@ -149,38 +150,31 @@ def _pairs(
     whole = [r for r in texts if r.get("finish") != "length"]
     if not whole:
         return "cut_off"
-    top = max(r["rating"] for r in whole)
-    best = chance.choice([r for r in whole if r["rating"] == top])
-    worse = [r for r in texts if r["rating"] < top and top - r["rating"] >= margin]
+    top = max(map(order, whole))
+    best = chance.choice([r for r in whole if order(r) == top])
+    worse = [r for r in texts if order(r) < top and best["rating"] - r["rating"] >= margin]
     if not worse:
-        return "tied" if top == max(r["rating"] for r in texts) else "cut_off"
+        return "tied" if top == max(map(order, texts)) else "cut_off"
     return [(best, r) for r in (worse if rejected == ALL else [chance.choice(worse)])]
-
-
-def is_rating(value: Any) -> bool:
-    """Whether a value is a rating: a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def mean(values: Iterable[Any]) -> float | None:
-    """The mean of those values that are ratings, None where none is."""
-    found = [float(value) for value in values if is_rating(value)]
-    return math.fsum(found) / len(found) if found else None
 
 
 def _by_text(responses: list[Row]) -> list[Row]:
     """Responses of different texts, in a settled order; those of the same text are one, with the mean of their
     ratings: two ratings of the same words differ by chance only."""
     same: dict[str, list[Row]] = {}
-    for response in sorted(responses, key=lambda r: (str(r["response"]), str(r.get("model")), r.get("sample") or 0)):
-        same.setdefault(" ".join(str(response["response"]).split()), []).append(response)
+    for response in sorted(responses, key=lambda r: (r["response"], *key(r))):
+        same.setdefault(" ".join(response["response"].split()), []).append(response)
     return [group[0] if len(group) == 1 else _merged(group) for group in same.values()]
 
 
 def _merged(group: list[Row]) -> Row:
-    aspects = {aspect: None for r in group for aspect in r.get("ratings") or ()}
-    ratings = {aspect: mean((r.get("ratings") or {}).get(aspect) for r in group) for aspect in aspects}
-    return {**group[0], "rating": mean(r["rating"] for r in group), "ratings": ratings}
+    aspects = {aspect: None for r in group for aspect in r["ratings"]}
+    ratings = {aspect: _mean(r["ratings"].get(aspect) for r in group) for aspect in aspects}
+    return {**group[0], "rating": _mean(r["rating"] for r in group), "ratings": ratings}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    return mean({str(n): value for n, value in enumerate(values)})
 
 
 def _row(row: Row, prompt: list[Message], best: Row, worse: Row) -> dict[str, Any]:
@@ -193,8 +187,8 @@ def _row(row: Row, prompt: list[Message], best: Row, worse: Row) -> dict[str, An
         "chosen": [{"role": "assistant", "content": best["response"]}],
         "rejected": [{"role": "assistant", "content": worse["response"]}],
         "prompt_hash": row["prompt_hash"],
-        "chosen_model": best.get("model"), "rejected_model": worse.get("model"),
+        "chosen_model": best["model"], "rejected_model": worse["model"],
         "chosen_rating": float(best["rating"]), "rejected_rating": float(worse["rating"]),
-        "ratings": {"chosen": dict(best.get("ratings") or {}), "rejected": dict(worse.get("ratings") or {})},
+        "ratings": {"chosen": dict(best["ratings"]), "rejected": dict(worse["ratings"])},
         **beside, **({"metadata": clashing} if clashing else {}),
     }  # fmt: skip
