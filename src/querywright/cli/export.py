@@ -14,7 +14,9 @@ app = typer.Typer(
 
 @app.command()
 def export(
-    config: Annotated[str, typer.Argument(help="the config that was trained, by file or name")],
+    config: Annotated[
+        str, typer.Argument(help="the config that was trained, by file or name; or an adapter (folder, or general)")
+    ],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, as they were given to finetune")] = None,
     api: Annotated[
         str | None, typer.Option("--api", help="the API's name or definition; default: the workspace's name")
@@ -32,12 +34,26 @@ def export(
     scores: Annotated[
         list[Path] | None, typer.Option("--scores", help="scores.json for the card; default: all of the workspace")
     ] = None,
+    base: Annotated[
+        Path | None, typer.Option("--base", help="of an adapter, the checkpoint it was trained on; default: SmolLM2")
+    ] = None,
 ) -> None:
-    """Make what the run of CONFIG is used through; a second time, only what is missing."""
+    """Make what the run of CONFIG is used through; a second time, only what is missing.
+
+    Of an adapter alone, only the merged checkpoint, OUT/checkpoint: what DPO starts from.
+    """
     from querywright.errors import QuerywrightError
     from querywright.finetune.check import find_config, load
     from querywright.finetune.export import export as run
+    from querywright.finetune.merged import adapter_folder, merge_adapter
 
+    if adapter := adapter_folder(config):
+        if out is None or overrides:
+            raise QuerywrightError("an adapter is merged into a folder of its own", hint="--out FOLDER, no overrides")
+        typer.echo(merge_adapter(adapter, out, *([base] if base else [])))
+        return
+    if base:
+        raise QuerywrightError("--base is for an adapter", hint="of a run: checkpointer.checkpoint_dir=FOLDER")
     cfg = load(find_config(config), overrides or [])
     folder = Path(cfg.output_dir)
     workspace = Path(cfg.get("workspace") or folder.parent.parent)
@@ -45,12 +61,11 @@ def export(
     missing = [str(path) for path in found if not path.is_file()]
     if missing:
         raise QuerywrightError(f"no scores in {', '.join(missing)}", hint="querywright eval CONFIG writes them")
-    base = Path(cfg.checkpointer.checkpoint_dir)
     name, known = _identity(api or workspace.name)
     wanted = [kind.strip().lower() for kind in kinds.split(",") if kind.strip()]
     made = run(
-        folder, out or folder.parent, name, base=base, merged=merged, kinds=wanted, parity=parity, scores=found,
-        definition=known,
+        folder, out or folder.parent, name, base=Path(cfg.checkpointer.checkpoint_dir), merged=merged, kinds=wanted,
+        parity=parity, scores=found, definition=known,
     )  # fmt: skip
     typer.echo(made)
 
