@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from querywright.api.call import Call, CallError, Value, fold, parse
+from querywright.api.call import Call, Value, fold
 from querywright.api.definition import API
+from querywright.api.hits import Run, Runs, read, run_cached
 from querywright.api.refusal import refused
 from querywright.engines.prices import Price
-from querywright.errors import QuerywrightError
 from querywright.evaluate.breakdown import traits
 from querywright.evaluate.conditions import leaves
 from querywright.evaluate.diagnose import diagnose
@@ -31,25 +31,6 @@ METRICS = {
     "total_same": "run, it finds as many records",
     "jaccard": "overlap of the ids found",
 }
-
-
-class Runs(Protocol):
-    """What scoring needs of an executor."""
-
-    def run(self, call: Call) -> Any:
-        """Run a call; the result has `total` and `ids`."""
-
-
-def read(api: API, text: str) -> tuple[Call | None, str]:
-    """A response as a call, or None with the reason why not (`code: message`)."""
-    try:
-        return parse(api, text.strip()), ""
-    except CallError as error:
-        return None, f"{error.code}: {error}"
-    except ValueError as error:
-        return None, f"bad_query: {error}"
-    except RecursionError:
-        return None, "bad_query: too deeply nested"
 
 
 def ast_match(expected: str, given: str) -> bool:
@@ -110,25 +91,6 @@ def fields_f1(api: API, expected: Call, given: Call) -> float | None:
 
 def _several(value: Value | None) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else () if value is None else (value,)
-
-
-Run = Callable[[Call], tuple[int, frozenset[str]] | None]
-
-
-def run_cached(executor: Runs) -> Run:
-    """Run a call once for each canonical form; None where the executor refuses it."""
-    found: dict[str, tuple[int, frozenset[str]] | None] = {}
-
-    def run(call: Call) -> tuple[int, frozenset[str]] | None:
-        if call.canonical not in found:
-            try:
-                hits = executor.run(call)
-                found[call.canonical] = (int(hits.total), frozenset(map(str, hits.ids)))
-            except (QuerywrightError, ValueError):
-                found[call.canonical] = None
-        return found[call.canonical]
-
-    return run
 
 
 def score_row(api: API, row: dict[str, Any], run: Run | None = None) -> dict[str, Any]:

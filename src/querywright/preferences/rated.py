@@ -70,8 +70,8 @@ def key(response: Row) -> tuple[str, int]:
 def together(rows: Iterable[Row], others: Iterable[Row]) -> Iterator[Row]:
     """Rows with the ratings of other judges added: answers are the same by prompt, model, sample and text.
 
-    Answers that only one side knows (such as the reference) keep the ratings that they have; a prompt that only one side
-    knows passes as it is.
+    Answers that only one side knows (such as the reference) keep the ratings that they have; a prompt that only one
+    side knows passes as it is.
     """
     known = {str(row["prompt_hash"]): row for row in others}
     for row in rows:
