@@ -29,6 +29,8 @@ COMMANDS = {
     "users": "who may log in to the query assistant: add, remove, list",
     "mcp": "the query assistant's tools for an agent, over MCP",
     "feedback": "corrections that people made",
+    "preferences": "several models answer, answers are judged: rows for DPO",
+    "conversations": "synthetic users talk with several models; judged, and into a database",
 }
 
 
