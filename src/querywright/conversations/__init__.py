@@ -1,0 +1,1 @@
+"""Synthetic users who talk with several models at once: into files, judged, into databases and training data."""
