@@ -21,7 +21,7 @@ from querywright.pairs.prompted import with_fields
 from querywright.rows import Row, answer, refusal_row, row, system, system_line
 
 FILES = {"rows": "r.jsonl", "chat": "c.jsonl", "completion": "p.jsonl", "alpaca": "a.json", "sharegpt": "s.json",
-         "csv": "t.csv", "hf": "folder"}  # fmt: skip
+         "csv": "t.csv", "hf": "folder", "prompts": "q.jsonl"}  # fmt: skip
 
 HARD = ['say "CDK2", twice', "a,b;c\td", "line one\nline two\n\n\nUser: x", "Assistant: no",
         "größer als 3 µm — 日本語 🧬", "\\n is no line end", "ends in a line\n", "\r\nwindows\r\n", "'single'",

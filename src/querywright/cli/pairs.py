@@ -282,10 +282,13 @@ def export(
     source: Pairs,
     out: Out,
     form: Annotated[
-        str, typer.Option("--format", help="chat, completion, alpaca, sharegpt, csv (torchtune's), hf (datasets), rows")
+        str,
+        typer.Option(
+            "--format", help="chat, completion, alpaca, sharegpt, csv (torchtune's), hf (datasets), rows, prompts"
+        ),
     ] = "chat",
     refusals: Annotated[
-        str, typer.Option(help="code (nil CODE), nil, drop; by default code for chat and rows, nil for the others")
+        str, typer.Option(help="code (nil CODE), nil, drop; by default code for chat, rows and prompts, nil for the others")
     ] = "",
     api: Annotated[str | None, typer.Option("--api", help="of an API that is not shipped: its definition")] = None,
 ) -> None:
@@ -304,7 +307,10 @@ def import_(
     api: Api,
     out: Out,
     form: Annotated[
-        str, typer.Option("--format", help="chat, completion, alpaca, sharegpt, csv, hf, rows; auto tells by the keys")
+        str,
+        typer.Option(
+            "--format", help="chat, completion, alpaca, sharegpt, csv, hf, rows, prompts; auto tells by the keys"
+        ),
     ] = "auto",
     rejects: Annotated[Path | None, typer.Option(help="where records go that are no pair, with the reason")] = None,
 ) -> None:

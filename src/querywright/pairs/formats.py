@@ -8,6 +8,7 @@
     sharegpt    `conversations` with from and value; a JSON list, or lines for .jsonl
     csv         `input` and `output`, the columns of torchtune's `instruct_dataset(source="csv", data_files=...)`
     hf          a folder of the `datasets` library (`load_from_disk`), with `messages`
+    prompts     `text`, `turns` and the expected `path`, JSON lines: what `querywright preferences respond` asks models
 
 All but chat and completion also keep where a row comes from (`KEPT`). `imports` reads them back.
 """
@@ -92,6 +93,12 @@ def table_row(r: Row) -> dict[str, Any]:
     return {"input": fold(r.get("turns") or (), r["instruction"]), "output": answer(r), **kept(r)}
 
 
+def prompt(r: Row) -> dict[str, Any]:
+    """A pair as a prompt that models answer, with the answer that is expected."""
+    turns = {"turns": list(r["turns"])} if r.get("turns") else {}
+    return {"text": r["instruction"], **turns, "path": answer(r), **kept(r)}
+
+
 def hf_row(r: Row) -> dict[str, Any]:
     """A pair as a record of a `datasets` table."""
     return {**chat(r), **kept(r)}
@@ -145,6 +152,7 @@ FORMS: dict[str, _Form] = {
     "sharegpt": (sharegpt, _json, "nil"),
     "csv": (table_row, _csv, "nil"),
     "hf": (hf_row, _folder, "nil"),
+    "prompts": (prompt, write_jsonl, "code"),
 }
 """Name: how a row becomes a record, how records are written, and how refusals stand in it unless told."""
 

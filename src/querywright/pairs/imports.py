@@ -36,6 +36,7 @@ _SIGNS = (
     ({"prompt", "completion"}, "completion"),
     ({"instruction", "output"}, "alpaca"),
     ({"instruction", "path"}, "rows"),
+    ({"text", "path"}, "prompts"),
     ({"input", "output"}, "csv"),
 )
 
@@ -285,7 +286,12 @@ def _rows(records: Sequence[dict[str, Any]]) -> _Reader:
     return reader
 
 
+def _prompts(records: Sequence[dict[str, Any]]) -> _Reader:
+    reader = _rows(records)
+    return lambda record: reader({**record, "instruction": record.get("text")})
+
+
 _READERS: dict[str, Callable[[Sequence[dict[str, Any]]], _Reader]] = {
     "rows": _rows, "chat": _chat, "completion": _completion, "alpaca": _alpaca, "sharegpt": _sharegpt, "csv": _table,
-    "hf": _chat,
+    "hf": _chat, "prompts": _prompts,
 }  # fmt: skip
