@@ -18,21 +18,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from querywright.errors import QuerywrightError, need
-
-try:
-    import sqlalchemy as sa
-except ImportError:
-    need("sqlalchemy", extra="serve")  # which says how to install it
-    raise
-
-from server.keep import database, tables
+from querywright import database
+from querywright.database import sa  # imported there, with word of how to install it
+from querywright.errors import QuerywrightError
+from server.keep import tables
 from server.keep.entries import Answer, Correction, Preference, Turn
 from server.keep.tables import answer as A
 from server.keep.tables import correction as C
 from server.keep.tables import preference as P
 
 FILE = "feedback.sqlite"
+FILE_HINT = "it has to be a store of Querywright that you may write; or choose another --store or --workspace"
 _HOUR_S = 3600.0
 VARIABLE = "QUERYWRIGHT_STORE"
 """The environment's name for a store elsewhere: a file, or a URL."""
@@ -80,7 +76,7 @@ class Store:
 
     def __init__(self, where: Path | str, *, per_hour: int | None = None) -> None:
         self.per_hour = per_hour
-        self._database = database.connect(where)
+        self._database = database.connect(where, file_hint=FILE_HINT)
         self.path, self.where = self._database.path, self._database.shown
         # writers of one process take turns here: SQLite's own waiting is by chance, and may starve one
         self._turn: AbstractContextManager[Any] = threading.Lock() if self.path else nullcontext()
@@ -93,27 +89,15 @@ class Store:
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
-        with self._told("read", "check that it can be reached"), self._database.reader.begin() as db:
+        with self._database.told("read", "check that it can be reached"), self._database.reader.begin() as db:
             yield db
 
     @contextmanager
     def _write(
         self, what: str = "write", hint: str = "check that it can be reached and has space"
     ) -> Iterator[sa.Connection]:
-        with self._told(what, hint), self._turn, self._database.writer.begin() as db:
+        with self._database.told(what, hint), self._turn, self._database.writer.begin() as db:
             yield db
-
-    @contextmanager
-    def _told(self, what: str, hint: str) -> Iterator[None]:
-        try:
-            yield
-        except (sa.exc.SQLAlchemyError, tables.OtherLayout, OSError) as error:
-            # SQLAlchemy's message holds the statement, the driver's second line the row, a connection's the password
-            text = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-            raise QuerywrightError(
-                f"could not {what} {self.where}: {self._database.masked(text)}",
-                hint=hint, retryable=isinstance(error, sa.exc.OperationalError | OSError),
-            ) from None  # fmt: skip
 
     @cached_property
     def salt(self) -> bytes:
@@ -163,7 +147,7 @@ class Store:
             KeptEnough: this client had as many rows kept within the last hour as it may (`per_hour`). So it is with
                 `add_correction` and `add_preference`.
         """
-        said = [{"role": t["role"], "content": tables.storable(t["content"])} for t in turns]
+        said = [{"role": t["role"], "content": database.storable(t["content"])} for t in turns]
         row = {
             "time": _now(), "api": api, "question": question, "turns": json.dumps(said, ensure_ascii=False),
             "conversation": conversation, "path": path, "ok": int(ok), "reason": reason, "refused": refused,
@@ -290,13 +274,13 @@ class Store:
             db.execute(sa.delete(P).where(sa.or_(P.c.chosen.in_(gone), P.c.rejected.in_(gone))))
             db.execute(sa.delete(C).where(C.c.answer.in_(gone)))
             n = db.execute(sa.delete(A).where(old)).rowcount
-        with self._told("write", "try again later"):
+        with self._database.told("write", "try again later"):
             self._database.checkpoint()
         return n
 
     def close(self) -> None:
         """Close all connections; SQLite's is then one file."""
-        self._database.reader.dispose()
+        self._database.close()
 
 
 def _is_id(value: object) -> bool:

@@ -6,31 +6,11 @@ change when the tables do.
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import sqlalchemy as sa
 
+from querywright.database import OtherLayout, Words
+
 VERSION = 2
-
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-def storable(text: str) -> str:
-    """A text that both databases can hold: NUL (PostgreSQL has none) and lone surrogates (no UTF-8) become U+FFFD,
-    with which no call parses."""
-    return _UNSTORABLE.sub("\ufffd", text)
-
-
-class Words(sa.types.TypeDecorator[str]):
-    """Text, made storable on its way in."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
-        return storable(value) if isinstance(value, str) else value
-
 
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 metadata = sa.MetaData()
@@ -92,10 +72,6 @@ MIGRATIONS = {  # layout: what makes the next one of it; layout 1 was SQLite onl
     ),
 }  # fmt: skip
 _LOCK = 0x51575354  # any number that is ours: PostgreSQL's advisory locks are numbers
-
-
-class OtherLayout(Exception):
-    """The database holds a layout that this version can't read."""
 
 
 def prepare(db: sa.Connection) -> int:

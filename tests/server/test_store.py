@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import sqlite3
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +14,6 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
@@ -29,7 +25,6 @@ from server.keep.pruning import pruned
 from server.keep.store import FILE, KeptEnough, NotYours, Store
 
 QUOTED = "Robert'); DROP TABLE answer;-- %s :x \U0001f9ec"
-PASSWORD = "s3cret @/:é%"
 VERSION_1 = """
 CREATE TABLE answer (
     id INTEGER PRIMARY KEY, time TEXT NOT NULL, api TEXT NOT NULL, question TEXT NOT NULL, path TEXT NOT NULL,
@@ -55,46 +50,6 @@ def add(store: Store, question: str = "q", client: str = "c", path: str = "/v3/q
     return store.add_answer(**{**row, "question": question, "path": path, "client": client, **more})
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL database: QUERYWRIGHT_TEST_POSTGRES names one (its tables are dropped!), else of a server
-    that lives as long as these tests."""
-    if url := os.environ.get("QUERYWRIGHT_TEST_POSTGRES"):
-        yield url
-        return
-    pytest.importorskip("psycopg", reason="needs psycopg")
-    found = [Path(p).parent for p in (shutil.which("initdb"), shutil.which("postgres")) if p]
-    found += [Path(p).resolve().parent for p in (shutil.which("postgres"),) if p]
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    binaries = next((b for b in found if all((b / name).is_file() for name in ("initdb", "pg_ctl"))), None)
-    if binaries is None:
-        pytest.skip("needs initdb and pg_ctl, or QUERYWRIGHT_TEST_POSTGRES")
-    user: dict[str, Any] = {"user": "nobody"} if os.getuid() == 0 else {}  # PostgreSQL refuses to run as root
-    home = Path(tempfile.mkdtemp(prefix="querywright-pg-"))  # short: a socket's path has 107 characters at most
-    try:
-        (home / "password").write_text(PASSWORD, encoding="utf-8")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        options = f"-c listen_addresses=127.0.0.1 -p {port} -k {home} -F"
-        login = ("-U", "tester", "--pwfile", str(home / "password"), "-A", "scram-sha-256")
-        make = [binaries / "initdb", "-D", home / "data", *login, "-E", "UTF8", "--locale", "C", "--no-sync"]
-        control = [binaries / "pg_ctl", "-D", home / "data", "-w", "-t", "60", "-l", home / "log"]
-        try:
-            if user:
-                shutil.chown(home, "nobody")
-            for command in (make, [*control, "-o", options, "start"]):
-                subprocess.run(command, cwd=home, check=True, timeout=120, stdout=subprocess.DEVNULL, **user)
-        except (OSError, LookupError, subprocess.SubprocessError) as error:
-            pytest.skip(f"PostgreSQL can't be started here: {error}")
-        try:
-            yield f"postgresql://tester:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], cwd=home, timeout=60, capture_output=True, **user)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
     """An empty place for a store, of either kind."""
@@ -103,7 +58,8 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
     url: str = request.getfixturevalue("postgres")
     import sqlalchemy as sa
 
-    from server.keep import database, tables
+    from querywright import database
+    from server.keep import tables
 
     found = database.connect(url)
     with found.writer.begin() as db:

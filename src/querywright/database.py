@@ -1,22 +1,52 @@
-"""A connection to what the store is kept in: a SQLite file, or PostgreSQL by its URL."""
+"""A connection to a database: a SQLite file, or PostgreSQL by its URL; what a text needs to be held by both; errors
+without a password in them."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.engine import URL, make_url
-
 from querywright.errors import QuerywrightError, need
+
+try:
+    import sqlalchemy as sa
+    from sqlalchemy.engine import URL, make_url
+except ImportError:
+    need("sqlalchemy", extra="serve")  # which says how to install it
+    raise
 
 WAIT_S = 10
 """Seconds that a statement waits for other writers, and a connection for its server."""
-FILE_HINT = "it has to be a store of Querywright that you may write; or choose another --store or --workspace"
+FILE_HINT = "it has to be a database of Querywright that you may write; or choose another file"
 SERVER_HINT = "check that the server runs, the database's name, the user and the password"
 HINT = "a file, or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class OtherLayout(Exception):
+    """The database holds a layout that this version can't read."""
+
+
+def storable(text: str) -> str:
+    """A text that both databases can hold: NUL (PostgreSQL has none) and lone surrogates (no UTF-8) become U+FFFD,
+    with which no call parses."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+class Words(sa.types.TypeDecorator[str]):
+    """Text, made storable on its way in."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        return storable(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -44,6 +74,27 @@ class Database:
             text = text.replace(secret, "***")
         return " ".join(text.split())
 
+    @contextmanager
+    def told(self, what: str, hint: str) -> Iterator[None]:
+        """Turn what a driver raises into an error that says what could not be done, without statement or password.
+
+        Raises:
+            QuerywrightError: the block raised.
+        """
+        try:
+            yield
+        except (sa.exc.SQLAlchemyError, OtherLayout, OSError) as error:
+            # SQLAlchemy's message holds the statement, the driver's second line the row, a connection's the password
+            text = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+            raise QuerywrightError(
+                f"could not {what} {self.shown}: {self.masked(text)}",
+                hint=hint, retryable=isinstance(error, sa.exc.OperationalError | OSError),
+            ) from None  # fmt: skip
+
+    def close(self) -> None:
+        """Give the connections back. Idempotent."""
+        self.reader.dispose()
+
     def checkpoint(self) -> None:
         """Move what stands in SQLite's log into the file, so that what was deleted is in neither."""
         if self.path is not None:
@@ -51,26 +102,31 @@ class Database:
                 db.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def connect(where: Path | str) -> Database:
+def connect(where: Path | str, what: str = "store", file_hint: str = FILE_HINT) -> Database:
     """Open a database, lazily: errors of its server come with the first statement.
+
+    Args:
+        where: a file, or the URL of a database.
+        what: how messages call it.
+        file_hint: what to do where its file can't be opened.
 
     Raises:
         QuerywrightError: the file can't be made, the URL is none, or names another kind of database.
     """
     if isinstance(where, str) and not where.strip():
-        raise QuerywrightError("the store's name is empty", hint=HINT)
+        raise QuerywrightError(f"the {what}'s name is empty", hint=HINT)
     if isinstance(where, Path) or "://" not in where:
-        return _sqlite(Path(where))
+        return _sqlite(Path(where), file_hint)
     try:
         url = make_url(where)
     except (sa.exc.ArgumentError, ValueError):
-        raise QuerywrightError("the store's URL can't be read", hint=HINT) from None  # it may hold a password
+        raise QuerywrightError(f"the {what}'s URL can't be read", hint=HINT) from None  # it may hold a password
     kind = url.drivername.partition("+")[0]
     if kind == "sqlite" and url.database:
-        return _sqlite(Path(url.database))
+        return _sqlite(Path(url.database), file_hint)
     if kind in ("postgresql", "postgres"):
         return _postgresql(url.set(drivername="postgresql+psycopg"))
-    raise QuerywrightError(f"a store can't be kept in {url.drivername[:40]!r}", hint=HINT)
+    raise QuerywrightError(f"a {what} can't be kept in {url.drivername[:40]!r}", hint=HINT)
 
 
 def insert(db: sa.Connection, table: sa.Table) -> Any:
@@ -84,12 +140,12 @@ def insert(db: sa.Connection, table: sa.Table) -> Any:
     return postgresql.insert(table)
 
 
-def _sqlite(path: Path) -> Database:
+def _sqlite(path: Path, hint: str) -> Database:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # people's own words: for the owner's eyes only
     except OSError as error:
-        raise QuerywrightError(f"could not open {path}: {error.strerror}", hint=FILE_HINT) from error
+        raise QuerywrightError(f"could not open {path}: {error.strerror}", hint=hint) from error
     engine = sa.create_engine(
         URL.create("sqlite+pysqlite", database=str(path)), hide_parameters=True, connect_args={"timeout": WAIT_S}
     )
@@ -107,7 +163,7 @@ def _sqlite(path: Path) -> Database:
         writes = db.get_execution_options().get("writes")
         db.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    return Database(engine, engine.execution_options(writes=True), path, str(path), FILE_HINT)
+    return Database(engine, engine.execution_options(writes=True), path, str(path), hint)
 
 
 def _postgresql(url: URL) -> Database:
