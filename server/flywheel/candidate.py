@@ -12,11 +12,11 @@ from querywright.api.definition import API
 from querywright.api.identity import definition_id
 from querywright.artefacts import MANIFEST, content_id, is_done, read_jsonl, sha256
 from querywright.errors import QuerywrightError
+from querywright.evaluate.decision import Bounds
 from querywright.finetune.lora import CONFIG, WEIGHTS
 from querywright.finetune.promoted import MODELS
 from querywright.finetune.shipped import Standing, prompt_id, standing
 from querywright.progress import say
-from server.flywheel.decision import Bounds
 from server.flywheel.promotion import DATA, candidates, read_decision
 from server.flywheel.retrain_data import Shares, corrections, learnt, write_data
 

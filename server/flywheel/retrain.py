@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ from querywright.api.definition import API, load
 from querywright.api.identity import definition_id
 from querywright.artefacts import alone, write_json
 from querywright.errors import QuerywrightError
+from querywright.evaluate import judging
+from querywright.evaluate.decision import FROZEN, RECENT, decide
 from querywright.finetune.lora import CONFIG
 from querywright.finetune.promoted import MODELS, read_promoted
 from querywright.finetune.shipped import Standing
 from querywright.progress import say
-from server.flywheel import judging
 from server.flywheel.candidate import Options, begin, current_model
-from server.flywheel.decision import FROZEN, RECENT, decide
 from server.flywheel.frozen import frozen_set
 from server.flywheel.promotion import DATA, DECISION, now, promote, read_decision, tries
 from server.flywheel.retrain_data import CHAT
@@ -55,7 +56,9 @@ class Stages:
 
 def stages() -> Stages:
     """The real ones."""
-    return Stages(_run_training, _run_export, judging.ask)
+    from querywright.cli.eval_models import sources_of
+
+    return Stages(_run_training, _run_export, partial(judging.ask, sources=sources_of))
 
 
 def retrain(options: Options, run: Stages | None = None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs the extra eval")
 
+from querywright.evaluate.decision import FROZEN, RARE, RECENT, Bounds, Item, decide
 from server.flywheel import show
-from server.flywheel.decision import FROZEN, RARE, RECENT, Bounds, Item, decide
 
 SHAPE = "/v3/query?q=symbol:<word>"
 OTHER = "/v3/query?q=name:<word>&size=<n>"

@@ -22,15 +22,15 @@ from querywright.api.definition import load
 from querywright.api.nearest import nearest_fields
 from querywright.artefacts import alone, read_jsonl, sha256, write_json, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
-from querywright.evaluate import suite
+from querywright.evaluate import judging, suite
+from querywright.evaluate.decision import FROZEN, RECENT, Bounds
 from querywright.finetune import shipped
 from querywright.generate.confidence import calibration_of
 from querywright.pairs import prompted
 from querywright.protected import plain
 from querywright.rows import Row, row
-from server.flywheel import candidate, judging, promotion, retrain
+from server.flywheel import candidate, promotion, retrain
 from server.flywheel.candidate import Options
-from server.flywheel.decision import FROZEN, RECENT, Bounds
 from server.flywheel.retrain import Stages
 from server.flywheel.retrain_data import CHAT, CORRECTIONS, Shares
 from tests.server.models_made import made
@@ -345,10 +345,12 @@ def test_replay_can_be_left_out_loudly(workspace: Path, capsys: pytest.CaptureFi
 def test_answers_that_failed_are_no_comparison(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that died is no model that is wrong."""
     failed = {"finish": "error", "reason": "the engine's process died"}
-    monkeypatch.setattr("querywright.cli.eval_models.sources_of", lambda *_: ({}, {}))
     monkeypatch.setattr("querywright.evaluate.sweep.run", lambda *_: [failed, {"finish": "stop"}])
     with pytest.raises(QuerywrightError, match="1 of 2 sentences got no answer: the engine's process died") as caught:
-        judging.ask(API, "mygene", Path("model.gguf"), workspace / "pairs" / "test.jsonl", workspace, decoding="free")
+        judging.ask(
+            API, "mygene", Path("model.gguf"), workspace / "pairs" / "test.jsonl", workspace, decoding="free",
+            sources=lambda *_: ({}, {}),
+        )  # fmt: skip
     assert caught.value.retryable
 
 

@@ -64,10 +64,10 @@ def retrain(
     them, not worse on the frozen test set, and no shape of query got worse beyond a bound. Stopped, the same command
     goes on. Every figure: WORKSPACE/models/ID/decision.json.
     """
+    from querywright.evaluate.decision import Bounds
     from querywright.progress import say
     from server.flywheel import show
     from server.flywheel.candidate import Options
-    from server.flywheel.decision import Bounds
     from server.flywheel.promotion import DECISION
     from server.flywheel.retrain import retrain as run
     from server.flywheel.retrain_data import Shares

@@ -1,4 +1,4 @@
-"""Ask a model the sentences that candidates are judged on, and score them: evaluation's own sweep, one model a folder.
+"""Ask models the sentences that they are compared on, and score them: evaluation's own sweep, one model a folder.
 
 Answers are kept one by one, so that a comparison that was stopped goes on, and a model that was asked before (the
 current one, in each retrain) is asked only what is new.
@@ -6,44 +6,63 @@ current one, in each retrain) is asked only what is new.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from querywright.api.definition import API
 from querywright.errors import QuerywrightError
+from querywright.evaluate.config import Config, check
+from querywright.evaluate.decision import Item
+from querywright.evaluate.sweep import Source
 from querywright.progress import say
-from server.flywheel.decision import Item
 
 Scored = list[dict[str, Any]]
+# What answers for each model of a sweep, and those that are not there: `cli.eval_models.sources_of`.
+Sources = Callable[[Config, API], tuple[dict[str, Source], dict[str, str]]]
 
 
 def ask(
-    api: API, definition: str, model: Path, pairs: Path, out: Path, *, decoding: str, limit: int | None = None
+    api: API,
+    definition: str,
+    model: Path | str,
+    pairs: Path,
+    out: Path,
+    *,
+    decoding: str,
+    sources: Sources,
+    limit: int | None = None,
+    records: Any = None,
+    hint: str = "querywright feedback models",
+    **settings: Any,
 ) -> Scored:
     """A model's scored answers to a file of pairs, as `evaluate.score.score` gives them; they are kept in `out`.
 
     Args:
         definition: what `api` was loaded from, a name or a file.
-        decoding: as it is served with.
+        model: as a sweep takes it: a GGUF file, a folder, an address, `base`, `tuned`.
+        decoding: as it is served with; several with commas between them, then each row tells its own.
+        sources: what answers for the model.
         limit: of the pairs, the first so many of an order that never changes.
+        records: an executor, for the scores of equal hits.
+        hint: what to do where the model is not there.
+        settings: more keys of the sweep's config.
 
     Raises:
         QuerywrightError: no pairs of this API, or answers that failed for reasons that are not the model's.
     """
-    from querywright.cli.eval_models import sources_of
     from querywright.evaluate import score, suite, sweep
-    from querywright.evaluate.config import check
 
     raw: dict[str, Any] = {"api": definition, "name": out.name, "models": {"model": {"path": str(model)}}}
-    raw |= {"strategies": ["tuned"], "decodings": [decoding], "pairs": str(pairs), "out": str(out), "execute": False}
-    config = check(raw | ({"limit": limit} if limit else {}), "feedback retrain")
-    sources, missing = sources_of(config, api)
+    raw |= {"strategies": ["tuned"], "decodings": decoding, "pairs": str(pairs), "out": str(out), "execute": False}
+    config = check(raw | ({"limit": limit} if limit else {}) | settings, str(model))
+    found, missing = sources(config, api)
     if missing:
-        raise QuerywrightError(f"no model at {', '.join(missing.values())}", hint="querywright feedback models")
+        raise QuerywrightError(f"no model at {', '.join(missing.values())}", hint=hint)
     # how sure it says it is depends on its calibration, what it answers does not: it is asked once, before and after
-    sources = {name: replace(one, identity=_without(one.identity, "calibration")) for name, one in sources.items()}
-    rows = sweep.run(config, suite.load(api, pairs, config.seed), sources)
+    found = {name: replace(one, identity=_without(one.identity, "calibration")) for name, one in found.items()}
+    rows = sweep.run(config, suite.load(api, pairs, config.seed), found)
     failed = [row for row in rows if row.get("finish") == "error"]
     if failed:
         raise QuerywrightError(
@@ -51,19 +70,22 @@ def ask(
             hint="the same command asks these again",
             retryable=True,
         )
-    found: Scored = score.score(api, rows, None, config.seed)["rows"]
-    return found
+    scored: Scored = score.score(api, rows, records, config.seed)["rows"]
+    return scored
 
 
 def _without(identity: dict[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in identity.items() if name != key}
 
 
-def items(part: str, current: Scored, candidate: Scored) -> list[Item]:
+def items(part: str, current: Scored, candidate: Scored, metric: str = "same") -> list[Item]:
     """The answers of two models side by side; both were asked the same.
 
+    Args:
+        metric: the score that counts; a sentence on which either has none is left out.
+
     Raises:
-        QuerywrightError: they were not.
+        QuerywrightError: they were not asked the same.
     """
     old, new = ({row["id"]: row for row in rows} for rows in (current, candidate))
     if old.keys() != new.keys():
@@ -71,8 +93,9 @@ def items(part: str, current: Scored, candidate: Scored) -> list[Item]:
             f"the two models were asked {len(old)} and {len(new)} different sentences", hint="the same command again"
         )
     return [
-        Item(id=key, part=part, signature=str(row["signature"]), current=row["same"], candidate=new[key]["same"])
+        Item(id=key, part=part, signature=str(row["signature"]), current=row[metric], candidate=new[key][metric])
         for key, row in old.items()
+        if row[metric] is not None and new[key][metric] is not None
     ]
 
 

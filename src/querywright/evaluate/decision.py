@@ -12,6 +12,9 @@ It is promoted only if all of these hold; each bound is a setting, and every fig
    this rule is what stands against that.
 3. No shape got worse: of each signature, each coarser shape (what is searched, whatever is returned), the rare ones
    together and the recent corrections, with enough rows, the share of right answers fell by no more than the bound.
+
+A model that was trained for something else than being right more often has to hold the second and the third only: see
+`gate`.
 """
 
 from __future__ import annotations
@@ -69,18 +72,11 @@ def decide(items: Sequence[Item], bounds: Bounds | None = None, *, tries: int = 
     bounds = bounds or Bounds()
     parts = {part: [item for item in items if item.part == part] for part in (FROZEN, RECENT)}
     compared = {"all": compare(items, seed), **{part: compare(mine, seed) for part, mine in parts.items()}}
-    shapes = [{"shape": name, **compare(mine, seed)} for name, mine in _groups(items, bounds.shape_rows)]
-    shapes.sort(key=lambda line: (line["difference"], line["shape"]))
-    reasons = [*_better(compared["all"], bounds, tries), *_not_worse(compared[FROZEN], bounds)]
+    shapes = by_shape(items, bounds, seed)
     groups = shapes
     if len(parts[RECENT]) >= bounds.shape_rows:
         groups = [{"shape": "the recent corrections", **compared[RECENT]}, *shapes]
-    reasons += [
-        f"{line['shape']}: {_points(line['difference'])} on {line['n']} sentences; the bound is "
-        f"{_points(-bounds.shape)}"
-        for line in groups
-        if line["difference"] < -bounds.shape
-    ]
+    reasons = [*better(compared["all"], bounds, tries), *not_worse(compared[FROZEN], bounds), *fallen(groups, bounds)]
     return {
         "promote": not reasons,
         "reasons": reasons,
@@ -117,6 +113,12 @@ def compare(items: Sequence[Item], seed: int = 0) -> dict[str, Any]:
     }
 
 
+def by_shape(items: Sequence[Item], bounds: Bounds, seed: int = 0) -> list[dict[str, Any]]:
+    """`compare` of each shape that has enough sentences, and of all rarer ones together; the worst first."""
+    shapes = [{"shape": name, **compare(mine, seed)} for name, mine in _groups(items, bounds.shape_rows)]
+    return sorted(shapes, key=lambda line: (line["difference"], line["shape"]))
+
+
 def _share(values: Sequence[float]) -> dict[str, float]:
     low, high = wilson(sum(values), len(values))
     return {"same": sum(values) / len(values), "low": low, "high": high}
@@ -136,7 +138,8 @@ def _groups(items: Iterable[Item], least: int) -> list[tuple[str, list[Item]]]:
     return [*found, (RARE, rare)] if len(rare) >= least else found
 
 
-def _better(found: dict[str, Any], bounds: Bounds, tries: int) -> list[str]:
+def better(found: dict[str, Any], bounds: Bounds, tries: int = 1) -> list[str]:
+    """Why it is not shown to be better (the first rule); empty where it is."""
     if not found["n"]:
         return ["there are no sentences to compare on"]
     p = min(1.0, found["p"] * tries)
@@ -149,18 +152,33 @@ def _better(found: dict[str, Any], bounds: Bounds, tries: int) -> list[str]:
     ]
 
 
-def _not_worse(found: dict[str, Any], bounds: Bounds) -> list[str]:
+def not_worse(found: dict[str, Any], bounds: Bounds, what: str = "the frozen test set") -> list[str]:
+    """Why it may be worse (the second rule); empty where that is ruled out.
+
+    Args:
+        what: was compared, for people.
+    """
     if not found["n"]:
-        return ["the frozen test set has no sentences"]
+        return [f"{what} has no sentences"]
     if found["low"] > -bounds.margin:
         return []
     if found["difference"] < -bounds.margin:
-        told = f"worse on the frozen test set: {_points(found['difference'])}"
+        told = f"worse on {what}: {points(found['difference'])}"
     else:
-        told = f"it may be worse on the frozen test set, whose {found['n']} sentences can't rule it out:"
-        told += f" {_points(found['difference'])}"
-    return [f"{told} [{_points(found['low'])}, {_points(found['high'])}]; the margin is {_points(-bounds.margin)}"]
+        told = f"it may be worse on {what}, whose {found['n']} sentences can't rule it out:"
+        told += f" {points(found['difference'])}"
+    return [f"{told} [{points(found['low'])}, {points(found['high'])}]; the margin is {points(-bounds.margin)}"]
 
 
-def _points(share: float) -> str:
+def fallen(groups: Iterable[dict[str, Any]], bounds: Bounds) -> list[str]:
+    """The shapes that got worse beyond the bound (the third rule), in sentences."""
+    return [
+        f"{line['shape']}: {points(line['difference'])} on {line['n']} sentences; the bound is {points(-bounds.shape)}"
+        for line in groups
+        if line["difference"] < -bounds.shape
+    ]
+
+
+def points(share: float) -> str:
+    """A difference of shares for people: `+1.5 points`."""
     return f"{100 * share:+.1f} points"
