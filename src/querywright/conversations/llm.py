@@ -1,0 +1,160 @@
+"""A model as a config of conversations names it, and how such configs are checked: every mistake at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from querywright.errors import QuerywrightError, did_you_mean
+
+Provider = Literal["local", "openai", "openai-compatible", "querywright"]
+_ENV = "env:"
+_SECRET = "write `env:NAME`, the name of an environment variable: a key in a file is soon in a copy of it"
+
+
+class Strict(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class LLM(Strict):
+    """A model.
+
+    Attributes:
+        provider: `local`: on this machine; `openai-compatible`: a server (`url`); `openai`: OpenAI's own;
+            `querywright`: the query assistant, which answers with a call to an API.
+        name: local: `base` for the packaged model, a GGUF file, a checkpoint's or an adapter's folder. Of a server: its
+            name for the model. querywright: a shipped API's name or a definition file.
+        label: its name in what is written; by default the name (of a path the last part).
+        url: of an openai-compatible server, up to and including the version.
+        api_key: `env:NAME`; by default `QUERYWRIGHT_SERVER_KEY`, for openai `OPENAI_API_KEY`.
+        adapter: local, querywright: a PEFT adapter for a checkpoint folder.
+        system: the system message that a responder gets; none by default.
+        temperature: 0 for the most likely text.
+        max_tokens: of one answer.
+        sample_weight: of `eval_llms`: how often it answers, relative to the others; 0 never.
+        price_in, price_out: money for a million tokens; by default what `prices.yaml` says.
+        model, strategy, decoding: querywright: see `querywright ask`; by default the tuned model under the grammar.
+    """
+
+    provider: Provider
+    name: str = Field(min_length=1)
+    label: str = ""
+    url: str = ""
+    api_key: str = Field(default="", repr=False)
+    adapter: str = ""
+    system: str = ""
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    max_tokens: int = Field(default=256, ge=1, le=32768)
+    sample_weight: float = Field(default=1.0, ge=0, le=1e6)
+    price_in: float | None = Field(default=None, ge=0)
+    price_out: float | None = Field(default=None, ge=0)
+    model: str = ""
+    strategy: str = ""
+    decoding: str = ""
+
+    @field_validator("api_key")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if value and not re.fullmatch(_ENV + r"[A-Za-z_]\w*", value):
+            raise ValueError(_SECRET)
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> LLM:
+        if self.provider == "openai-compatible" and not re.match(r"https?://[^/\s@]+", self.url):
+            raise ValueError("an openai-compatible server needs a `url`, such as http://127.0.0.1:8080/v1")
+        if self.provider != "openai-compatible" and self.url:
+            raise ValueError(f"`url` is for openai-compatible servers, not for {self.provider}")
+        own = {
+            "openai": "",
+            "openai-compatible": "",
+            "local": "adapter",
+            "querywright": "adapter model strategy decoding",
+        }
+        wrong = [
+            key for key in ("adapter", "model", "strategy", "decoding")
+            if getattr(self, key) and key not in own[self.provider].split()
+        ]  # fmt: skip
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: nothing that the provider {self.provider} takes")
+        return self
+
+    @property
+    def known_as(self) -> str:
+        """The label."""
+        return self.label or self.name.rstrip("/").rpartition("/")[2]
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Which model it is, whatever it is asked with: entries of the same place share an engine."""
+        keys = ("provider", "name", "url", "adapter", "model", "strategy", "decoding")
+        return {key: value for key in keys if (value := getattr(self, key))}
+
+    def key(self) -> str | None:
+        """The key out of the environment, None for the default one.
+
+        Raises:
+            QuerywrightError: the variable is not set.
+        """
+        if not self.api_key:
+            return None
+        name = self.api_key.removeprefix(_ENV)
+        if not os.environ.get(name):
+            raise QuerywrightError(
+                f"{self.known_as}: no key in the environment variable {name}", hint=f"export {name}="
+            )
+        return os.environ[name]
+
+    def public(self) -> dict[str, Any]:
+        """As plain values, without the key and what is as by default."""
+        return self.model_dump(exclude_defaults=True, exclude={"api_key"})
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def checked(kind: type[M], raw: Mapping[str, Any], where: str, parts: Mapping[str, type[BaseModel]] | None = None) -> M:
+    """Validate a table that was read.
+
+    Args:
+        where: begins the message; a file's name.
+        parts: the kinds of the tables in it by their key, for the names of keys.
+
+    Raises:
+        QuerywrightError: names all mistakes, with the nearest known keys. Values of keys are never shown.
+    """
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        lines = [_reason(item, kind, parts or {}) for item in error.errors()]
+        plural = "s" * (len(lines) > 1)
+        raise QuerywrightError(
+            "\n  ".join([f"{where}: {len(lines)} mistake{plural}", *lines]),
+            hint="correct them; see docs/conversations.md",
+        ) from None
+
+
+def _reason(item: Any, kind: type[BaseModel], parts: Mapping[str, type[BaseModel]]) -> str:
+    loc = [str(part) for part in item["loc"] if not str(part).startswith(("list[", "function-", "str"))]
+    flat = len(loc) > 1 and loc[0] in ("user_llm", "persona_llm")  # user_llm_name in the file
+    key, last = ("_" if flat else ".").join(loc), loc[-1] if loc else ""
+    if item["type"] == "extra_forbidden":
+        known = list((parts.get(loc[0], kind) if len(loc) > 1 else kind).model_fields)
+        near = did_you_mean(last, known) or f"; known are {', '.join(known)}"
+        return f"{key}: unknown key{near}"
+    if item["type"] == "missing":
+        return f"{key}: is missing"
+    if item["type"] == "literal_error" and last == "provider":
+        known = list(get_args(Provider))
+        return f"{key}: {item['input']!r} is none of {', '.join(known)}{did_you_mean(str(item['input']), known)}"
+    if item["type"] == "value_error":
+        said = item["msg"].removeprefix("Value error, ")
+        return f"{key}: {said}" if key else said
+    seen = "" if "key" in last else f", not {str(item['input'])[:60]!r}"
+    return f"{key}: {item['msg'].replace('valid tuple', 'list')}{seen}"
