@@ -288,7 +288,7 @@ def export(
         ),
     ] = "chat",
     refusals: Annotated[
-        str, typer.Option(help="code (nil CODE), nil, drop; by default code for chat, rows and prompts, nil for the others")
+        str, typer.Option(help="code (nil CODE), nil, drop; by default nil, and code for chat, rows and prompts")
     ] = "",
     api: Annotated[str | None, typer.Option("--api", help="of an API that is not shipped: its definition")] = None,
 ) -> None:
