@@ -33,9 +33,9 @@ def repeat(args: Sequence[str], repeated: Iterable[str], flags: Iterable[str] = 
         if owed:
             done, owed = [*done, arg], False
         elif arg.startswith("-") and len(arg) > 1:
-            name = arg.partition("=")[0]
+            name = arg.partition("=")[0] if arg.startswith("--") else arg[:2]
             last = name if name in many else ""
-            owed = "=" not in arg and arg not in bare
+            owed = arg == name and arg not in bare
             done.append(arg)
         else:
             done += [last, arg] if last else [arg]

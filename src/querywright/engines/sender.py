@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from querywright.artefacts import content_id
 from querywright.engines.base import Completion, Engine, EngineError, Grammar, MaskError, Message
@@ -24,6 +24,7 @@ from querywright.engines.open import is_address, open_engine
 from querywright.errors import QuerywrightError
 from querywright.progress import say
 
+T = TypeVar("T")
 _WAITS = (2.0, 4.0, 8.0, 16.0, 32.0)  # seconds, when a server is busy
 _LONGEST_WAIT = 600.0  # what a server may ask for
 _HOPELESS = 3  # failures in a row that end a run in which nothing has worked yet
@@ -32,13 +33,16 @@ _GIVEN_UP = 20  # and one in which something has
 
 @dataclass(frozen=True)
 class Prompt:
-    """A chat and how it is to be answered."""
+    """A chat and how it is to be answered: `n` times. `key` is what its answers are kept under, where the asker knows
+    better than `Sender.key` what they hang on."""
 
     messages: list[Message]
     grammar: Grammar | None = None
     max_tokens: int = 256
     temperature: float = 0.0
     seed: int = 0
+    n: int = 1
+    key: str = ""
 
 
 def open_many(model: str, n: int = 1, *, threads: int | None = None) -> list[Engine]:
@@ -54,6 +58,20 @@ def open_many(model: str, n: int = 1, *, threads: int | None = None) -> list[Eng
     return [open_engine(model, tries=1) for _ in range(max(1, n))]
 
 
+def completions_of(row: dict[str, Any]) -> list[Completion]:
+    """The answers in a line of a ledger."""
+    tokens_in = int(row.get("tokens_in") or 0)
+    known = row.get("all") or [
+        [row.get("text", ""), row.get("finish", "stop"), row.get("tokens_out") or 0, row.get("ms") or 0.0]
+    ]
+    return [Completion(text, tokens_in, out, ms, finish) for text, finish, out, ms in known]
+
+
+def _length(done: Completion) -> int:
+    """Tokens of an answer; about so many, where a server does not tell."""
+    return done.tokens_out or len(done.text) // 4 + 1
+
+
 @dataclass
 class Sender:
     """Sends prompts to a model.
@@ -62,6 +80,7 @@ class Sender:
         engines: as many as may work at once.
         wait: how to sleep; a test's own takes no time.
         asked: prompts that were sent and answered, `kept` those that the ledger had, `failed` those without an answer.
+        reasons: why those have none, by key.
     """
 
     engines: Sequence[Engine]
@@ -71,6 +90,7 @@ class Sender:
     asked: int = 0
     kept: int = 0
     failed: int = 0
+    reasons: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         about = self.engines[0].describe()
@@ -90,8 +110,10 @@ class Sender:
 
     def key(self, prompt: Prompt) -> str:
         """What an answer is kept under: the model, the prompt and the settings."""
+        if prompt.key:
+            return prompt.key
         grammar = prompt.grammar.text if prompt.grammar else ""
-        settings = [grammar, prompt.max_tokens, prompt.temperature, prompt.seed]
+        settings = [grammar, prompt.max_tokens, prompt.temperature, prompt.seed, *([prompt.n] * (prompt.n > 1))]
         return content_id(json.dumps([self._about, prompt.messages, settings], sort_keys=True), 24)
 
     def text(self, prompt: Prompt, *, usable: Callable[[str], object] = lambda text: True, state: str = "") -> str:
@@ -105,31 +127,53 @@ class Sender:
             BudgetReached: it might cost more than is left.
             QuerywrightError: the model is gone, or refuses everything; what it answered is kept.
         """
-        key = self.key(prompt)
-        known = self.ledger.get(key)
+        known = self.ledger.get(self.key(prompt))
         if known is not None and usable(known):
             self.kept += 1
             return known
-        self.ledger.lock()
-        engine = self._free.get()
-        try:
-            done = self._ask(engine, key, prompt, state)
-        finally:
-            self._free.put(engine)
-        return "" if done is None else done.text
+        done = self._send(prompt, state)
+        return done[0].text if done else ""
+
+    def completions(self, prompt: Prompt) -> list[Completion]:
+        """All `n` answers to a prompt, from the ledger if they are there; none where it can't be answered. See `text`.
+
+        Raises:
+            BudgetReached: they might cost more than is left.
+            QuerywrightError: the model is gone, or refuses everything; what it answered is kept.
+        """
+        known = self.ledger.rows.get(self.key(prompt))
+        if known is not None:
+            self.kept += 1
+            return completions_of(known)
+        return self._send(prompt, "")
 
     def texts(self, prompts: Iterable[Prompt]) -> Iterator[str | None]:
         """The answers in the order of the prompts; None for those that the budget left out.
 
         What is under way when something ends the run (Ctrl-C too) is waited for and kept.
         """
+        return self._many(prompts, self.text)
+
+    def many(self, prompts: Iterable[Prompt]) -> Iterator[list[Completion] | None]:
+        """The same, all `n` answers to each prompt; an empty list where a prompt can't be answered."""
+        return self._many(prompts, self.completions)
+
+    def _send(self, prompt: Prompt, state: str) -> list[Completion]:
+        self.ledger.lock()
+        engine = self._free.get()
+        try:
+            return self._ask(engine, self.key(prompt), prompt, state)
+        finally:
+            self._free.put(engine)
+
+    def _many(self, prompts: Iterable[Prompt], ask: Callable[[Prompt], T]) -> Iterator[T | None]:
         with ThreadPoolExecutor(len(self.engines)) as pool:
-            waiting: deque[Future[str | None]] = deque()
+            waiting: deque[Future[T | None]] = deque()
             stop = threading.Event()
 
-            def one(prompt: Prompt) -> str | None:
+            def one(prompt: Prompt) -> T | None:
                 try:
-                    return None if stop.is_set() and self.ledger.get(self.key(prompt)) is None else self.text(prompt)
+                    return None if stop.is_set() and self.ledger.get(self.key(prompt)) is None else ask(prompt)
                 except BudgetReached as error:
                     if not stop.is_set():
                         stop.set()
@@ -152,56 +196,70 @@ class Sender:
 
     def close(self) -> None:
         """Close the engines and the ledger."""
-        for engine in self.engines:
+        for engine in {id(engine): engine for engine in self.engines}.values():
             engine.close()
         self.ledger.close()
 
-    def _ask(self, engine: Engine, key: str, prompt: Prompt, state: str) -> Completion | None:
+    def _ask(self, engine: Engine, key: str, prompt: Prompt, state: str) -> list[Completion]:
         tried = 0
         while True:
             self._hush()
-            held = self.budget.hold(prompt.messages, prompt.max_tokens)
-            spent = (0, 0)
+            held = self.budget.hold(prompt.messages, prompt.max_tokens * prompt.n)
+            spent = [0, 0]  # tokens in and out
             try:
-                done = self._generate(engine, prompt)
-                # a server that reports no usage is charged with what is likely
-                spent = (done.tokens_in or tokens_of(prompt.messages), done.tokens_out or len(done.text) // 4 + 1)
-                self.ledger.put(key, done.text, tokens_in=spent[0], tokens_out=spent[1], finish=done.finish)
+                done = self._generate(engine, prompt, spent)
+                facts: dict[str, Any] = {"finish": done[0].finish, "ms": round(done[0].ms, 1)}
+                if prompt.n > 1:
+                    facts["all"] = [[one.text, one.finish, _length(one), round(one.ms, 1)] for one in done]
+                self.ledger.put(key, done[0].text, tokens_in=spent[0], tokens_out=spent[1], **facts)
                 with self._guard:
                     self.asked, self._row = self.asked + 1, 0
                 return done
             except MaskError as error:
                 if self.local or self._plain or prompt.grammar is None:
-                    self._failure(error, state)
-                    return None
+                    self._failure(error, state, key)
+                    return []
                 say("the server takes no JSON schema: asking without, and checking what comes back")
                 self._plain = True
                 continue
             except EngineError as error:
                 if error.charged:
-                    spent = (tokens_of(prompt.messages), prompt.max_tokens)
+                    spent = [spent[0] + tokens_of(prompt.messages), max(spent[1], prompt.max_tokens * prompt.n)]
+                if any(spent):
                     self.ledger.put(key, None, lost=str(error)[:200], tokens_in=spent[0], tokens_out=spent[1])
                 if not error.retryable:
-                    self._failure(error, state)
-                    return None
+                    self._failure(error, state, key)
+                    return []
                 failure = error
             finally:
                 self.budget.settle(held, *spent)
             self._pause(failure, tried, state)
             tried += 1
 
-    def _generate(self, engine: Engine, prompt: Prompt) -> Completion:
-        """One answer. One that did not keep to its JSON schema is paid for all the same: its reader decides."""
+    def _generate(self, engine: Engine, prompt: Prompt, spent: list[int]) -> list[Completion]:
+        """The answers. Those that did not keep to their JSON schema are paid for all the same: their reader decides.
+
+        A server that gives one where several are asked for (not all know `n`) is asked for the others, too.
+
+        Args:
+            spent: tokens in and out, added to with each request; of a server that tells none, what is likely.
+        """
         grammar = None if self._plain else prompt.grammar
-        try:
-            return engine.generate(
-                prompt.messages, grammar=grammar, max_tokens=prompt.max_tokens, temperature=prompt.temperature,
-                seed=prompt.seed,
-            )[0]  # fmt: skip
-        except MaskError as error:
-            if not error.completions:
-                raise
-            return error.completions[0]
+        done: list[Completion] = []
+        while len(done) < prompt.n:
+            try:
+                got = engine.generate(
+                    prompt.messages, grammar=grammar, max_tokens=prompt.max_tokens, temperature=prompt.temperature,
+                    seed=prompt.seed + len(done), n=prompt.n - len(done),
+                )  # fmt: skip
+            except MaskError as error:
+                if not error.completions:
+                    raise
+                got = error.completions
+            done += got
+            spent[0] += got[0].tokens_in or tokens_of(prompt.messages)
+            spent[1] += sum(map(_length, got))
+        return done[: prompt.n]
 
     def _pause(self, error: EngineError, tried: int, state: str) -> None:
         """Wait before the next try; all connections keep quiet as long as a server asks for."""
@@ -223,9 +281,10 @@ class Sender:
         if pause > 0:
             self.wait(pause)
 
-    def _failure(self, error: EngineError, state: str) -> None:
+    def _failure(self, error: EngineError, state: str, key: str) -> None:
         """One prompt that failed for good; the run goes on unless nothing works (any more)."""
         with self._guard:
+            self.reasons[key] = str(error)
             self.failed += 1
             self._row += 1
             over = self._row >= (_GIVEN_UP if self.asked else _HOPELESS)
