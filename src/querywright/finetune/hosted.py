@@ -19,6 +19,7 @@ from typing import Any
 from querywright import __version__
 from querywright.artefacts import content_id, write_json
 from querywright.engines.budget import tokens_of
+from querywright.engines.files import LOOKED_AT, listed, send_file
 from querywright.engines.host import OPENAI, Host, HostError, line
 from querywright.errors import QuerywrightError
 from querywright.finetune.chat_rows import read_rows
@@ -27,7 +28,6 @@ from querywright.progress import LOG_EVERY_S, say
 DONE, STATE = "hosted.json", "hosted_state.json"
 _BAD = ("failed", "cancelled", "expired", "error")
 _WAITING = ("validating_files", "queued", "running", "paused")
-_LOOKED_AT = 1000  # files and jobs of the server that are looked through
 _FEWEST = 10  # rows that OpenAI asks for
 
 
@@ -51,7 +51,6 @@ class Upload:
 
     part: str
     path: str
-    name: str
     sha256: str
     rows: int
     size: int
@@ -60,7 +59,7 @@ class Upload:
 
     def facts(self) -> dict[str, Any]:
         """Everything but the data."""
-        return {k: v for k, v in asdict(self).items() if k not in ("data", "name", "part")}
+        return {k: v for k, v in asdict(self).items() if k not in ("data", "part")}
 
 
 def upload_of(part: str, path: Path) -> Upload:
@@ -74,7 +73,7 @@ def upload_of(part: str, path: Path) -> Upload:
     data = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     digest = hashlib.sha256(data).hexdigest()
     tokens = sum(map(tokens_of, rows))  # about; the server's own count comes with the result
-    return Upload(part, str(path), f"querywright-{digest[:24]}.jsonl", digest, len(rows), len(data), tokens, data)
+    return Upload(part, str(path), digest, len(rows), len(data), tokens, data)
 
 
 class _Notes:
@@ -174,33 +173,11 @@ def _announce(uploads: list[Upload], order: Order) -> None:
 
 def _uploaded(host: Host, notes: _Notes, upload: Upload) -> str:
     """The server's id of a file; sent only if it is not there."""
-    files = host.client.files
-    known = notes.now["files"].get(upload.part, "")
-    if known and host.optional(f"look at {known}", lambda: _usable(files.retrieve(known)), False):
-        return str(known)
-
-    def send() -> str:
-        there: list[Any] = host.optional("list of files", lambda: _listed(files.list(purpose="fine-tune")), [])
-        for file in there:
-            if getattr(file, "filename", "") == upload.name and _usable(file):
-                say(f"hosted: {upload.path} is there already: {line(file.id)}")
-                return str(file.id)
-        made = files.create(file=(upload.name, upload.data, "application/jsonl"), purpose="fine-tune")
-        if not getattr(made, "id", ""):
-            raise ValueError("an answer without a file's id")
-        return str(made.id)
-
-    found = host.ask(f"upload of {upload.path}", send)
-    notes.put(files={**notes.now["files"], upload.part: found})
+    known = str(notes.now["files"].get(upload.part, ""))
+    found = send_file(host, upload.data, "fine-tune", upload.path, known)
+    if found != known:
+        notes.put(files={**notes.now["files"], upload.part: found})
     return found
-
-
-def _usable(file: Any) -> bool:
-    return getattr(file, "status", "") not in ("error", "deleted", "expired")
-
-
-def _listed(pages: Any) -> list[Any]:
-    return list(islice(pages, _LOOKED_AT))
 
 
 def _job(host: Host, notes: _Notes, order: Order, files: dict[str, str], key: str) -> Any:
@@ -223,7 +200,7 @@ def _job(host: Host, notes: _Notes, order: Order, files: dict[str, str], key: st
 
     def create() -> Any:
         jobs = host.client.fine_tuning.jobs
-        there: list[Any] = host.optional("list of jobs", lambda: _listed(jobs.list()), [])
+        there: list[Any] = host.optional("list of jobs", lambda: listed(jobs.list()), [])
         for job in there:
             if (getattr(job, "metadata", None) or {}).get("querywright") == key and job.status not in _BAD:
                 say(f"hosted: the server has this job already: {line(job.id)}")
@@ -292,7 +269,7 @@ def _events(host: Host, notes: _Notes, name: str) -> str:
 def _listed_new(host: Host, name: str, seen: set[str]) -> list[Any]:
     """Events that were not said yet; the newest come first, so the list ends at a known one."""
     new: list[Any] = []
-    for event in islice(host.client.fine_tuning.jobs.list_events(name, limit=100), _LOOKED_AT):
+    for event in islice(host.client.fine_tuning.jobs.list_events(name, limit=100), LOOKED_AT):
         if event.id in seen:
             break
         new.append(event)
