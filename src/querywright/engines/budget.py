@@ -64,18 +64,24 @@ class Budget:
         most = (tokens_of(messages, _FEWEST_BYTES), max_tokens)
         with self._guard:
             while reached := self._reached(most):
-                if not self._held:
+                if not self._under_way():
                     raise reached
                 self._guard.wait()
             self._held.append(most)
         return most
 
+    def _under_way(self) -> bool:
+        return bool(self._held)
+
     def _reached(self, most: tuple[int, int]) -> BudgetReached | None:
         ins = self.tokens_in + sum(i for i, _ in self._held) + most[0]
         outs = self.tokens_out + sum(o for _, o in self._held) + most[1]
-        if self.money is not None and self.cost(ins, outs) > self.money:
+        return self._over(self.cost(ins, outs), ins + outs)
+
+    def _over(self, money: float, tokens: int) -> BudgetReached | None:
+        if self.money is not None and money > self.money:
             return BudgetReached(f"the budget of {self.money:g} does not allow another prompt", hint="--budget")
-        if self.tokens is not None and ins + outs > self.tokens:
+        if self.tokens is not None and tokens > self.tokens:
             return BudgetReached(f"{self.tokens:,} tokens do not allow another prompt", hint="--max-tokens-total")
         return None
 
@@ -90,3 +96,51 @@ class Budget:
     def __str__(self) -> str:
         text = f"{self.tokens_in:,} tokens in, {self.tokens_out:,} out"
         return text + (f", {self.spent:.4f} spent" if self.price_in or self.price_out else "")
+
+
+@dataclass
+class Purse:
+    """One limit over several models, each of which has its own prices.
+
+    Attributes:
+        money, tokens: the limits, None for none.
+    """
+
+    money: float | None = None
+    tokens: int | None = None
+    parts: list[Budget] = field(default_factory=list)
+    _guard: threading.Condition = field(default_factory=threading.Condition)
+
+    def part(self, price_in: float = 0.0, price_out: float = 0.0) -> Budget:
+        """The budget of another model: what it spends is missing for the others."""
+        made = _Part(price_in, price_out, self.money, self.tokens, _guard=self._guard, _parts=self.parts)
+        self.parts.append(made)
+        return made
+
+    @property
+    def spent(self) -> float:
+        """Money spent so far, by all."""
+        return sum(part.spent for part in self.parts)
+
+    def __str__(self) -> str:
+        text = f"{sum(p.tokens_in for p in self.parts):,} tokens in, {sum(p.tokens_out for p in self.parts):,} out"
+        priced = any(p.price_in or p.price_out for p in self.parts)
+        return text + (f", {self.spent:.4f} spent" if priced else "")
+
+
+@dataclass
+class _Part(Budget):
+    """A model's part of a `Purse`."""
+
+    _parts: list[Budget] = field(default_factory=list)
+
+    def _under_way(self) -> bool:
+        return any(part._held for part in self._parts)
+
+    def _reached(self, most: tuple[int, int]) -> BudgetReached | None:
+        money, tokens = self.cost(*most), sum(most)
+        for part in self._parts:
+            ins = part.tokens_in + sum(i for i, _ in part._held)
+            outs = part.tokens_out + sum(o for _, o in part._held)
+            money, tokens = money + part.cost(ins, outs), tokens + ins + outs
+        return self._over(money, tokens)

@@ -41,8 +41,9 @@ class ServerEngine:
     """A model behind an OpenAI-compatible address. See `base.Engine`."""
 
     def __init__(
-        self, url: str, *, model: str = "", timeout_s: float = 120.0, tries: int = _TRIES, capacity: int = CAPACITY
-    ) -> None:
+        self, url: str, *, model: str = "", timeout_s: float = 120.0, tries: int = _TRIES, capacity: int = CAPACITY,
+        key: str | None = None,
+    ) -> None:  # fmt: skip
         """Remember the address; nothing is sent yet.
 
         Args:
@@ -50,9 +51,10 @@ class ServerEngine:
             model: the name that the server knows it by; the first one that it lists by default.
             tries: how often a request is sent where the server is busy or gone for a moment.
             capacity: how many requests may be under way at once.
+            key: what is sent as the key; by default what stands in the environment, nothing where it is empty.
         """
         httpx: Any = need("httpx", extra="api")
-        key = os.environ.get(KEY, "")
+        key = os.environ.get(KEY, "") if key is None else key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.url = url.rstrip("/")
         self._http: Any = httpx.Client(timeout=timeout_s, headers=headers)
