@@ -160,8 +160,7 @@ def conversation_of(row: Mapping[str, Any], turns: Sequence[Mapping[str, Any]]) 
 
 def _turn_of(row: Mapping[str, Any]) -> dict[str, Any]:
     answers = [
-        {"model": r["model"], "text": r["said"], **_present(r), **json.loads(r["extra"])}
-        for r in row["responses"]
+        {"model": r["model"], "text": r["said"], **_present(r), **json.loads(r["extra"])} for r in row["responses"]
     ]
     found = {"user": row["said"], "responses": answers, "picked": row["picked"], **json.loads(row["extra"])}
     judged = [
@@ -194,7 +193,9 @@ def _whole(row: Mapping[str, Any], key: str) -> int | None:
 
 def _number(row: Mapping[str, Any], key: str) -> float | None:
     value = row.get(key)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 else None
+    return (
+        float(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 else None
+    )
 
 
 def _text(row: Mapping[str, Any], key: str) -> str | None:

@@ -1,0 +1,104 @@
+"""One conversation, turn by turn: the user says something, two models answer, the talk goes on with one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from querywright.conversations.document import SIDES, Conversation, conversation_id, history
+from querywright.conversations.llm import LLM
+from querywright.conversations.plan import Plan
+from querywright.conversations.turns import usable, user_chat, utterance
+from querywright.engines.base import Completion, Message
+from querywright.engines.sender import Prompt
+
+TRIES = 3  # of a user's message that can't be used
+Ask = Callable[[LLM, Prompt], list[Completion]]
+"""A model's answer to a prompt; empty where it can't be answered."""
+
+
+class Missing(Exception):
+    """An answer that a replay would need is not there."""
+
+
+def talk(
+    plan: Plan, user: LLM, models: Mapping[str, LLM], ask: Ask, pool: Executor | None = None
+) -> Conversation | None:
+    """Hold a conversation; None where there was no first turn.
+
+    Args:
+        pool: asks both models of a turn at the same time; one after the other without it.
+
+    Raises:
+        Missing: `ask` replays, and does not have an answer.
+        QuerywrightError: a model is gone, or the budget reached.
+    """
+    found: dict[str, Any] = {
+        "id": "",
+        "number": plan.number,
+        "persona": plan.persona.model_dump() if plan.persona else None,
+        "user": user.known_as,
+        "ended": "done",
+        "turns": [],
+    }
+    if plan.topic:
+        found["topic"] = plan.topic
+    for number, (order, pick) in enumerate(zip(plan.orders, plan.picks, strict=True)):
+        before = history(found, number)
+        said = plan.opening if plan.opening and not number else _said(plan, number, user, before, ask)
+        if not said:
+            found["ended"] = "user"
+            break
+        messages: list[Message] = [*before, {"role": "user", "content": said}]
+        responses = _responses(plan, number, [models[label] for label in order], messages, ask, pool)
+        if responses is None:
+            found["ended"] = "responders"
+            break
+        if not responses[pick]["text"].strip():  # a talk does not go on with nothing
+            pick = 1 - pick
+        found["turns"].append({"user": said, "responses": responses, "picked": pick})
+    if not found["turns"]:
+        return None
+    return {**found, "id": conversation_id(found)}
+
+
+def _said(plan: Plan, number: int, user: LLM, before: Sequence[Message], ask: Ask) -> str:
+    chat = user_chat(before, plan.persona, plan.topic)
+    for tried in range(TRIES):
+        # at temperature 0 the same text would come again
+        temperature = user.temperature if not tried else max(user.temperature, 0.7)
+        prompt = Prompt(chat, None, user.max_tokens, temperature, plan.seed_for(number, "user", tried))
+        for done in ask(user, prompt)[:1]:
+            text = utterance(done.text, done.finish)
+            if usable(text, before):
+                return text
+    return ""
+
+
+def _responses(
+    plan: Plan, number: int, order: Sequence[LLM], messages: list[Message], ask: Ask, pool: Executor | None
+) -> list[dict[str, Any]] | None:
+    """Two answers, on their sides; None where fewer than two models have one, or both have nothing to say."""
+
+    def one(place: int) -> dict[str, Any] | None:
+        """The answer of whose side this is, or of who stands in: those behind the two, dealt out over the sides."""
+        for llm in (order[place], *order[SIDES + place :: SIDES]):
+            system = [{"role": "system", "content": llm.system}] if llm.system else []
+            prompt = Prompt(
+                [*system, *messages], None, llm.max_tokens, llm.temperature, plan.seed_for(number, llm.known_as)
+            )
+            for done in ask(llm, prompt)[:1]:
+                return {
+                    "model": llm.known_as,
+                    "text": done.text,
+                    "tokens_in": done.tokens_in,
+                    "tokens_out": done.tokens_out,
+                    "ms": round(done.ms, 1),
+                    "finish": done.finish,
+                }
+        return None
+
+    found = list(pool.map(one, range(SIDES)) if pool else map(one, range(SIDES)))
+    whole = [response for response in found if response is not None]
+    return whole if len(whole) == SIDES and any(r["text"].strip() for r in whole) else None
