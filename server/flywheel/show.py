@@ -43,53 +43,33 @@ def decision(made: dict[str, Any]) -> Table:
     """Both models on all sentences, on each part, and on the shapes that changed most for the worse."""
     from rich.markup import escape
 
+    from querywright.evaluate.compared import cells, grid
+
     verdict = "better: to promote" if made["promote"] else "not promoted"
-    grid = _grid(
+    table = grid(
         ("sentences",), ("n", "current", "candidate", "won", "lost", "difference", "p"),
         title=f"Candidate {made['id']} against {made['current']}: {verdict}",
         caption="Per cent of sentences with the right call, 95 % intervals. p: McNemar's exact test, one-sided.",
     )  # fmt: skip
     for name, part in (("all", "all"), ("frozen test set", "frozen"), ("recent corrections", "recent")):
-        grid.add_row(*_cells(name, made["compared"][part]), style="bold" if part == "all" else "")
+        table.add_row(*cells(name, made["compared"][part]), style="bold" if part == "all" else "")
     for line in [line for line in made["shapes"] if line["lost"]][:_SHAPES]:
-        grid.add_row(*_cells(escape(line["shape"]), line))
-    return grid
+        table.add_row(*cells(escape(line["shape"]), line))
+    return table
 
 
 def candidates(rows: Sequence[dict[str, Any]], stands: str) -> Table:
     """The candidates of a workspace (`promotion.models`); `stands` is what answers without them."""
-    grid = _grid(("model", "state", "decided", "against"), ("frozen", "recent", "size"))
+    from querywright.evaluate.compared import grid
+
+    table = grid(("model", "state", "decided", "against"), ("frozen", "recent", "size"))
     current = any(row["state"].startswith("current") for row in rows)
-    grid.add_row(stands, "" if current else "current", "", "", "", "", "")
+    table.add_row(stands, "" if current else "current", "", "", "", "", "")
     for row in rows:
         state = row["state"] + (" (forced)" if row["how"] == "forced" else "")
         changes = map(_change, (row["frozen"], row["recent"]))
-        grid.add_row(row["id"], state, _minute(row["at"]), row["against"], *changes, f"{row['bytes'] / 1e6:.0f} MB")
-    return grid
-
-
-def _grid(left: Sequence[str], right: Sequence[str], **words: str) -> Table:
-    """An empty table of columns with words, then columns with figures."""
-    from rich import box
-    from rich.table import Table
-
-    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, title_justify="left", caption_justify="left", **words)  # type: ignore[arg-type]
-    for heading in left:
-        grid.add_column(heading, overflow="fold")
-    for heading in right:
-        grid.add_column(heading, justify="right", overflow="fold")
-    return grid
-
-
-def _cells(name: str, found: dict[str, Any]) -> list[str]:
-    if not found["n"]:
-        return [name, "0", *["–"] * 6]
-    shares = [
-        f"{100 * found[who]['same']:.0f} [{100 * found[who]['low']:.0f}, {100 * found[who]['high']:.0f}]"
-        for who in ("current", "candidate")
-    ]
-    change = f"{100 * found['difference']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]"
-    return [name, str(found["n"]), *shares, str(found["won"]), str(found["lost"]), change, f"{found['p']:.2g}"]
+        table.add_row(row["id"], state, _minute(row["at"]), row["against"], *changes, f"{row['bytes'] / 1e6:.0f} MB")
+    return table
 
 
 def _change(found: dict[str, Any] | None) -> str:

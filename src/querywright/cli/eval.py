@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from querywright.cli.calibrate import calibrate
+from querywright.cli.eval_gate import gate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,6 +54,7 @@ def command(
 
 
 app.command("calibrate")(calibrate)
+app.command("gate")(gate)
 
 
 @app.command()

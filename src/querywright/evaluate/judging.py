@@ -33,36 +33,44 @@ def ask(
     decoding: str,
     sources: Sources,
     limit: int | None = None,
-    records: Any = None,
-    hint: str = "querywright feedback models",
-    **settings: Any,
 ) -> Scored:
     """A model's scored answers to a file of pairs, as `evaluate.score.score` gives them; they are kept in `out`.
 
     Args:
         definition: what `api` was loaded from, a name or a file.
         model: as a sweep takes it: a GGUF file, a folder, an address, `base`, `tuned`.
-        decoding: as it is served with; several with commas between them, then each row tells its own.
+        decoding: as it is served with.
         sources: what answers for the model.
         limit: of the pairs, the first so many of an order that never changes.
+
+    Raises:
+        QuerywrightError: no such model, no pairs of this API, or answers that failed for reasons that are not the
+            model's.
+    """
+    raw: dict[str, Any] = {"api": definition, "name": out.name, "models": {"model": {"path": str(model)}}}
+    raw |= {"strategies": ["tuned"], "decodings": [decoding], "pairs": str(pairs), "out": str(out), "execute": False}
+    config = check(raw | ({"limit": limit} if limit else {}), "feedback retrain")
+    here, missing = sources(config, api)
+    if missing:
+        raise QuerywrightError(f"no model at {', '.join(missing.values())}", hint="querywright feedback models")
+    return answers(api, config, here)
+
+
+def answers(api: API, config: Config, sources: dict[str, Source], records: Any = None) -> Scored:
+    """The scored answers of a sweep, none of which failed.
+
+    Args:
+        sources: what answers for each model, by `sweep.Cell.source`.
         records: an executor, for the scores of equal hits.
-        hint: what to do where the model is not there.
-        settings: more keys of the sweep's config.
 
     Raises:
         QuerywrightError: no pairs of this API, or answers that failed for reasons that are not the model's.
     """
     from querywright.evaluate import score, suite, sweep
 
-    raw: dict[str, Any] = {"api": definition, "name": out.name, "models": {"model": {"path": str(model)}}}
-    raw |= {"strategies": ["tuned"], "decodings": decoding, "pairs": str(pairs), "out": str(out), "execute": False}
-    config = check(raw | ({"limit": limit} if limit else {}) | settings, str(model))
-    found, missing = sources(config, api)
-    if missing:
-        raise QuerywrightError(f"no model at {', '.join(missing.values())}", hint=hint)
     # how sure it says it is depends on its calibration, what it answers does not: it is asked once, before and after
-    found = {name: replace(one, identity=_without(one.identity, "calibration")) for name, one in found.items()}
-    rows = sweep.run(config, suite.load(api, pairs, config.seed), found)
+    sources = {name: replace(one, identity=_without(one.identity, "calibration")) for name, one in sources.items()}
+    rows = sweep.run(config, suite.load(api, config.pairs, config.seed), sources)
     failed = [row for row in rows if row.get("finish") == "error"]
     if failed:
         raise QuerywrightError(
