@@ -148,7 +148,11 @@ def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     Raises:
         QuerywrightError: the file is missing, or a line is no JSON object (its number is named).
     """
-    rows = []
+    return [row for _, row in numbered_jsonl(path)]
+
+
+def numbered_jsonl(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The same one by one, each with its line's number, from 1: what a message about a row names."""
     try:
         with open(path, encoding="utf-8-sig") as lines:  # editors put a byte order mark first
             for number, line in enumerate(lines, 1):
@@ -163,11 +167,10 @@ def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
                     ) from error
                 if not isinstance(row, dict):
                     raise QuerywrightError(f"{path}:{number}: not a JSON object", hint="one JSON object a line")
-                rows.append(row)
+                yield number, row
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise QuerywrightError(f"could not read {path}: {reason}", hint="check the path") from error
-    return rows
 
 
 def sha256(path: Path | str) -> str:

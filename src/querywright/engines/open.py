@@ -23,6 +23,7 @@ def open_engine(
     tries: int = 3,
     slots: int | None = None,
     hang_s: float = 60.0,
+    key: str | None = None,
 ) -> Engine:
     """Open the model that `model` names.
 
@@ -37,6 +38,7 @@ def open_engine(
             several; the engine's `capacity` says what it came to.
         hang_s: seconds of silence after which a process of its own is taken for dead; a prompt has to be read, or a
             batch of texts weighed, within it.
+        key: of a server; the environment's by default (see `server`).
 
     Raises:
         EngineError: there is no such model, or it can't be read.
@@ -51,7 +53,7 @@ def open_engine(
         from querywright.engines.server import ServerEngine
 
         url, _, served = name.partition("#")
-        return ServerEngine(url, model=served, tries=tries, capacity=slots or 8)
+        return ServerEngine(url, model=served, tries=tries, capacity=slots or 8, key=key)
     if name.startswith("outlines:"):
         from querywright.engines.through_outlines import OutlinesEngine
 

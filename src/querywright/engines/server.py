@@ -57,7 +57,8 @@ class ServerEngine:
         key = os.environ.get(KEY, "") if key is None else key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.url = url.rstrip("/")
-        self._http: Any = httpx.Client(timeout=timeout_s, headers=headers)
+        limits = httpx.Limits(max_connections=max(100, capacity), max_keepalive_connections=max(20, capacity))
+        self._http: Any = httpx.Client(timeout=timeout_s, headers=headers, limits=limits)
         self._errors: Any = httpx.HTTPError
         self._unsent: Any = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
         self._model = model

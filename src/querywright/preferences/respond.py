@@ -1,0 +1,136 @@
+"""Prompts to responses of several models: one folder with the prompts, a config for each model, and what it answered.
+
+prompts/00000.jsonl            the prompts, each once, with their `prompt_hash`
+models/MODEL.yaml              what the runner was told
+responses/MODEL/00000.jsonl    the prompt's row with model, sample, response, finish, tokens_in, tokens_out, ms
+failed/MODEL.jsonl             prompts that the model can't answer, with the reason
+ledger/MODEL.jsonl             every answer as it came; a run that was stopped goes on from it
+manifest.json                  written last, when every model has answered every prompt
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from querywright.artefacts import MANIFEST, alone, content_id, is_done, write_manifest
+from querywright.engines.budget import Budget
+from querywright.engines.ledger import Ledger
+from querywright.engines.prices import price_of
+from querywright.errors import QuerywrightError
+from querywright.preferences.models import NAME, Entry, write_config
+from querywright.preferences.prompts import ROWS_PER_SHARD, Row, read_shards, shards, write_shards
+from querywright.preferences.responses import Outcome, Way, resolved, run
+from querywright.progress import say
+
+AGAIN = "run the same command again to go on"
+
+
+def respond(
+    rows: Sequence[Row], models: Mapping[str, Entry], target: Path, name: str, *,
+    locate: Callable[[str], str], way: Callable[[Entry], Way], batch_size: int = 128,
+    per_shard: int = ROWS_PER_SHARD, money: float | None = None, tokens: int | None = None,
+) -> list[Outcome]:  # fmt: skip
+    """Ask every model every prompt, and write what they answer to `target/name`.
+
+    Args:
+        rows: prompts, as `prompts.read_prompts` gives them.
+        locate: `base`, `tuned` or a path to the path or address of a model.
+        way: how an entry's prompts are put to it.
+        batch_size: requests that a server has at once, or prompts that are computed together.
+        money, tokens: never exceeded, earlier runs into the same folder included.
+
+    Returns:
+        How it went with each model; nothing where all of it was done before.
+
+    Raises:
+        QuerywrightError: a model is not there (nothing is asked then); or a model could not be asked to the end, or the
+            budget ended. What was answered is written.
+    """
+    if not re.fullmatch(NAME, name):
+        raise QuerywrightError(f"--name {name!r} becomes a folder's name", hint="letters, digits, . _ + -")
+    folder = target / name
+    ways = {model: way(entry) for model, entry in models.items()}
+    configs = {
+        model: resolved(model, entry, locate(entry.model), ways[model].about, batch_size)
+        for model, entry in models.items()
+    }
+    with alone(folder):
+        config = {"prompts": content_id("".join(r["prompt_hash"] for r in rows), 64), "rows": len(rows),
+                  "per_shard": per_shard, "models": configs}  # fmt: skip
+        if is_done(folder, config):
+            say(f"{folder}: all {len(models)} models have answered all {len(rows)} prompts")
+            return []
+        _prepare(folder, rows, per_shard, configs)
+        outcomes = []
+        for number, model in enumerate(models, 1):
+            place = f"[{number}/{len(models)}] "
+            budget = _budget(folder, configs, model, money, tokens)
+            outcome = run(folder, model, rows, ways[model], per_shard=per_shard, budget=budget, place=place)
+            say(f"{place}{outcome}" + (f"; stopped: {outcome.error}" if outcome.error else ""))
+            outcomes.append(outcome)
+        _end(folder, config, outcomes)
+    return outcomes
+
+
+def _prepare(folder: Path, rows: Sequence[Row], per_shard: int, configs: Mapping[str, dict[str, Any]]) -> None:
+    before = {row["prompt_hash"] for row in read_shards(folder / "prompts")}
+    now = {row["prompt_hash"] for row in rows}
+    if before and before != now:
+        say(f"{folder}: other prompts than before, {len(now - before)} new and {len(before - now)} gone")
+    (folder / MANIFEST).unlink(missing_ok=True)
+    paths = write_shards(folder / "prompts", rows, per_shard)
+    say(f"{len(rows)} prompts in {len(paths)} shard{'s' * (len(paths) > 1)}, {len(configs)} models: {folder}")
+    for model, config in configs.items():
+        write_config(folder / "models" / f"{model}.yaml", config)
+
+
+def _budget(
+    folder: Path, configs: Mapping[str, dict[str, Any]], model: str, money: float | None, tokens: int | None
+) -> Budget:
+    """What may be spent on a model: the whole, without what the others have cost so far."""
+    price = price_of(configs[model]["model"])
+    if price is None and money is not None:
+        raise QuerywrightError(
+            f"the price of {configs[model]['model']} is not known, so --budget can't hold",
+            hint="add it to data/prices.yaml, or --max-tokens-total",
+        )
+    for other, config in configs.items():
+        if other == model:
+            continue
+        ledger = Ledger(folder / "ledger" / f"{other}.jsonl")
+        spent = ledger.total("tokens_in"), ledger.total("tokens_out")
+        if tokens is not None:
+            tokens = max(0, tokens - sum(spent))
+        if money is not None and (known := price_of(config["model"])) is not None:
+            money = max(0.0, money - known.cost(*spent))
+    cost = (price.tokens_in, price.tokens_out) if price else (0.0, 0.0)
+    return Budget(*cost, money=money, tokens=tokens)
+
+
+def _end(folder: Path, config: dict[str, Any], outcomes: Sequence[Outcome]) -> None:
+    """Say that it is done; or what is missing, and what to do about it."""
+    stopped = [one for one in outcomes if one.error]
+    unasked = sum(one.left for one in outcomes)
+    if stopped:
+        reasons = "; ".join(f"{one.model}: {one.error}" for one in stopped)
+        hint = next((one.error.hint for one in stopped if one.error and one.error.hint), "")
+        raise QuerywrightError(
+            f"{len(stopped)} of {len(outcomes)} models did not answer to the end: {reasons}",
+            hint=hint if AGAIN in hint or not hint else f"{hint}; then {AGAIN}",
+        )
+    if unasked:
+        raise QuerywrightError(
+            f"the budget ended before all was asked: {unasked} prompts are left; what was answered is in {folder}",
+            hint=f"a larger --budget or --max-tokens-total; then {AGAIN}",
+        )
+    if failed := [one for one in outcomes if one.failed]:
+        listed = ", ".join(f"{one.failed} of {one.model}" for one in failed)
+        say(f"without an answer: {listed}; {folder / 'failed'} says why. {AGAIN.capitalize()}: they are asked again")
+        return
+    files = [p.relative_to(folder).as_posix() for part in ("prompts", *(f"responses/{m}" for m in config["models"]))
+             for p in shards(folder / part)]  # fmt: skip
+    counts = {one.model: {"responses": one.responses, "cut": one.cut} for one in outcomes}
+    write_manifest(folder, config, files, counts=counts)
