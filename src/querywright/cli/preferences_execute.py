@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from querywright.api.definition import API
+    from querywright.preferences.choose import Message, Row
 
 
 def register(app: typer.Typer) -> None:
@@ -43,8 +49,6 @@ def execute(
     """
     from querywright.api.definition import load
     from querywright.errors import QuerywrightError
-    from querywright.generate.prompts import strategy
-    from querywright.generate.turns import after
     from querywright.logs.validate import executor_for
     from querywright.preferences.execute import PREFERENCES, Options
     from querywright.preferences.execute import execute as run
@@ -53,7 +57,6 @@ def execute(
     if (server or http) and records:
         raise QuerywrightError("--server and --records exclude each other", hint="leave one of them out")
     definition = load(api)
-    build = strategy("tuned", definition)
     if records == "none":
         executor, ran_on = None, "nothing"
         say("no call is run (--records none): answers are compared by meaning only")
@@ -64,6 +67,15 @@ def execute(
         Options(source, out, reference, shorter, rejected, seed, margin),
         executor,
         ran_on,
-        render=lambda row: after(row.get("turns") or [], build(row["text"])),
+        render=tuned_prompt(definition),
     )
     say(f"in {out}; train on it: dataset.source={out / PREFERENCES}")
+
+
+def tuned_prompt(api: API) -> Callable[[Row], list[Message]]:
+    """What puts a prompt row as an API's tuned model is asked: its system message, the turns, the sentence."""
+    from querywright.generate.prompts import strategy
+    from querywright.generate.turns import after
+
+    build = strategy("tuned", api)
+    return lambda row: after(row.get("turns") or [], build(row["text"]))

@@ -22,11 +22,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from querywright import protected
+from querywright.engines.base import Message
 from querywright.errors import QuerywrightError, did_you_mean
+from querywright.preferences.prompts import chat_of
 from querywright.preferences.rated import key, mean, order
 
 Row = dict[str, Any]
-Message = dict[str, str]
 SAMPLE, ALL = "sample", "all"
 
 REASONS = {
@@ -83,20 +84,13 @@ class Choice:
             yield f"{self.merged} responses say the same as another of their prompt: counted once, with the mean rating"
 
 
-def messages(row: Row) -> list[Message]:
-    """The messages up to the answer that a prompt row stands for: its system message, its turns, its text."""
-    system = [{"role": "system", "content": str(row["system"])}] if row.get("system") else []
-    turns = [{"role": t["role"], "content": t["content"]} for t in row.get("turns") or ()]
-    return [*system, *turns, {"role": "user", "content": row["text"]}]
-
-
 def choose(
     rows: Iterable[Row],
     *,
     rejected: str = SAMPLE,
     seed: int = 0,
     margin: float = 0.0,
-    render: Callable[[Row], list[Message]] = messages,
+    render: Callable[[Row], list[Message]] = chat_of,
 ) -> Choice:
     """Preference rows of rated rows.
 

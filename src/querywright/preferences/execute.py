@@ -18,8 +18,9 @@ from querywright.api.hits import Run, Runs, run_cached
 from querywright.api.identity import definition_id
 from querywright.artefacts import MANIFEST, alone, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError
-from querywright.preferences.choose import Choice, Message, choose, messages
+from querywright.preferences.choose import Choice, Message, choose
 from querywright.preferences.levels import RATINGS, SHORTER, Expected, expected_of, judge, tie
+from querywright.preferences.prompts import chat_of
 from querywright.preferences.rated import EXECUTION, REFERENCE, Row, rated, write_rated
 from querywright.progress import say, track
 
@@ -53,7 +54,7 @@ def execute(
     options: Options,
     executor: Runs | None,
     ran_on: str = "",
-    render: Callable[[Row], list[Message]] = messages,
+    render: Callable[[Row], list[Message]] = chat_of,
 ) -> dict[str, Any]:
     """Judge the answers in a folder and choose; returns the report. Run again on the same, it does nothing.
 
