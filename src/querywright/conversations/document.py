@@ -12,7 +12,8 @@
         ended      `done`, or why it is shorter than planned: `user` (nothing usable to say), `responders` (fewer than
                    two gave an answer)
         turns      at least one of {"user": str, "responses": [two of {"model", "text", "tokens_in", "tokens_out", "ms",
-                   "finish"}], "picked": index of the response that the talk goes on with}
+                   "finish"}], "picked": index of the response that the talk goes on with, "tries": messages that the
+                   user's model was asked for until one could be used, 0 where the opening was given}
 
 Judged conversations (`conversations judge`) have more keys in a turn; readers pass over keys that they don't know.
 """

@@ -35,7 +35,7 @@ class LLM(Strict):
         api_key: `env:NAME`; by default `QUERYWRIGHT_SERVER_KEY`, for openai `OPENAI_API_KEY`.
         adapter: local, querywright: a PEFT adapter for a checkpoint folder.
         system: the system message that a responder gets; none by default.
-        temperature: 0 for the most likely text.
+        temperature: 0 for the most likely text; 0.7 by default, of the query assistant 0.
         max_tokens: of one answer.
         sample_weight: of `eval_llms`: how often it answers, relative to the others; 0 never.
         price_in, price_out: money for a million tokens; by default what `prices.yaml` says.
@@ -58,6 +58,13 @@ class LLM(Strict):
     strategy: str = ""
     decoding: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("provider") == "querywright":
+            return {"temperature": 0.0, **data}
+        return data
+
     @field_validator("api_key")
     @classmethod
     def _named(cls, value: str) -> str:
@@ -67,8 +74,10 @@ class LLM(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> LLM:
-        if self.provider == "openai-compatible" and not re.match(r"https?://[^/\s@]+", self.url):
+        if self.provider == "openai-compatible" and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", self.url):
             raise ValueError("an openai-compatible server needs a `url`, such as http://127.0.0.1:8080/v1")
+        if "@" in self.url.partition("://")[2].partition("/")[0]:
+            raise ValueError(f"an address holds no password; `api_key`: {_SECRET}")
         if self.provider != "openai-compatible" and self.url:
             raise ValueError(f"`url` is for openai-compatible servers, not for {self.provider}")
         own = {

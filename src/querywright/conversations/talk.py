@@ -46,7 +46,10 @@ def talk(
         found["topic"] = plan.topic
     for number, (order, pick) in enumerate(zip(plan.orders, plan.picks, strict=True)):
         before = history(found, number)
-        said = plan.opening if plan.opening and not number else _said(plan, number, user, before, ask)
+        tries = 0
+        said = plan.opening if not number else ""
+        if not said:
+            said, tries = _said(plan, number, user, before, ask)
         if not said:
             found["ended"] = "user"
             break
@@ -57,13 +60,14 @@ def talk(
             break
         if not responses[pick]["text"].strip():  # a talk does not go on with nothing
             pick = 1 - pick
-        found["turns"].append({"user": said, "responses": responses, "picked": pick})
+        found["turns"].append({"user": said, "tries": tries, "responses": responses, "picked": pick})
     if not found["turns"]:
         return None
     return {**found, "id": conversation_id(found)}
 
 
-def _said(plan: Plan, number: int, user: LLM, before: Sequence[Message], ask: Ask) -> str:
+def _said(plan: Plan, number: int, user: LLM, before: Sequence[Message], ask: Ask) -> tuple[str, int]:
+    """A message that can be used, empty for none, and how many were asked for."""
     chat = user_chat(before, plan.persona, plan.topic)
     for tried in range(TRIES):
         # at temperature 0 the same text would come again
@@ -72,8 +76,8 @@ def _said(plan: Plan, number: int, user: LLM, before: Sequence[Message], ask: As
         for done in ask(user, prompt)[:1]:
             text = utterance(done.text, done.finish)
             if usable(text, before):
-                return text
-    return ""
+                return text, tried + 1
+    return "", TRIES
 
 
 def _responses(
