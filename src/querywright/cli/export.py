@@ -22,7 +22,8 @@ def export(
         str | None, typer.Option("--api", help="the API's name or definition; default: the workspace's name")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="default: the folder above the run's; an export there is replaced")
+        Path | None,
+        typer.Option("--out", help="default: above the run's folder, unless its base is there; an export is replaced"),
     ] = None,
     merged: Annotated[bool, typer.Option(help="also the merged checkpoint, of the base's size")] = True,
     kinds: Annotated[
@@ -45,6 +46,7 @@ def export(
     from querywright.errors import QuerywrightError
     from querywright.finetune.check import find_config, load
     from querywright.finetune.export import export as run
+    from querywright.finetune.export import place
     from querywright.finetune.merged import adapter_folder, merge_adapter
 
     if adapter := adapter_folder(config):
@@ -63,9 +65,10 @@ def export(
         raise QuerywrightError(f"no scores in {', '.join(missing)}", hint="querywright eval CONFIG writes them")
     name, known = _identity(api or workspace.name)
     wanted = [kind.strip().lower() for kind in kinds.split(",") if kind.strip()]
+    trained_on = Path(cfg.checkpointer.checkpoint_dir)
     made = run(
-        folder, out or folder.parent, name, base=Path(cfg.checkpointer.checkpoint_dir), merged=merged, kinds=wanted,
-        parity=parity, scores=found, definition=known,
+        folder, out or place(folder, trained_on), name, base=trained_on, merged=merged, kinds=wanted, parity=parity,
+        scores=found, definition=known,
     )  # fmt: skip
     typer.echo(made)
 

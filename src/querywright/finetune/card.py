@@ -160,8 +160,9 @@ def _facts(run: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
         else f"{run['rows']:,}, seen {seen / run['rows']:.1f} times on average",
         "longer than the context": f"{too_long:,} of {report['rows']:,} rows: {' and '.join(left)}" if left else None,
         "rows' SHA-256": ", ".join(f"`{digest}`" for digest in data),
-        "started from": f"the adapter with SHA-256 `{start}`" if start else None,
+        "started from": f"the adapter with SHA-256 `{start}`" if start else _stacked(run),
         "recipe": run.get("recipe") or settings.get("recipe"),
+        "beta": (settings.get("loss") or {}).get("beta"),
         "backend": run.get("backend"),
         "LoRA": _lora(model),
         "base in 4 bit while training": "yes" if "qlora" in str(model.get("_component_")) or model.get("quantize_base")
@@ -177,6 +178,14 @@ def _facts(run: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
         "versions": ", ".join(f"{name} {v}" for name, v in run["packages"].items()),
         "querywright": run["version"],
     }  # fmt: skip
+
+
+def _stacked(run: Mapping[str, Any]) -> str | None:
+    """What a second training started from."""
+    first = run.get("stacked_on")
+    if not first:
+        return None
+    return f"the adapter with SHA-256 `{first['sha256']}`, merged; the one here holds both, rank {first['rank']}"
 
 
 def _lora(model: Mapping[str, Any]) -> str:

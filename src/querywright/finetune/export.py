@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from querywright.finetune.card import beside, card
 from querywright.finetune.family import DOWNLOAD, Family, family
 from querywright.finetune.hf_to_gguf import write_hf_gguf
 from querywright.finetune.lora import CONFIG, WEIGHTS, deltas, read_adapter, write_adapter
-from querywright.finetune.merge import BYTES, fits, merge, shapes, stop_ids
+from querywright.finetune.merge import BYTES, fits, made_by, merge, shapes, stop_ids
 from querywright.finetune.modelfile import modelfile, serving
 from querywright.finetune.parts import Parts
 from querywright.finetune.record import base_facts
 from querywright.finetune.shipped import GGUF, KINDS, prompt_id
+from querywright.finetune.stacked import below, stack
 from querywright.finetune.to_gguf import write_gguf
 from querywright.progress import say
 
@@ -105,10 +107,16 @@ def export(
             f"{base} is what this run was trained on: the export would write over it", hint="--out ANOTHER/FOLDER"
         )
     base, told = _base(base, run)
+    under = below(base)
+    if under is not None:
+        say(f"{base} is {under.base} with an adapter merged in: both adapters are exported as one, on {under.base}")
+        base = under.base
+        told = base_facts(base)
     kind = family(base)
     measured = [json.loads(path.read_text(encoding="utf-8")) for path in scores]
     config: dict[str, Any] = {"source": "run", "api": api, "adapter_sha256": sha256(source / WEIGHTS), "merged": merged}
     config |= {"kinds": sorted(kinds), "parity": parity, "base": told.get("sha256"), "prompt": prompt_id()}
+    config |= {"stacked_on": under.sha256} if under else {}
     config |= {**({"definition": definition} if definition else {}), "scores_sha256": [sha256(p) for p in scores]}
     after = beside(str(config["adapter_sha256"]), out, run_folder)
     config |= {"after_training": content_id(json.dumps(after, sort_keys=True))} if after else {}
@@ -118,28 +126,43 @@ def export(
             (out / MANIFEST).unlink(missing_ok=True)
             say(f"export: adapter of {run_folder} on {kind.human} to {out}")
             stop_ids(base, kind)
-            fits(base, deltas(*read_adapter(source)))
             made_of = {"adapter": config["adapter_sha256"], "base": config["base"], "api": api, "by": __version__}
-            parts = Parts(out, made_of)
-            _space(out, base, parts, merged, kinds)
-            rank = _adapter(source, out / "adapter", kind, base)
+            parts = Parts(out, made_of | ({"stacked_on": under.sha256} if under else {}))
+            with tempfile.TemporaryDirectory() as temporary:
+                whole = stack(under.adapter, source, Path(temporary)) if under else source
+                fits(base, deltas(*read_adapter(whole)))
+                _space(out, base, parts, merged, kinds)
+                rank = _adapter(whole, out / "adapter", kind, base)
+            shown = {**run, "base": told, "stacked_on": {"sha256": under.sha256, "rank": rank}} if under else run
             _weights(base, kind, parts, api, merged, kinds)
             report = _parity(base, kind, parts, run, parity, api, merged, kinds)
             write_text(out / "Modelfile", modelfile(best.name if kinds else "merged", api, kind))
-            text = serving(api, kind, kind.model_id or str(base), rank, merged, best.name if kinds else "")
+            text = serving(api, kind, _name(base, kind), rank, merged, best.name if kinds else "")
             write_text(out / "SERVING.md", text)
             wanted = {GGUF.format(kind=k) for k in KINDS} - {GGUF.format(kind=k) for k in kinds}
             wanted |= set() if merged else {"merged/config.json"}
             files = {name: what for name, what in WHAT.items() if (out / name).is_file() and name not in wanted}
             own = {WEIGHTS: WHAT[f"adapter/{WEIGHTS}"]}
-            write_text(out / "README.md", card(api, run, measured, files, report, family=kind, **after))
-            write_text(out / "adapter" / "README.md", card(api, run, measured, own, report, family=kind, **after))
+            write_text(out / "README.md", card(api, shown, measured, files, report, family=kind, **after))
+            write_text(out / "adapter" / "README.md", card(api, shown, measured, own, report, family=kind, **after))
             names = [*files, f"adapter/{CONFIG}", "adapter/README.md", "README.md"]
             names += [str(p.relative_to(out)) for p in sorted((out / "merged").glob("*.safetensors")) if merged]
-            write_manifest(out, config, names, run=run)
+            write_manifest(out, config, names, run=run, base_folder=str(base))
     size = (out / "adapter" / WEIGHTS).stat().st_size / 1e6
     say(f"adapter {size:.1f} MB, model card {out / 'README.md'}; try: querywright ask --api {api} --model {best}")
     return best
+
+
+def place(run_folder: Path, base: Path) -> Path:
+    """Where an export goes unless one says: the folder above the run's, as a workspace has it; a folder of its own in
+    the run's where what it was trained on stands there."""
+    above = run_folder.parent
+    return run_folder / "export" if base.resolve().is_relative_to(above.resolve()) else above
+
+
+def _name(base: Path, kind: Family) -> str:
+    """What an adapter's base is called: as its publisher does, unless something was merged into it."""
+    return str(base) if made_by(base) or not kind.model_id else kind.model_id
 
 
 def _known(kinds: Sequence[str]) -> tuple[str, ...]:
@@ -191,7 +214,7 @@ def _space(out: Path, base: Path, parts: Parts, merged: bool, kinds: Sequence[st
 
 def _adapter(source: Path, folder: Path, kind: Family, base: Path) -> int:
     """The adapter in 16 bit, with the chat template for a server that starts from the base; returns its rank."""
-    write_adapter(source, folder, kind.model_id or str(base))
+    write_adapter(source, folder, _name(base, kind))
     write_text(folder / "chat_template.jinja", kind.template)
     return int(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["r"])
 

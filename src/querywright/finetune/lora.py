@@ -57,6 +57,12 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         return {name: file.get_tensor(name) for name in names}
 
 
+def scale_of(config: Mapping[str, Any]) -> float:
+    """What ``B @ A`` is multiplied by: ``alpha / r``, or ``alpha / sqrt(r)`` where ``use_rslora`` says so."""
+    rank = float(config["r"])
+    return float(config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank))
+
+
 class Deltas(Mapping[str, "np.ndarray"]):
     """What an adapter adds: name of the checkpoint's weight -> ``scale * B @ A``, float32 [out, in].
 
@@ -64,9 +70,8 @@ class Deltas(Mapping[str, "np.ndarray"]):
     """
 
     def __init__(self, config: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
-        """``scale`` is ``alpha / r``, or ``alpha / sqrt(r)`` where ``use_rslora`` says so."""
-        rank = float(config["r"])
-        self.scale = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
+        """Of what ``read_adapter`` gives."""
+        self.scale = scale_of(config)
         end = ".lora_A.weight"
         self._parts = {
             key.removeprefix(PREFIX).replace(end, ".weight"): (a, weights[key.replace(".lora_A.", ".lora_B.")])

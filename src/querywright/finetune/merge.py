@@ -139,6 +139,18 @@ def merge(base: Path, added: Mapping[str, Any], out: Path, family: Family | None
         shutil.rmtree(part, ignore_errors=True)
 
 
+def made_by(checkpoint: Path) -> dict[str, Any] | None:
+    """The manifest of what merged a checkpoint here, an export (`merged/`) or a merge alone (`checkpoint/`); None of
+    any other checkpoint."""
+    try:
+        made = json.loads((checkpoint.parent / MANIFEST).read_text(encoding="utf-8"))
+        names = {"run": "merged", "merge": "checkpoint"}
+        whole = checkpoint.name == names[made["config"]["source"]] and bool(made["config"]["adapter_sha256"])
+        return dict(made) if whole and isinstance(made["files"], dict) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def complete(base: Path, folder: Path, family: Family) -> None:
     """Put what a server needs besides weights into ``folder``: tokenizer, the chat template that was trained with, and
     generation settings whose end tokens are those of the family.

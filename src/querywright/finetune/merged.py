@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from querywright.artefacts import alone, is_done, sha256, write_manifest
+from querywright.artefacts import alone, is_done, replacing, sha256, write_manifest
 from querywright.errors import QuerywrightError
 from querywright.finetune.base import DEFAULT_FOLDER, ensure_base, is_packaged
 from querywright.finetune.family import DOWNLOAD, family
@@ -24,7 +24,8 @@ def adapter_folder(name: str) -> Path | None:
 
 
 def merge_adapter(adapter: Path, out: Path, base: Path = DEFAULT_FOLDER) -> Path:
-    """Write base and adapter as one checkpoint to `out/checkpoint`, a second time only if something changed.
+    """Write base and adapter as one checkpoint to `out/checkpoint`, a second time only if something changed. The
+    adapter stays beside it, in `out/adapter`.
 
     Args:
         adapter: folder in PEFT's layout.
@@ -48,5 +49,11 @@ def merge_adapter(adapter: Path, out: Path, base: Path = DEFAULT_FOLDER) -> Path
             return folder
         say(f"merge: {adapter} into {base}, to {folder}")
         merge(base, deltas(*read_adapter(adapter)), folder, family(base))
-        write_manifest(out, config, [f"{CHECKPOINT}/{name}" for name in ("config.json", *shards(folder))])
+        kept = [f"adapter/{name}" for name in (CONFIG, WEIGHTS)]  # what is trained on top is exported with it
+        if adapter.resolve() != (out / "adapter").resolve():
+            for name in kept:
+                with replacing(out / name, "wb") as copy:
+                    copy.write((adapter / Path(name).name).read_bytes())
+        names = [*kept, *(f"{CHECKPOINT}/{name}" for name in ("config.json", *shards(folder)))]
+        write_manifest(out, config, names, base_folder=str(base))
     return folder

@@ -13,11 +13,14 @@ from querywright.artefacts import MANIFEST, replacing, weights_sha256, write_man
 from querywright.errors import QuerywrightError
 from querywright.finetune.family import family
 from querywright.finetune.hardware import hardware, packages, peak_memory
+from querywright.finetune.merge import made_by
 from querywright.progress import say
 
 LOSSES, PLOT, RESOLVED = "losses.jsonl", "losses.png", "resolved.yaml"
 LAST = 20  # steps that a mean loss is taken over
 PLOT_EVERY_S = 60.0
+# what the log of preference rows has besides its loss, and how the picture calls it
+PREFERENCES = (("rewards/accuracies", "wanted answer ahead\n(share of rows)"), ("rewards/margins", "margin of rewards"))
 
 
 class JSONLogger:
@@ -90,31 +93,49 @@ def read_losses(path: Path) -> list[dict[str, Any]]:
 
 
 def plot_losses(folder: Path) -> Path:
-    """Draw ``losses.png`` from ``losses.jsonl``: each step, and the mean of the last 20 or 2 % of them."""
+    """Draw ``losses.png`` from ``losses.jsonl``: each step, and the mean of the last 20 or 2 % of them; of preferences
+    also how often, and by how much, the wanted answer gained more than the other one."""
     from matplotlib.figure import Figure  # no pyplot: nothing of the process's own drawing is touched
     from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 
     rows = [row for row in read_losses(folder / LOSSES) if row.get("loss") is not None]
-    steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
-    last = max(LAST, len(losses) // 50)
-    sums = [0.0]
-    for loss in losses:
-        sums.append(sums[-1] + loss)
-    means = [(sums[i] - sums[max(0, i - last)]) / min(i, last) for i in range(1, len(sums))]
-    figure = Figure(figsize=(7, 4), layout="tight")
-    axes = figure.subplots()
-    axes.plot(steps, losses, color="0.75", linewidth=0.8, label="each step")
-    axes.plot(steps, means, color="tab:blue", label=f"mean of the last {last}")
-    axes.set(xlabel="step", ylabel="loss of answer tokens (nats)", yscale="log" if min(losses, default=1) > 0 else None)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    shown = [(key, label) for key, label in PREFERENCES if any(row.get(key) is not None for row in rows)]
+    figure = Figure(figsize=(7, 4 + 2.2 * len(shown)), layout="tight")
+    ratios = [4.0, *([2.2] * len(shown))]
+    axes, *more = figure.subplots(1 + len(shown), sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    losses = _drawn_with_means(axes, rows, "loss")
+    what = "loss of preference rows (nats)" if shown else "loss of answer tokens (nats)"
+    # the margins' loss begins at ln 2 and may stay near it: no decades to show
+    axes.set(ylabel=what, yscale="log" if min(losses, default=1) > 0 and not shown else "linear")
     if axes.get_yscale() == "log":  # plain numbers: a loss is seldom more than two decades wide
         axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5, 7)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
     axes.legend()
+    for below, (key, label) in zip(more, shown, strict=True):
+        _drawn_with_means(below, rows, key)
+        below.set(ylabel=label)
+        below.axhline(0.5 if "accuracies" in key else 0.0, color="0.5", linewidth=0.8, linestyle=":")
+    last = more[-1] if more else axes
+    last.set(xlabel="step")
+    last.xaxis.set_major_locator(MaxNLocator(integer=True))
     with replacing(folder / PLOT, "wb") as out:
         figure.savefig(out, format="png", dpi=120)
     return folder / PLOT
+
+
+def _drawn_with_means(axes: Any, rows: list[dict[str, Any]], key: str) -> list[float]:
+    """Draw one number of the rows, and its running mean; returns the number of each row that has it."""
+    found = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+    steps, values = [step for step, _ in found], [value for _, value in found]
+    last = max(LAST, len(values) // 50)
+    sums = [0.0]
+    for value in values:
+        sums.append(sums[-1] + value)
+    means = [(sums[i] - sums[max(0, i - last)]) / min(i, last) for i in range(1, len(sums))]
+    axes.plot(steps, values, color="0.75", linewidth=0.8, label="each step")
+    axes.plot(steps, means, color="tab:blue", label=f"mean of the last {last}")
+    return values
 
 
 def _drawn(folder: Path) -> bool:
@@ -206,4 +227,6 @@ def base_facts(folder: Path) -> dict[str, Any]:
         name, licence = kind.model_id or kind.human, kind.licence
     except QuerywrightError:  # of no known family: its folder's name, and a licence that nobody has stated
         name, licence = folder.name, "unknown"
+    if merged := made_by(folder):  # the publisher's name alone would be another model's
+        name = f"{name} with the adapter {merged['config']['adapter_sha256'][:12]} merged in"
     return {"name": model or name, "licence": about.get("licence") or licence, "sha256": weights_sha256(folder, known)}
