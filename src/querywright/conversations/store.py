@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ FILE_HINT = "it has to be a database that you may write; or choose another file"
 READ_HINT = "querywright conversations convert -it json -i FILE -ot db -o THIS"
 
 Counts = dict[str, int]
+Item = tuple[tables.Source, Conversation]
 
 
 @contextmanager
@@ -47,16 +48,14 @@ def opened(where: Path | str, *, write: bool = False) -> Iterator[Database]:
         database.close()
 
 
-def put(
-    database: Database, source: Mapping[str, Any], conversations: Iterable[Conversation], batch: int = BATCH
-) -> Iterator[tuple[Sequence[Conversation], Counts]]:
+def put(database: Database, conversations: Iterable[Item], batch: int = BATCH) -> Iterator[tuple[list[Item], Counts]]:
     """Insert conversations that are storable (`tables.storable_conversation`), a transaction a batch.
 
     Args:
-        source: see `tables.source_row`.
+        conversations: each with its source (`tables.source_row`).
 
     Yields:
-        after each batch that is committed: its conversations, and how many rows of each table were new.
+        after each batch that is committed: the batch, and how many rows of each table were new.
 
     Raises:
         QuerywrightError: the database failed; the batches before are kept.
@@ -64,9 +63,9 @@ def put(
     again = "run the same command again: what was inserted is kept, and not inserted twice"
     waiting = iter(conversations)
     while part := list(itertools.islice(waiting, max(1, batch))):
-        rows = tables.rows_of(part, source["id"])
+        rows = tables.rows_of(part)
         with database.told("write", again), database.writer.begin() as db:
-            _insert(db, tables.source, [dict(source)])
+            _insert(db, tables.source, rows[tables.source.name])
             new = {table.name: _insert(db, table, rows[table.name]) for table in tables.ROWS}
         yield part, new
 
@@ -105,11 +104,11 @@ def reading(database: Database) -> Iterator[sa.Connection]:
         QuerywrightError: there are no conversations in it.
     """
     options = {} if database.path else {"isolation_level": "REPEATABLE READ"}
-    with database.told("read", "check that it can be reached"):
-        with database.reader.execution_options(**options).begin() as db:
-            if not tables.has_tables(db):
-                raise QuerywrightError(f"{database.shown} holds no conversations", hint=READ_HINT)
-            yield db
+    reader = database.reader.execution_options(**options)
+    with database.told("read", "check that it can be reached"), reader.begin() as db:
+        if not tables.has_tables(db):
+            raise QuerywrightError(f"{database.shown} holds no conversations", hint=READ_HINT)
+        yield db
 
 
 def counts(db: sa.Connection) -> Counts:
@@ -119,13 +118,14 @@ def counts(db: sa.Connection) -> Counts:
     }
 
 
-def sources(db: sa.Connection) -> list[dict[str, Any]]:
+def sources(db: sa.Connection) -> list[tables.Source]:
     """Where the conversations come from, in the order of the ids."""
     return [dict(row) for row in db.execute(sa.select(tables.source).order_by(tables.source.c.id)).mappings()]
 
 
-def stored(db: sa.Connection, limit: int | None = None) -> Iterator[Conversation]:
+def stored(db: sa.Connection, limit: int | None = None) -> Iterator[Item]:
     """The conversations in the order of their ids, the first `limit` of them; a page at a time is in memory."""
+    origins = {row["id"]: row for row in sources(db)}
     table, last, left = tables.conversation, "", limit
     while left is None or left > 0:
         n = _PAGE if left is None else min(left, _PAGE)
@@ -133,7 +133,8 @@ def stored(db: sa.Connection, limit: int | None = None) -> Iterator[Conversation
         found = [dict(row) for row in db.execute(query).mappings()]
         if not found:
             return
-        yield from _whole(db, found)
+        origin = {row["id"]: origins[row["source"]] for row in found}
+        yield from ((origin[one["id"]], one) for one in _whole(db, found))
         last = found[-1]["id"]
         left = None if left is None else left - len(found)
 

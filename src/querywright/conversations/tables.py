@@ -14,12 +14,13 @@ columns is kept as JSON under `extra`, and comes back.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from querywright.artefacts import content_id
 from querywright.conversations.document import Conversation, conversation_id
 from querywright.database import OtherLayout, Words, sa, storable
+from querywright.errors import QuerywrightError
 
 LAYOUT = 1
 _LOCK = 0x51574356  # any number that is ours: PostgreSQL's advisory locks are numbers
@@ -70,6 +71,7 @@ ROWS = (conversation, turn, response, judgement)
 """What a conversation is kept in, parents first."""
 
 Rows = dict[str, list[dict[str, Any]]]
+Source = dict[str, Any]  # id, and config and models as JSON
 Reader = Callable[[Mapping[str, Any], str], Any]  # a column's value out of a key, None where the column can't hold it
 
 
@@ -100,24 +102,27 @@ def has_tables(db: sa.Connection) -> bool:
     return True
 
 
-def source_row(config: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
+def source_row(config: Mapping[str, Any], models: Mapping[str, Any]) -> Source:
     """Where conversations come from, under an id that their config and models make."""
     row = {"config": _json(_kept(dict(config))), "models": _json(_kept(dict(models)))}
     return {"id": content_id(_json(row), 16), **row}
 
 
-def rows_of(conversations: Sequence[Conversation], source_id: str) -> Rows:
-    """The rows of conversations that are whole (`document.fault` finds nothing), by table; each key once."""
-    found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {table.name: {} for table in ROWS}
+def rows_of(conversations: Iterable[tuple[Source, Conversation]]) -> Rows:
+    """The rows of conversations that are whole (`document.fault` finds nothing), each with its source, by table; each
+    key once, in the order of the keys."""
+    found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {table.name: {} for table in (source, *ROWS)}
 
     def add(table: sa.Table, row: dict[str, Any]) -> None:
         found[table.name].setdefault(tuple(row[c.name] for c in table.primary_key), row)
 
-    for one in conversations:
+    for origin, one in conversations:
         id_ = one["id"]
+        add(source, origin)
         add(conversation, {
-            "id": id_, "source": source_id, "number": _whole(one, "number"), "persona": _json_or_none(one, "persona"),
-            "user_model": _text(one, "user"), "ended": _text(one, "ended"), "extra": _extra(one, _OUTER),
+            "id": id_, "source": origin["id"], "number": _whole(one, "number"),
+            "persona": _json_or_none(one, "persona"), "user_model": _text(one, "user"),
+            "ended": _text(one, "ended"), "extra": _extra(one, _OUTER),
         })  # fmt: skip
         for place, said in enumerate(one["turns"]):
             at = {"conversation": id_, "place": place}
@@ -143,8 +148,17 @@ def judgements(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def storable_conversation(conversation: Conversation) -> Conversation:
-    """The conversation as both kinds of database can hold it, under the id of what is said in it then."""
-    kept: Conversation = _kept(conversation)
+    """The conversation as both kinds of database can hold it, under the id of what is said in it then.
+
+    Raises:
+        QuerywrightError: something in it is nested too deep.
+    """
+    try:
+        kept: Conversation = _kept(conversation)
+    except RecursionError:
+        raise QuerywrightError(
+            f"conversation {str(conversation.get('id'))[:20]} is nested too deep", hint="leave it out"
+        ) from None
     return {**kept, "id": conversation_id(kept)}
 
 
