@@ -103,7 +103,7 @@ def read_prompts(sources: Sequence[str], *, pairs: bool = False) -> list[Row]:
             elif key in rows:
                 twice.append(where)
             else:
-                rows[key] = {"prompt_hash": key, **{k: v for k, v in row.items() if k not in OWN}}
+                rows[key] = {"prompt_hash": key, **{k: v for k, v in row.items() if k != "prompt_hash"}}
     if wrong:
         more = [f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
         raise QuerywrightError(
@@ -113,8 +113,11 @@ def read_prompts(sources: Sequence[str], *, pairs: bool = False) -> list[Row]:
     if not rows:
         raise QuerywrightError(f"no prompts in {' '.join(sources)}", hint='one object a line: {"text": "..."}')
     if twice:
-        say(f"{len(twice)} prompts come twice and are asked once, the first of them {twice[0]}")
-    return list(rows.values())
+        come = "prompts come" if len(twice) > 1 else "prompt comes"
+        say(f"{len(twice)} {come} twice and {'are' if len(twice) > 1 else 'is'} asked once; the first: {twice[0]}")
+    if clash := {key for row in rows.values() for key in OWN[1:] if key in row}:
+        say(f"metadata under {', '.join(map(repr, sorted(clash)))} is left out: responses have keys of these names")
+    return [{k: v for k, v in row.items() if k not in OWN[1:]} for row in rows.values()]
 
 
 def _files(sources: Sequence[str]) -> list[Path]:
