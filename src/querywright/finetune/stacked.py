@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from querywright.artefacts import data_dir, replacing, sha256, write_json
+from querywright.errors import QuerywrightError
 from querywright.finetune.base import DEFAULT_FOLDER
 from querywright.finetune.lora import CONFIG, WEIGHTS, read_adapter, scale_of
 from querywright.finetune.merge import made_by
@@ -105,7 +106,9 @@ def _parts(weights: Mapping[str, np.ndarray], name: str, rank: int, scale: float
         return None
     down, up = weights[name].astype("float32"), weights[_up(name)].astype("float32")
     if down.shape[0] != rank:
-        raise ValueError(f"{name} is of rank {down.shape[0]}, not {rank}")
+        raise QuerywrightError(
+            f"the adapter's {name} is of rank {down.shape[0]}, not {rank} as its config says", hint="train it again"
+        )
     return down, scale * up
 
 
