@@ -1,0 +1,139 @@
+"""Judges' answers to a mix's requests, read: each response with its ratings by aspect, and counts of what was read."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from querywright.artefacts import read_jsonl
+from querywright.errors import QuerywrightError
+from querywright.preferences.annotate.results import Answer
+from querywright.preferences.aspects import ASPECTS
+from querywright.preferences.prompts import shards
+from querywright.preferences.rated import EXECUTION, Row, rated
+from querywright.preferences.rating_values import NOT_APPLICABLE, RATED
+from querywright.preferences.ratings import ratings
+
+FULL = "full"
+_MIXES = "querywright preferences mix writes such rows"
+
+
+def aspects_of(source: Path) -> list[str]:
+    """The aspects that a mix asks about, the usual four first.
+
+    Raises:
+        QuerywrightError: there are none, or one that is the name of the judgement by execution.
+    """
+    found = [name for name in ASPECTS if shards(source / name)]
+    found += sorted(p.name for p in source.iterdir() if p.name not in (*ASPECTS, FULL) and shards(p))
+    if not found or EXECUTION in found:
+        raise QuerywrightError(
+            f"{source / EXECUTION}: the name of another judge" if found else f"{source} asks about no aspect",
+            hint="querywright preferences mix writes a folder for each aspect of its template",
+        )
+    return found
+
+
+def mixed(source: Path) -> Iterator[Row]:
+    """The rows of a mix: a prompt and the responses that its judge is shown, in that order.
+
+    Raises:
+        QuerywrightError: a row is none (file and row are named), or a prompt is there twice.
+    """
+    seen: dict[str, str] = {}
+    for path in shards(source / FULL):
+        for number, row in enumerate(read_jsonl(path), 1):
+            where, responses = f"{path}, row {number}", row.get("responses")
+            if not isinstance(row.get("prompt_hash"), str) or not isinstance(row.get("text"), str):
+                raise QuerywrightError(f"{where}: no prompt_hash or no text", hint=_MIXES)
+            whole = isinstance(responses, list) and all(
+                isinstance(r, dict) and isinstance(r.get("model"), str) and isinstance(r.get("response"), str)
+                for r in responses
+            )
+            if not whole:
+                raise QuerywrightError(f"{where}: its responses are no list of model and response", hint=_MIXES)
+            if row["prompt_hash"] in seen:
+                raise QuerywrightError(f"{where}: the same prompt as in {seen[row['prompt_hash']]}", hint=_MIXES)
+            seen[row["prompt_hash"]] = where
+            yield row
+
+
+class Counts:
+    """What was read of the judges' answers.
+
+    Attributes:
+        aspects: those that the mix asks about.
+        prompts: rows of the mix.
+        states: by aspect, how many texts are in which state (see `rating_values.STATES`).
+        answers: by aspect, how many answers are `parsed`, `unparsable` (no text rated, none said to be n/a), `cut`
+            (of the parsed ones), `failed` or `missing`.
+        foreign: answers to requests that are not of this mix.
+        why: why requests failed, the commonest first.
+    """
+
+    def __init__(self, aspects: Sequence[str] = ASPECTS) -> None:
+        self.aspects = list(aspects)
+        self.prompts = self.foreign = 0
+        self.states: dict[str, Counter[str]] = defaultdict(Counter)
+        self.answers: dict[str, Counter[str]] = defaultdict(Counter)
+        self.why: Counter[str] = Counter()
+
+    @property
+    def answered(self) -> int:
+        """Answers, failed ones too, to requests of this mix."""
+        return sum(
+            n for counts in self.answers.values() for what, n in counts.items() if what not in ("missing", "cut")
+        )
+
+    def report(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Counts for a report file. An aspect that nobody was asked about is not there."""
+        asked = [a for a in self.aspects if self.answers[a].total() > self.answers[a]["missing"]]
+        by_judge: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for response in (r for row in rows for r in row["responses"]):
+            for name, value in {**response["ratings"], "rating": response["rating"]}.items():
+                if value is not None:
+                    by_judge[response["model"]][name].append(value)
+        return {
+            "prompts": self.prompts, "aspects": asked, "not_asked": [a for a in self.aspects if a not in asked],
+            "answers": {a: dict(self.answers[a].most_common()) for a in asked},
+            "texts": {a: dict(self.states[a].most_common()) for a in asked},
+            "failed": dict(self.why.most_common(5)), "other_mix": self.foreign,
+            "means": {
+                model: {name: round(sum(values) / len(values), 3) for name, values in found.items()}
+                for model, found in sorted(by_judge.items())
+            },
+        }  # fmt: skip
+
+
+def judged(rows: Iterable[Row], said: dict[str, Answer], counts: Counts) -> Iterator[Row]:
+    """Rows of a mix as rated rows; what was read is counted."""
+    used = 0
+    asked = {name.rpartition("-")[2] for name in said} & set(counts.aspects)
+    for row in rows:
+        counts.prompts += 1
+        given: list[dict[str, float | None]] = [{} for _ in row["responses"]]
+        why: list[dict[str, str]] = [{} for _ in row["responses"]]
+        for aspect in counts.aspects:
+            answer = said.get(f"{row['prompt_hash']}-{aspect}")
+            used += answer is not None
+            if answer is None or answer.why:
+                counts.answers[aspect]["missing" if answer is None else "failed"] += 1
+                counts.why.update([answer.why] if answer else [])
+                for of_text in given if aspect in asked else ():
+                    of_text[aspect] = None
+                continue
+            read = ratings(answer.text, len(given))
+            counts.states[aspect].update(rating.state for rating in read)
+            known = any(rating.state in (RATED, NOT_APPLICABLE) for rating in read)
+            counts.answers[aspect]["parsed" if known else "unparsable"] += 1
+            if answer.finish == "length":
+                counts.answers[aspect]["cut"] += 1
+            for of_text, reason, rating in zip(given, why, read, strict=True):
+                of_text[aspect] = rating.value
+                if rating.why:
+                    reason[aspect] = rating.why
+        responses = [rated(r, g, why=w) for r, g, w in zip(row["responses"], given, why, strict=True)]
+        yield {**row, "responses": responses}
+    counts.foreign = len(said) - used
