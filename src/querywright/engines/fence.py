@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from querywright.artefacts import content_id
 
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]+")
 HIDDEN = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u00ad]+")
+_UNSEEN_INLINE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffd]+")
+_TOKENS = re.compile(
+    r"<(?=[|｜])|<(?=/?(?:s|bos|eos|pad|unk|think|tool_call|(?:start|end)_of_turn)>)|<(?=<?/?SYS>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])",
+    re.I,
+)  # narrower than CONTROL: a judge of code has to see `<div>` as it is
 CONTROL = re.compile(r"<(?=[|/｜]?[A-Za-z_|｜])|\[(?=/?[A-Z_]{2,20}\])")
 
 
@@ -26,11 +33,30 @@ def inert(text: str) -> str:
     return CONTROL.sub(lambda m: m[0] + " ", clean(text))
 
 
-def fence(material: str) -> str:
-    """`material` between the lines `=== DATA code begins` and `=== DATA code ends`; the code is not in it."""
-    mark = f"=== DATA {content_id(material, 8)}"
+def inert_lines(text: str) -> str:
+    """Text with its layout, without control characters, in which nothing reads as a chat template's control token."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _TOKENS.sub(lambda found: found[0] + " ", _UNSEEN_INLINE.sub(" ", HIDDEN.sub("", text)))
+
+
+def code_for(key: str, texts: Iterable[str]) -> str:
+    """A code for `fence` that is in none of the texts, and that none of their writers could know."""
+    material = json.dumps([key, *texts])
+    code = content_id(material, 8)
+    while code in material:
+        code = content_id(material + code, 8)
+    return code
+
+
+def fence(material: str, name: str = "DATA", code: str = "") -> str:
+    """`material` between the lines `=== NAME code begins` and `=== NAME code ends`; the mark is not in it.
+
+    Args:
+        code: in place of one that is made of the material; several places of one prompt may share it.
+    """
+    mark = f"=== {name} {code or content_id(material, 8)}"
     while mark in material:
-        mark = f"=== DATA {content_id(material + mark, 8)}"
+        mark = f"=== {name} {content_id(material + mark, 8)}"
     return f"{mark} begins\n{material}\n{mark} ends"
 
 
