@@ -169,11 +169,21 @@ def request_tokens(row: dict[str, Any]) -> int:
 
 def max_tokens_of(path: Path) -> int:
     """The most tokens of an answer that a file of requests asks for: that of its first one."""
+    body = _first(path)
+    most = body.get("max_completion_tokens") or body.get("max_tokens")
+    return most if isinstance(most, int) else 0
+
+
+def model_of(path: Path) -> str:
+    """The judge that a file of requests asks."""
+    return str(_first(path).get("model") or "")
+
+
+def _first(path: Path) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as lines:
-            body = json.loads(next(lines, "{}")).get("body", {})
-        return int(body.get("max_completion_tokens") or body.get("max_tokens") or 0)
-    except (ValueError, TypeError, AttributeError) as error:
+            return dict(json.loads(next(lines, "{}"))["body"])
+    except (ValueError, TypeError, KeyError) as error:
         raise QuerywrightError(f"{path} holds no requests ({error})", hint="annotate convert makes them") from error
 
 
