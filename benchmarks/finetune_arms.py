@@ -80,7 +80,7 @@ def train(name: str, arm: dict[str, Any], pairs: Path, out: Path, seed: int) -> 
             part = collate_packed([{k: v for k, v in row.items() if k != "row"} for row in batch], parts=1)["parts"][
                 "0"
             ]
-            summed, count = summed + float(replica.loss(part)), count + len(part["targets"])
+            summed, count = summed + float(replica.losses(part).sum()), count + len(part["targets"])
     if not arm["full"]:
         write(model, arm, out, name)
     trained = sum(p.numel() for p in weights)

@@ -361,7 +361,7 @@ def test_which_process_runs(tiny: Path, source: Path, tmp_path: Path) -> None:
     assert line().startswith("-m querywright.finetune.recipe --config")
     assert line(backend="peft").startswith("-m querywright.finetune.with_peft --config")
     tune = f"-c {TUNE} run"
-    assert line(recipe="lora_dpo_single_device").startswith(f"{tune} lora_dpo_single_device --config")
+    assert line(recipe="lora_dpo_single_device").startswith("-m querywright.finetune.dpo --config")
     several = {"recipe": "lora_finetune_distributed", "nproc_per_node": 2}
     with pytest.raises(QuerywrightError, match="needs GPUs"):
         line(**several)
@@ -372,21 +372,22 @@ def test_what_torchtunes_own_recipes_leave(tiny: Path, source: Path, tmp_path: P
     """Their `epoch_N` gets the layout and the manifest of our runs, so that exports find it."""
     adapter = trained(tiny_config(tiny, source, tmp_path / "run"), "peft")[1]
     logged = (tmp_path / "run" / "losses.jsonl").read_text(encoding="utf-8")
-    cfg = tiny_config(tiny, source, tmp_path / "run", recipe="lora_dpo_single_device", epochs=2)
+    cfg = tiny_config(tiny, source, tmp_path / "run", recipe="lora_finetune_distributed", epochs=2)
 
     def stock(command: list[str], environment: dict[str, str]) -> int:
-        assert "lora_dpo_single_device" in command
+        assert "lora_finetune_distributed" in command
         (tmp_path / "run" / "adapter").replace(tmp_path / "run" / "epoch_1")
         (tmp_path / "run" / "losses.jsonl").write_text(logged, encoding="utf-8")
         return 0
 
     monkeypatch.setattr("querywright.finetune.launch._wait_for", stock)
+    monkeypatch.setattr("querywright.finetune.launch._processes", lambda cfg: 2)  # no GPU is needed to be told of them
     assert train(cfg) == 0
     assert load_file(tmp_path / "run" / ADAPTER).keys() == adapter.keys()
     about = json.loads((tmp_path / "run/adapter/adapter_config.json").read_text(encoding="utf-8"))
     assert (about["r"], about["target_modules"][3]) == (4, "o_proj")
     manifest = json.loads((tmp_path / "run" / MANIFEST).read_text(encoding="utf-8"))
-    assert (manifest["steps"], manifest["rows"], manifest["recipe"]) == (5, 48, "lora_dpo_single_device")
+    assert (manifest["steps"], manifest["rows"], manifest["recipe"]) == (5, 48, "lora_finetune_distributed")
     assert manifest["tokens"] is manifest["tokens_per_s"] is manifest["too_long"] is None, "nobody counted"
     assert train(cfg) == 0, "nothing to do"
 
@@ -395,7 +396,8 @@ def test_a_stopped_stock_recipe_leaves_no_run(tiny: Path, source: Path, tmp_path
     """Nor what an earlier run in the same folder said of itself."""
     trained(tiny_config(tiny, source, tmp_path / "run"), "peft")
     monkeypatch.setattr("querywright.finetune.launch._wait_for", lambda command, environment: -15)
-    assert train(tiny_config(tiny, source, tmp_path / "run", recipe="lora_dpo_single_device")) == 130
+    monkeypatch.setattr("querywright.finetune.launch._processes", lambda cfg: 2)
+    assert train(tiny_config(tiny, source, tmp_path / "run", recipe="lora_finetune_distributed")) == 130
     assert not (tmp_path / "run" / MANIFEST).exists()
     assert not (tmp_path / "run" / "losses.jsonl").exists()
 

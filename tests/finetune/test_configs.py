@@ -15,7 +15,7 @@ from torchtune import config
 
 from querywright.errors import QuerywrightError
 from querywright.finetune.check import find_config, load, problems
-from querywright.finetune.recipes import DEFAULT, DISTRIBUTED, OURS, recipe_of
+from querywright.finetune.recipes import DISTRIBUTED, OURS, recipe_of
 
 FOLDER = Path(__file__).parents[2] / "ft_configs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -118,7 +118,7 @@ def _said(cfg: dict[str, Any]) -> str:
 def test_keys_of_another_recipe_are_refused(name: str) -> None:
     """`max_minutes` in a config for a recipe that knows no such thing would be a promise that nobody keeps."""
     recipe = recipe_of(OmegaConf.load(FOLDER / f"{name}.yaml"))
-    foreign = "nproc_per_node=2" if recipe == DEFAULT else "max_minutes=3"
+    foreign = "max_minutes=3" if recipe == DISTRIBUTED else "nproc_per_node=2"
     with pytest.raises(QuerywrightError, match="has no meaning for recipe"):
         load(find_config(name), [foreign])
 

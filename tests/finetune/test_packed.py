@@ -12,7 +12,7 @@ from torchtune.models.llama3_2 import lora_llama3_2
 from torchtune.modules.peft import get_adapter_params, set_trainable_params
 
 from querywright.finetune.batch import collate_packed, shared_prefix
-from querywright.finetune.loss import AnswerLoss, answer_loss
+from querywright.finetune.loss import AnswerLoss, answer_losses
 from querywright.finetune.model import ALL_ATTENTION
 from querywright.finetune.packed import PackedDecoder, packed_decoder
 
@@ -115,7 +115,7 @@ def test_loss_is_cross_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
     targets = torch.randint(0, 31, (10,))
     expected = F.cross_entropy(hidden @ weight.T, targets, reduction="sum")
     (gradient,) = torch.autograd.grad(expected, hidden)
-    found = answer_loss(hidden, weight, targets)
+    found = answer_losses(hidden, weight, targets).sum()
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(torch.autograd.grad(found, hidden)[0], gradient)
 

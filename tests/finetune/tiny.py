@@ -85,9 +85,40 @@ def tiny_config(checkpoint: Path, source: Path, output: Path, **more: Any) -> An
             "resume_from_checkpoint": False,
         }
     )
+    return _with(cfg, more)
+
+
+def _with(cfg: Any, more: dict[str, Any]) -> Any:
+    from omegaconf import OmegaConf
+
     for key, value in more.items():
-        OmegaConf.update(cfg, key.replace("__", "."), value, merge=False)
+        dotted = key.replace("___component_", "._component_").replace("__", ".")
+        OmegaConf.update(cfg, dotted, value, merge=False)
     return cfg
+
+
+def packed_tiny(**words: Any) -> Any:
+    """Model component: the tiny decoder with the packed way through it."""
+    from torchtune.models.llama3_2 import lora_llama3_2
+
+    from querywright.finetune.packed import packed_decoder
+
+    return packed_decoder(lora_llama3_2(**words))
+
+
+def dpo_config(checkpoint: Path, source: Path, output: Path, **more: Any) -> Any:
+    """As :func:`tiny_config`, for preference rows and the packed way."""
+    words = {
+        "recipe": "lora_dpo_single_device",
+        "dataset": {"_component_": "querywright.finetune.preferences.preference_rows", "source": str(source)},
+        "model___component_": "tests.finetune.tiny.packed_tiny",
+        "loss": {"_component_": "torchtune.rlhf.loss.DPOLoss", "beta": 0.1},
+        "save_adapter_weights_only": True,
+        **more,
+    }
+    cfg = tiny_config(checkpoint, source, output)
+    del cfg.collate_fn
+    return _with(cfg, words)
 
 
 def small_adapter(folder: Path, value: float = 1.0, **more: Any) -> Path:

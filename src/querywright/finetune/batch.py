@@ -21,7 +21,7 @@ def shared_prefix(rows: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]
     return end
 
 
-def _pack(part: Sequence[tuple[list[int], list[int], int | None]], ignore_idx: int) -> dict[str, Tensor]:
+def pack(part: Sequence[tuple[list[int], list[int], int | None]], ignore_idx: int) -> dict[str, Tensor]:
     """One part: T token rows, n answer tokens, B sequences padded to L slots.
 
     - ``tokens``, ``positions`` [T]: the shared prefix once, then each row's rest, without the row's last token;
@@ -62,7 +62,7 @@ def collate_packed(
 ) -> dict[str, Any]:
     """Collate component for torchtune's recipes: rows with ``tokens`` and ``labels`` to packed parts, one a thread.
 
-    Returns ``labels`` [1, n + 1], which recipes use to count answer tokens, and ``parts``, a dict of :func:`_pack`'s
+    Returns ``labels`` [1, n + 1], which recipes use to count answer tokens, and ``parts``, a dict of :func:`pack`'s
     dicts with about the same number of tokens each. ``padding_idx`` is in recipes' call and not needed: padding slots
     repeat a token that is there.
     """
@@ -72,6 +72,6 @@ def collate_packed(
     dealt: list[list[tuple[list[int], list[int], int | None]]] = [[] for _ in range(n)]
     for row in sorted(rows, key=lambda row: -len(row[0])):
         min(dealt, key=lambda part: sum(len(tokens) for tokens, *_ in part)).append(row)
-    packed = {str(i): _pack(part, ignore_idx) for i, part in enumerate(dealt)}
+    packed = {str(i): pack(part, ignore_idx) for i, part in enumerate(dealt)}
     targets = torch.cat([torch.tensor([ignore_idx]), *(part["targets"] for part in packed.values())])
     return {"parts": packed, "labels": targets.unsqueeze(0)}

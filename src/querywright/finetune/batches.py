@@ -13,8 +13,16 @@ from querywright.errors import QuerywrightError
 TOKENS = "n_tokens"  # key that :func:`make_loader` adds to a batch: tokens of its rows, padding not counted
 
 
-def make_loader(dataset: Any, collate: Callable[..., dict[str, Any]], *, batch_size: int, shuffle: bool) -> Any:
-    """Batches in torchtune's order (its sampler, seed 0, a last part batch left out), with their tokens counted.
+def make_loader(
+    dataset: Any,
+    collate: Callable[..., dict[str, Any]],
+    *,
+    batch_size: int,
+    shuffle: bool,
+    tokens_of: Callable[[dict[str, Any]], int] | None = None,
+) -> Any:
+    """Batches in torchtune's order (its sampler, seed 0, a last part batch left out), with their tokens counted (of a
+    row ``tokens_of``; by default those of its key ``tokens``).
 
     Its generator is its own: a loader that is opened again after a stop leaves the global one as it was.
     """
@@ -23,9 +31,11 @@ def make_loader(dataset: Any, collate: Callable[..., dict[str, Any]], *, batch_s
 
     pad = getattr(dataset, "padding_idx", None)  # of a packed dataset, whose rows hold some at their end
 
+    def own(row: dict[str, Any]) -> int:
+        return len(row["tokens"]) if pad is None else int((row["tokens"] != pad).nonzero()[-1]) + 1
+
     def counted(rows: list[dict[str, Any]]) -> dict[str, Any]:
-        ends = [len(row["tokens"]) if pad is None else int((row["tokens"] != pad).nonzero()[-1]) + 1 for row in rows]
-        return {**collate(rows), TOKENS: sum(ends)}
+        return {**collate(rows), TOKENS: sum(map(tokens_of or own, rows))}
 
     sampler = StatefulDistributedSampler(dataset, num_replicas=1, rank=0, shuffle=shuffle, seed=0)
     rest: dict[str, Any] = {"batch_size": batch_size, "drop_last": True, "generator": torch.Generator()}

@@ -33,7 +33,10 @@ class Job:
     Attributes:
         facts: what decides the result (:func:`run_facts`).
         trained: the weights that are trained, by PEFT name.
-        loss: mean cross entropy of a batch's answer tokens, shape [], of a batch on the device.
+        loss: mean loss of what :attr:`weight` counts, shape [], of a batch on the device.
+        weight: how much a batch counts in its step's mean; by default its answer tokens.
+        told: further numbers of the step just done, by name, for the log; asked for once a step.
+        shown: which of them the progress line shows, and under what word.
         adapter: the trained weights as PEFT wants them, by PEFT name, on the CPU.
         step: optimizer steps done; ``seconds`` and ``tokens`` were spent on them.
     """
@@ -51,6 +54,9 @@ class Job:
     loss: Callable[[dict[str, Any]], Tensor]
     adapter: Callable[[], dict[str, Tensor]]
     log: Any
+    weight: Callable[[dict[str, Any]], int] | None = None
+    told: Callable[[], dict[str, float]] = dict
+    shown: dict[str, str] = field(default_factory=dict)
     step: int = 0
     seconds: float = 0.0
     tokens: int = 0

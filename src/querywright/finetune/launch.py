@@ -1,7 +1,8 @@
 """Run a checked config as a process of its own, so that an interrupted or failed run leaves no half state here.
 
-Which one: our loop on torchtune's single-device recipe, the same loop on transformers and PEFT (``backend: peft``), or
-torchtune's own recipe for several GPUs or for DPO, whose adapter then gets the folder and the manifest of the others.
+Which one: our loop on torchtune's single-device recipes (LoRA and DPO), the same loop on transformers and PEFT
+(``backend: peft``), or torchtune's own recipe for several GPUs, whose adapter then gets the folder and the manifest of
+the others.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Any
 from querywright.artefacts import MANIFEST, alone, is_done, replacing, write_json
 from querywright.errors import QuerywrightError, need
 from querywright.finetune.hardware import peak_memory
-from querywright.finetune.recipes import DEFAULT, DISTRIBUTED, TORCHTUNE, backend_of, recipe_of
+from querywright.finetune.recipes import DEFAULT, DISTRIBUTED, DPO, PEFT, TORCHTUNE, backend_of, recipe_of
 from querywright.finetune.record import LOSSES, RESOLVED
 from querywright.progress import say
 
-MODULES = {"torchtune": "querywright.finetune.recipe", "peft": "querywright.finetune.with_peft"}
+MODULES = {TORCHTUNE: "querywright.finetune.recipe", PEFT: "querywright.finetune.with_peft"}
+PREFERENCES = "querywright.finetune.dpo"
 # torchtune's `tune`; our package comes first because it keeps a library's remark off the screen
 TUNE = "import querywright; from torchtune._cli.tune import main; main()"
 STOPPED = (130, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGTERM)
@@ -52,7 +54,7 @@ def train(cfg: Any) -> int:
         say(f"{told}config resolved to {output / RESOLVED}")
         with replacing(output / RESOLVED) as out:
             out.write(OmegaConf.to_yaml(cfg))
-        if recipe != DEFAULT:
+        if recipe not in (DEFAULT, DPO):
             return _stock(cfg, line, environment, rows or 0)
     code = _wait_for(line, environment)  # our own loop keeps others out by itself
     return MISTAKE if code == MISTAKE else _judged(code)
@@ -88,8 +90,9 @@ def _judged(code: int) -> int:
 def command(cfg: Any, resolved: Path) -> list[str]:
     """The training process's command line: our own loop where there is one, else ``tune run RECIPE``."""
     recipe = recipe_of(cfg)
-    if recipe == DEFAULT:
-        return [sys.executable, "-m", MODULES[backend_of(cfg)], "--config", str(resolved)]
+    if recipe in (DEFAULT, DPO):
+        module = PREFERENCES if recipe == DPO else MODULES[backend_of(cfg)]
+        return [sys.executable, "-m", module, "--config", str(resolved)]
     several = ["--nproc_per_node", str(_processes(cfg))] if recipe == DISTRIBUTED else []
     return [sys.executable, "-c", TUNE, "run", *several, recipe, "--config", str(resolved)]
 

@@ -1,8 +1,9 @@
 """The training loop of both backends: steps that can stop, be killed and go on, and what a finished run leaves.
 
 A backend (:mod:`querywright.finetune.recipe` on torchtune, :mod:`querywright.finetune.with_peft` on transformers and
-PEFT) builds a :class:`querywright.finetune.job.Job` and hands it to :func:`run`. The loss of a step is the mean over
-all answer tokens of the step, however they are dealt out to batches: batch 4 is the same as 2 batches of 2 accumulated.
+PEFT, :mod:`querywright.finetune.dpo` for preferences) builds a :class:`querywright.finetune.job.Job` and hands it over.
+The loss of a step is the mean over all answer tokens of the step (of preferences: over its rows), however they are
+dealt out to batches: batch 4 is the same as 2 batches of 2 accumulated.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ def _train(job: Job) -> bool:
             flat_state(job.trained, job.optimizer)  # what can't be saved is said now, not after minutes
         now = time.monotonic()
         job.seconds = before + now - started
-        rate = job.optimizer.param_groups[0]["lr"]
+        rate, told = job.optimizer.param_groups[0]["lr"], job.told()
         if job.step % int(cfg.get("log_every_n_steps") or 1) == 0:
-            numbers = {"loss": loss, "lr": rate, "grad_norm": norm, "seconds": job.seconds}
+            numbers = {"loss": loss, **told, "lr": rate, "grad_norm": norm, "seconds": job.seconds}
             numbers["tokens_per_s"] = (job.tokens - seen) / (now - step_started)
             if cfg.get("log_peak_memory_stats") and job.device.type == "cuda":
                 numbers["peak_memory_gib"] = torch.cuda.max_memory_allocated(job.device) / 2**30
@@ -78,7 +79,8 @@ def _train(job: Job) -> bool:
             said = now
             left = (now - started) / (job.step - first) * (total - job.step)
             left = max(0.0, min(left, budget_s - job.seconds))
-            say(f"step {job.step}/{total}  loss {loss:.4f}  lr {rate:.2e}  ETA {clock(left)}")
+            more = "".join(f"{word} {told[name]:.3f}  " for name, word in job.shown.items() if name in told)
+            say(f"step {job.step}/{total}  loss {loss:.4f}  {more}lr {rate:.2e}  ETA {clock(left)}")
         if over or job.stop:
             break
         if now - saved >= save_every_s or (save_every and job.step % save_every == 0):
@@ -102,6 +104,8 @@ def _steps(job: Job, total: int, per_epoch: int) -> Iterator[list[dict[str, Any]
 
 def _advance_schedule(job: Job, total: int, budget_s: float) -> None:
     """Set the learning rate of the next step: from the steps done, or from the time used if that is further on."""
+    if job.scheduler is None:  # the rate stays as it is
+        return
     done = max(job.step, int(total * job.seconds / budget_s))
     job.scheduler.last_epoch = done - 1  # step() adds one, then asks the schedule
     with warnings.catch_warnings():
@@ -110,12 +114,11 @@ def _advance_schedule(job: Job, total: int, budget_s: float) -> None:
 
 
 def _step(job: Job, batches: list[dict[str, Any]]) -> tuple[float, float]:
-    """One optimizer step over some batches; returns the mean loss of their answer tokens and the gradient's norm."""
-    # a label is what the token before it has to say: the first of a row is nobody's
-    answers = [int((batch["labels"][..., 1:] != job.ignore_index).sum()) for batch in batches]
-    whole = max(sum(answers), 1)
+    """One optimizer step over some batches; returns the mean loss and the gradient's norm."""
+    weights = [_answers(batch, job.ignore_index) if job.weight is None else job.weight(batch) for batch in batches]
+    whole = max(sum(weights), 1)
     summed = torch.zeros((), device=job.device)
-    for batch, n in zip(batches, answers, strict=True):
+    for batch, n in zip(batches, weights, strict=True):
         job.tokens += batch.pop(TOKENS)
         if n:
             loss = job.loss(_on_device(batch, job.device)) * (n / whole)
@@ -133,6 +136,11 @@ def _step(job: Job, batches: list[dict[str, Any]]) -> tuple[float, float]:
     job.optimizer.zero_grad(set_to_none=True)
     job.step += 1
     return float(summed), norm
+
+
+def _answers(batch: dict[str, Any], ignore_index: int) -> int:
+    """Answer tokens: a label is what the token before it has to say, so the first of a row is nobody's."""
+    return int((batch["labels"][..., 1:] != ignore_index).sum())
 
 
 def _on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
@@ -184,6 +192,7 @@ def _finish(job: Job) -> None:
         tokens=job.tokens,
         device=str(job.device),
         dataset_report=getattr(getattr(dataset, "ds", dataset), "report", None),
+        recipe=job.cfg.get("recipe"),
     )
     (job.output / RESUME).unlink(missing_ok=True)
     say(f"done in {clock(job.seconds)}: {folder}; querywright export makes what it is used through")

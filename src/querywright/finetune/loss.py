@@ -18,16 +18,17 @@ def frozen_product(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class _LinearCrossEntropy(Function):
-    """Summed cross entropy of ``hidden @ weight.T``; the gradient of hidden is taken chunk by chunk on the way.
+    """Cross entropies of ``hidden @ weight.T``; the gradient of hidden is taken chunk by chunk on the way.
 
     The weight is frozen: it needs no gradient.
     """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-        """hidden [n, d], weight [v, d], targets [n] -> []."""
-        d_hidden = torch.empty_like(hidden)
-        total = hidden.new_zeros(())
+        """hidden [n, d], weight [v, d], targets [n] -> [n]."""
+        wanted = ctx.needs_input_grad[0]
+        d_hidden = torch.empty_like(hidden) if wanted else hidden.new_empty(0)
+        losses = hidden.new_empty(len(targets))
         for at in range(0, len(targets), CHUNK_ROWS):
             part = slice(at, at + CHUNK_ROWS)
             logits, target = frozen_product(hidden[part], weight.T), targets[part].unsqueeze(1)
@@ -35,22 +36,23 @@ class _LinearCrossEntropy(Function):
             top = logits.amax(1, keepdim=True)
             logits.sub_(top).exp_()
             norm = logits.sum(1, keepdim=True)
-            total += (norm.log() + top - picked).sum()
-            logits.div_(norm).scatter_add_(1, target, logits.new_full((), -1.0).expand_as(target))
-            d_hidden[part] = frozen_product(logits, weight)
+            losses[part] = (norm.log() + top - picked).squeeze(1)
+            if wanted:
+                logits.div_(norm).scatter_add_(1, target, logits.new_full((), -1.0).expand_as(target))
+                d_hidden[part] = frozen_product(logits, weight)
         ctx.save_for_backward(d_hidden)
-        return total
+        return losses
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Gradient of hidden only."""
-        return ctx.saved_tensors[0] * grads[0], None, None
+        return ctx.saved_tensors[0] * grads[0].unsqueeze(1), None, None
 
 
-def answer_loss(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """Summed cross entropy, shape []; hidden [n, d], output weight [v, d] (frozen), targets [n]."""
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets)
-    return loss
+def answer_losses(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Cross entropy of each target, [n]; hidden [n, d], output weight [v, d] (frozen), targets [n]."""
+    losses: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets)
+    return losses
 
 
 class AnswerLoss(nn.Module):

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ from torchtune.modules import RMSNorm, TransformerDecoder
 from torchtune.modules.peft import LoRALinear
 
 from querywright.errors import QuerywrightError
-from querywright.finetune.loss import answer_loss, frozen_product
+from querywright.finetune.loss import answer_losses, frozen_product
 from querywright.finetune.lower import LowerCache
 from querywright.finetune.runtime import training_threads
 
@@ -163,9 +164,9 @@ class _Joint:
         self.ab = [p for layer in tuned for p in (layer.lora_a.weight, layer.lora_b.weight)]
         self.scale = tuned[0].alpha / tuned[0].rank if tuned else 0.0
 
-    def on(self, leaf: Leaf) -> Linears:
-        """The function of one thread, which has leaves of its own for the same LoRA numbers."""
-        ab = [leaf(p) for p in self.ab]
+    def on(self, leaf: Leaf | None) -> Linears:
+        """The function of one thread, which has leaves of its own for the same LoRA numbers; None: without LoRA."""
+        ab = [leaf(p) for p in self.ab] if leaf else []
         if not ab:
             return lambda x: frozen_product(x, self.weight.T)
         return lambda x: _LoRALinears.apply(x, self.weight, self.scale, *ab)
@@ -193,7 +194,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, future: Tensor) -> Tensor:
 class _Block:
     """One decoder layer over packed token rows; holds functions, not modules, so that no parameter is renamed."""
 
-    def __init__(self, layer: Any, joints: Sequence[_Joint], leaf: Leaf) -> None:
+    def __init__(self, layer: Any, joints: Sequence[_Joint], leaf: Leaf | None) -> None:
         self.heads, self.kv_heads, self.head_dim = layer.attn.num_heads, layer.attn.num_kv_heads, layer.attn.head_dim
         self.qkv, self.out, self.gate_up, self.down = (joint.on(leaf) for joint in joints)
         self.attn_norm, self.mlp_norm = _norm(layer.sa_norm), _norm(layer.mlp_norm)
@@ -219,13 +220,14 @@ class _Block:
 
 
 class _Replica:
-    """What one thread needs: leaves that share the LoRA numbers, and blocks that use them."""
+    """What one thread needs: leaves that share the LoRA numbers, and blocks with them, or, not ``tuned``, without."""
 
-    def __init__(self, model: PackedDecoder, joints: Sequence[Sequence[_Joint]]) -> None:
+    def __init__(self, model: PackedDecoder, joints: Sequence[Sequence[_Joint]], tuned: bool = True) -> None:
         own = {id(p): p.detach().requires_grad_() for row in joints for joint in row for p in joint.ab}
         self.leaves = list(own.values())
         self.blocks = [
-            _Block(layer, row, lambda p: own[id(p)]) for layer, row in zip(model.layers, joints, strict=True)
+            _Block(layer, row, (lambda p: own[id(p)]) if tuned else None)
+            for layer, row in zip(model.layers, joints, strict=True)
         ]
         self.frozen = sum(not any(joint.ab for joint in row) for row in joints)  # the lowest layers
         self.cache = model.lower_cache if self.frozen else None
@@ -233,8 +235,8 @@ class _Replica:
         self.norm = _norm(model.norm)
         self.rope_cache = model.layers[0].attn.pos_embeddings.cache  # [max_seq_len, head_dim/2, 2]
 
-    def loss(self, part: dict[str, Tensor]) -> Tensor:
-        """Summed cross entropy of the part's answer tokens, shape []."""
+    def losses(self, part: dict[str, Tensor]) -> Tensor:
+        """Cross entropy of each of the part's answer tokens, [n]."""
         dtype = self.embedding.dtype
         rope = torch.view_as_complex(self.rope_cache[part["positions"]].contiguous()).to(dtype.to_complex())
         rope, n = rope.unsqueeze(1), part["source"].shape[1]  # [T, 1, head_dim/2]
@@ -244,7 +246,7 @@ class _Replica:
         for block in self.blocks[self.frozen : -1]:
             x = block(x, rope, future, part)
         x = self.blocks[-1](x, rope, future, part, keep=part["answers"])
-        return answer_loss(self.norm(x), self.output, part["targets"])
+        return answer_losses(self.norm(x), self.output, part["targets"])
 
     def _lower(self, rope: Tensor, future: Tensor, part: dict[str, Tensor]) -> Tensor:
         """What the first layer with LoRA reads, [T, d]: from the cache where all rows of the part are in it."""
@@ -265,21 +267,25 @@ class _Replica:
     def loss_and_gradients(self, part: dict[str, Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
         """The loss and its gradients for the leaves."""
         with torch.enable_grad():
-            loss = self.loss(part)
+            loss = self.losses(part).sum()
             return loss.detach(), torch.autograd.grad(loss, self.leaves)
+
+
+# a loss and its gradients for a replica's leaves
+Work = Callable[[_Replica], tuple[Tensor, Sequence[Tensor]]]
 
 
 class _BatchLoss(Function):
     """Sum of the parts' losses. Forward takes the gradients on the way, in threads; backward hands them out."""
 
     @staticmethod
-    def forward(ctx: Any, model: PackedDecoder, parts: Sequence[dict[str, Tensor]], *lora: Tensor) -> Tensor:
+    def forward(ctx: Any, model: PackedDecoder, work: Sequence[Work], *lora: Tensor) -> Tensor:
         """Summed loss, shape []; ``lora`` is there so that autograd asks for its gradients."""
-        if len(parts) == 1:
-            done = [model.replicas(1)[0].loss_and_gradients(parts[0])]
+        if len(work) == 1:
+            done = [work[0](model.replicas(1)[0])]
         else:
-            jobs = zip(model.replicas(len(parts))[: len(parts)], parts, strict=True)
-            done = [job.result() for job in [model.pool.submit(r.loss_and_gradients, p) for r, p in jobs]]
+            jobs = zip(model.replicas(len(work))[: len(work)], work, strict=True)
+            done = [job.result() for job in [model.pool.submit(do, r) for r, do in jobs]]
         total, grads = done[0][0], list(done[0][1])
         for loss, more in done[1:]:
             total = total + loss
@@ -306,10 +312,15 @@ class PackedDecoder(TransformerDecoder):
         :class:`querywright.finetune.loss.AnswerLoss` passes on."""
         if parts is None:
             return super().forward(tokens, **plain)
-        self.replicas(1)
         rows = list(parts.values())
-        total: Tensor = _BatchLoss.apply(self, rows, *self._lora)
+        total = self.summed([partial(_Replica.loss_and_gradients, part=part) for part in rows])
         return [total / sum(len(part["targets"]) for part in rows)]
+
+    def summed(self, work: Sequence[Work]) -> Tensor:
+        """Sum of the losses of several pieces of work, shape [], done in the pool's threads, each with a replica."""
+        self.replicas(1)
+        total: Tensor = _BatchLoss.apply(self, work, *self._lora)
+        return total
 
     def replicas(self, n: int) -> list[_Replica]:
         """At least ``n`` replicas, made at the first step: the checkpoint is loaded by then."""
@@ -319,6 +330,7 @@ class PackedDecoder(TransformerDecoder):
             self._joints = [_joints(layer, dtype) for layer in self.layers]
             self._lora = [p for row in self._joints for joint in row for p in joint.ab]
             self._replicas: list[_Replica] = []
+            self.reference = _Replica(self, self._joints, tuned=False)  # the model as it was: it has no gradients
             # OpenMP's thread count is a setting of each thread: one core for each of ours
             self.pool = ThreadPoolExecutor(training_threads(), "packed", torch.set_num_threads, (1,))
         while len(self._replicas) < n:

@@ -16,7 +16,6 @@ from typing import Any
 from querywright.errors import QuerywrightError, need
 from querywright.finetune.fit import uncut
 from querywright.finetune.preflight_checkpoint import Problem, checkpoint_problems, tokenizer_problems
-from querywright.finetune.recipes import DPO, recipe_of
 
 MARKS = 16  # tokens around a message, at most, in the chat formats that are known here
 LIBRARIES = {
@@ -158,7 +157,7 @@ def _read(reader: Any, source: str) -> Iterator[Any]:
 
 def _row_problems(cfg: Any, tokenizer: Any, rows: list[list[list[dict[str, str]]]]) -> Iterator[Problem]:
     each = int(cfg.batch_size) * int(cfg.get("gradient_accumulation_steps") or 1)
-    if recipe_of(cfg) != DPO and not cfg.dataset.get("packed") and len(rows) < each:
+    if not cfg.dataset.get("packed") and len(rows) < each:
         yield (
             f"{len(rows)} rows are too few for one step of {cfg.batch_size} x {each // int(cfg.batch_size)} rows",
             "batch_size=1 gradient_accumulation_steps=1, or more rows",

@@ -31,7 +31,7 @@ EVERYWHERE = {
 OURS: dict[str, tuple[str, ...]] = {
     DEFAULT: ("save_every_minutes", "save_every_n_steps", "max_minutes", "start_adapter"),
     DISTRIBUTED: ("nproc_per_node",),
-    DPO: (),
+    DPO: ("save_every_minutes", "save_every_n_steps", "max_minutes", "clip_grad_norm"),
 }
 
 
