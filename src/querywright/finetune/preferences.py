@@ -10,7 +10,9 @@ string is the content of one message: of the user in ``prompt``, of the assistan
 
 A prompt begins with the system message that is asked with, if any.
 
-The wanted answers are best taken from a training split, the others from what a model answered wrongly there.
+``querywright preferences execute`` and ``parse``, ``querywright feedback export`` and ``querywright conversations
+convert -ot preferences`` write such rows. The wanted answers are best taken from a training split, the others from
+what a model answered wrongly there.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ def read_preferences(path: Path | str) -> list[Preference]:
             not shown), or a protected sentence: see `querywright.protected`.
     """
     if not Path(path).is_file():
-        raise QuerywrightError(f"no preference rows at {path}", hint=HINT)
+        hint = "dataset.source=FILE, as `querywright preferences execute` or `parse` writes it"
+        raise QuerywrightError(f"no preference rows at {path}", hint=hint)
     rows = []
     for number, row in enumerate(read_jsonl(path), 1):
         try:
