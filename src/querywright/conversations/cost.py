@@ -67,7 +67,7 @@ def estimate(config: Config, n: int, pilot: Path | None = None) -> dict[str, Any
     Raises:
         QuerywrightError: the pilot can't be read or has other models, or the config's openings can't be.
     """
-    lengths = measured(config, pilot) if pilot else Lengths()
+    lengths = measured(config, pilot) if pilot else Lengths(min(USER_TOKENS, config.user_llm.max_tokens))
     somebody = list(config.personas) + [_SOMEBODY] * config.generate_num_personas if config.use_personas else []
     planned = plans(config, n, somebody, openings_of(config))
     likely, most = _Sums(config), _Sums(config)
@@ -132,8 +132,8 @@ def told(found: Mapping[str, Any]) -> str:
     """An estimate in one sentence."""
     t, none = found["total"], found["without_price"]
     text = (
-        f"estimate: {found['conversations']:,} conversations, {found['turns']:,} turns, about {t['calls']:,.0f} answers, "
-        f"{t['tokens_in']:,.0f} tokens in and {t['tokens_out']:,.0f} out ({t['money']:.4f}); at most "
+        f"estimate: {found['conversations']:,} conversations, {found['turns']:,} turns, about {t['calls']:,.0f} "
+        f"answers, {t['tokens_in']:,.0f} tokens in and {t['tokens_out']:,.0f} out ({t['money']:.4f}); at most "
         f"{t['most_tokens_in']:,.0f} and {t['most_tokens_out']:,.0f} ({t['most_money']:.4f})"
     )
     return text + (f"; no price is known for {', '.join(none)}: price_in and price_out in its entry" if none else "")

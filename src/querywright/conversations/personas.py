@@ -19,7 +19,7 @@ from querywright.progress import say, track
 
 ROUNDS = 4  # tries for each persona
 MAX_TOKENS = 200
-_ALIKE = 90.0  # of 100 in rapidfuzz's token_set_ratio: the same person in other words
+_ALIKE = 90.0  # of 100 in rapidfuzz's token_sort_ratio: the same person in other words
 _WALKS = (
     "health care", "a school", "a farm", "software", "a laboratory", "a newspaper", "a court", "a kitchen", "music",
     "a factory", "an office", "retirement", "university", "sports", "a shop", "the sea", "a museum", "politics",
@@ -99,7 +99,7 @@ def _asked(llm: LLM, cast: Cast, prompts: Sequence[Prompt]) -> Iterator[str]:
 def _alike(text: str, known: Sequence[str]) -> bool:
     from rapidfuzz import fuzz, process
 
-    return bool(known) and process.extractOne(text, known, scorer=fuzz.token_set_ratio, score_cutoff=_ALIKE) is not None
+    return process.extractOne(text, known, scorer=fuzz.token_sort_ratio, score_cutoff=_ALIKE) is not None
 
 
 @lru_cache(maxsize=1)

@@ -85,24 +85,26 @@ def _responses(
 ) -> list[dict[str, Any]] | None:
     """Two answers, on their sides; None where fewer than two models have one, or both have nothing to say."""
 
-    def one(place: int) -> dict[str, Any] | None:
-        """The answer of whose side this is, or of who stands in: those behind the two, dealt out over the sides."""
-        for llm in (order[place], *order[SIDES + place :: SIDES]):
-            system = [{"role": "system", "content": llm.system}] if llm.system else []
-            prompt = Prompt(
-                [*system, *messages], None, llm.max_tokens, llm.temperature, plan.seed_for(number, llm.known_as)
-            )
-            for done in ask(llm, prompt)[:1]:
-                return {
-                    "model": llm.known_as,
-                    "text": done.text,
-                    "tokens_in": done.tokens_in,
-                    "tokens_out": done.tokens_out,
-                    "ms": round(done.ms, 1),
-                    "finish": done.finish,
-                }
+    def one(llm: LLM) -> dict[str, Any] | None:
+        system = [{"role": "system", "content": llm.system}] if llm.system else []
+        prompt = Prompt(
+            [*system, *messages], None, llm.max_tokens, llm.temperature, plan.seed_for(number, llm.known_as)
+        )
+        for done in ask(llm, prompt)[:1]:
+            return {
+                "model": llm.known_as,
+                "text": done.text,
+                "tokens_in": done.tokens_in,
+                "tokens_out": done.tokens_out,
+                "ms": round(done.ms, 1),
+                "finish": done.finish,
+            }
         return None
 
-    found = list(pool.map(one, range(SIDES)) if pool else map(one, range(SIDES)))
+    found = list(pool.map(one, order[:SIDES]) if pool else map(one, order[:SIDES]))
+    others = iter(order[SIDES:])
+    for side in range(SIDES):
+        while found[side] is None and (stands_in := next(others, None)) is not None:
+            found[side] = one(stands_in)
     whole = [response for response in found if response is not None]
     return whole if len(whole) == SIDES and any(r["text"].strip() for r in whole) else None
