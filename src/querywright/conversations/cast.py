@@ -32,11 +32,13 @@ class Openers:
         path: a local model's name to its path (`base` is the packaged model).
         assistant: the query assistant of an entry, behind the seam of engines.
         wait: how to sleep between tries; a test's own takes no time.
+        around: put around each engine that was opened.
     """
 
     path: Callable[[str], str] = str
     assistant: Callable[[LLM], Engine] | None = None
     wait: Callable[[float], None] = time.sleep
+    around: Callable[[Engine], Engine] | None = None
 
 
 @dataclass
@@ -139,6 +141,7 @@ def open_cast(llms: Iterable[LLM], folder: Path, openers: Openers, purse: Purse,
     try:
         for place, llm in places.items():
             engines = _engines(llm, paths.get(place, ""), keys[place], openers, connections)
+            engines = [openers.around(engine) for engine in engines] if openers.around else engines
             known = content_id(place + weights.get(place, ""), 8)
             ledger = Ledger(folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', llm.name.rpartition('/')[2])}-{known}.jsonl")
             cast.senders[place] = Sender(engines, ledger, purse.part(*(prices[place] or (0.0, 0.0))), openers.wait)
