@@ -182,6 +182,30 @@ def test_the_same_weights_are_no_comparison(api: API, tmp_path: Path, pairs: Pat
         judged(api, tmp_path, pairs, models)
 
 
+def test_who_tries_often_has_to_be_better_by_more(
+    api: API, tmp_path: Path, pairs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def five_wrong(decoding: str, n: int) -> str:
+        return "/v3/gene/1" if n < 1005 else right(decoding, n)
+
+    models = Models(five_wrong, right)
+    found = []
+    for weights in ("2", "3", "4"):
+        models.weights["new.gguf"] = weights
+        found.append(judged(api, tmp_path, pairs, models, must_gain=True))
+    assert [(one["tries"], one["keep"]) for one in found] == [(1, True), (2, False), (3, False)], "p = 0.031 each"
+    assert "times 3 candidates" in found[-1]["reasons"][0]
+    assert judged(api, tmp_path, pairs, models)["tries"] == 3, "the same model again is no new try"
+    log = tmp_path / "answers" / "gates.jsonl"
+    assert len(log.read_text().splitlines()) == 3
+    log.write_text(log.read_text() + '{"before": 3}\n[]\n{"at')
+    assert judged(api, tmp_path, pairs, models)["tries"] == 3, "a damaged line is passed over"
+    capsys.readouterr()
+    pairs.write_text(pairs.read_text() + "\n")
+    assert judged(api, tmp_path, pairs, models)["tries"] == 1
+    assert "changed since the gate of" in capsys.readouterr().err
+
+
 def test_labels_are_names_of_files_and_tell_models_apart(tmp_path: Path) -> None:
     given = ["base", "tuned", "http://127.0.0.1:8000/v1#a/b", str(tmp_path / "x y" / "m.gguf"), "m.gguf", "../é"]
     labels = [room.label(one) for one in given]

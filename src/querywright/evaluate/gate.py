@@ -6,7 +6,8 @@ but the model holds the answer's form together. The model is kept only if all of
 1. Under each decoding it is not worse: of the right answers and of the valid ones, the lower end of the 95 % interval
    of the difference is above minus the margin. A test set that is too small to tell that does not pass.
 2. Under the first decoding no shape of query got worse beyond a bound (`decision`, the third rule).
-3. Where it is asked for: it is better with confidence (`decision`, the first rule).
+3. Where it is asked for: it is better with confidence (`decision`, the first rule), the more so the more models were
+   compared with the same one on the same sentences.
 
 Whether calls find the same records is shown beside these, and decides nothing: it is what judgement by execution trains
 for, and a model that reaches the same records by another call has not learnt what was meant.
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from querywright.api.definition import API
 from querywright.artefacts import content_id, read_jsonl, sha256
 from querywright.errors import QuerywrightError
+from querywright.evaluate import gate_log
 from querywright.evaluate.config import Config, check
 from querywright.evaluate.decision import Bounds, better, by_shape, compare, fallen, not_worse
 from querywright.evaluate.judging import Scored, Sources, answers, changed, items
@@ -113,30 +115,35 @@ def gate(
         say(f"note: the models run on {' and '.join(sorted(kinds))}: a difference may be the engine's, not the model's")
     rows = answers(api, config, here, records)
     given, got = ([row for row in rows if row["model"] == name] for name in names)
-    found = decide(given, got, config.decodings, bounds, must_gain=must_gain, seed=config.seed)
+    log, digest, at = Path(config.out), sha256(config.pairs), datetime.now(UTC).isoformat(timespec="seconds")
+    gate_log.warn_changed(log, digest, config.pairs)
+    tried = gate_log.tries(log, old["weights"], new["weights"], digest)
+    found = decide(given, got, config.decodings, bounds, must_gain=must_gain, tries=tried, seed=config.seed)
+    gate_log.append(log, gate_log.entry(old["weights"], new["weights"], digest, config.pairs, found["keep"], at))
     return {
-        "version": VERSION, "at": datetime.now(UTC).isoformat(timespec="seconds"), "api": api.name, **models,
-        "pairs": {"file": config.pairs, "sha256": sha256(config.pairs), "limit": config.limit},
+        "version": VERSION, "at": at, "api": api.name, **models,
+        "pairs": {"file": config.pairs, "sha256": digest, "limit": config.limit},
         "max_tokens": config.max_tokens, "seed": config.seed, **found,
     }  # fmt: skip
 
 
 def decide(
     before: Scored, after: Scored, decodings: Sequence[str], bounds: Bounds | None = None, *,
-    must_gain: bool = False, seed: int = 0,
+    must_gain: bool = False, tries: int = 1, seed: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Keep the model, or drop it.
 
     Args:
         before, after: scored answers to the same sentences under each of the decodings.
         decodings: the first is the one that is served.
+        tries: models that were compared with the one before on these sentences, this one included.
 
     Returns:
         `keep`; `reasons`, why not, in sentences; `better`: whether it has more right answers, with confidence;
         `compared`: of each decoding `decision.compare` of each of METRICS, where it was told, with `before` and `after`
         for the two models, `tokens_out` (a mean answer's) and `cut` (answers that ran out of tokens); `shapes`: the
         same of each shape under the first decoding, the worst first; `changed`: the sentences that were won and lost
-        under it; `bounds`.
+        under it; `tries`, `bounds`.
     """
     bounds = bounds or Bounds()
     reasons: list[str] = []
@@ -152,7 +159,7 @@ def decide(
         if decoding == decodings[0]:
             shapes = by_shape(items("frozen", old, new), bounds, seed)
             reasons += [f"{decoding}: {reason}" for reason in fallen(shapes, bounds)]
-            gain = better(found["same"], bounds)
+            gain = better(found["same"], bounds, tries)
             changes = changed("frozen", old, new)
         compared[decoding] = {
             **{metric: _named(one) for metric, one in found.items() if one["n"]},
@@ -161,7 +168,8 @@ def decide(
         }
     reasons += [f"{decodings[0]}: {reason}" for reason in gain] if must_gain else []
     return {
-        "keep": not reasons, "reasons": reasons, "better": not gain, "must_gain": must_gain, "bounds": asdict(bounds),
+        "keep": not reasons, "reasons": reasons, "better": not gain, "must_gain": must_gain, "tries": tries,
+        "bounds": asdict(bounds),
         "compared": compared, "shapes": [_named(line) for line in shapes],
         "changed": [{_OURS.get(key, key): value for key, value in line.items() if key != "part"} for line in changes],
     }  # fmt: skip
