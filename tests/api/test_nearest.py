@@ -145,3 +145,23 @@ def test_fields_that_the_search_could_not_use_are_refused(tmp_path: Path, row: s
     with pytest.raises(QuerywrightError, match=said) as caught:
         load(str(tmp_path))
     assert "fields.csv:" in str(caught.value)
+
+
+def test_threads_do_not_disturb_each_other_s_words() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from querywright.api import nearest
+
+    texts = [" ".join(f"{w}{e}{i}" for w in ("organ", "relat", "nation") for e in ("izations", "ionally", "ing"))
+             for i in "abcdefgh"]  # fmt: skip
+    nearest._stem.cache_clear()
+    alone = [nearest.words(text) for text in texts]
+    every = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            nearest._stem.cache_clear()
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(nearest.words, texts)) == alone
+    finally:
+        sys.setswitchinterval(every)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 import math
 import re
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -46,9 +47,13 @@ FIELDS = 8
 _USUAL = 40  # fields of the largest weight that are candidates without evidence
 
 
-@lru_cache(maxsize=1)
+_STEMMERS = threading.local()  # a stemmer holds the word that it works on: in two threads at once it gives wrong stems
+
+
 def _stemmer() -> Any:
-    return snowballstemmer.stemmer("english")
+    if not hasattr(_STEMMERS, "english"):
+        _STEMMERS.english = snowballstemmer.stemmer("english")
+    return _STEMMERS.english
 
 
 @lru_cache(maxsize=100_000)
