@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -229,23 +230,38 @@ def test_what_was_answered_is_never_asked_again(configured: Configured, tmp_path
     assert again == whole  # the times as well
 
 
+@contextmanager
+def running(raw: dict[str, Any], out: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, which is gone at the end."""
+    file = out.with_suffix(".config")
+    file.write_text(json.dumps(raw))
+    command = [sys.executable, "-c", "from querywright.cli import main; main()", "conversations", "synthesize"]
+    command += ["-c", str(file), "-o", str(out), "-n", "8", *options]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def until(done: Callable[[], bool], child: subprocess.Popen[str]) -> None:
+    """Wait until something is so, while the process lives."""
+    last = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < last
+        assert child.poll() is None, child.stderr and child.stderr.read()
+        time.sleep(0.02)
+
+
 def test_killed_in_the_middle_and_started_again(
     raw: dict[str, Any], configured: Configured, tmp_path: Path, chat: Chat, service: Service
 ) -> None:
-    file, out = tmp_path / "c.json", tmp_path / "o.json"
-    file.write_text(json.dumps(raw))
-    command = [sys.executable, "-c", "from querywright.cli import main; main()", "conversations", "synthesize"]
-    command += ["-c", str(file), "-o", str(out), "-n", "8"]
+    out = tmp_path / "o.json"
     service.faults = [None] * 20 + [Fault(slow=60.0)] * 12
-    child = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    try:
-        until = time.monotonic() + 60
-        while len(chat.bodies) < 20 or len(service.requests) < 21:
-            assert time.monotonic() < until
-            assert child.poll() is None
-            time.sleep(0.02)
+    with running(raw, out) as child:
+        until(lambda: len(chat.bodies) >= 20 and len(service.requests) > 20, child)
         time.sleep(0.2)  # what arrived is on the disk
-    finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
     assert not out.exists()
@@ -259,6 +275,21 @@ def test_killed_in_the_middle_and_started_again(
     resumed = read(out)
     resumed["usage"] = plain["usage"] = {}
     assert timeless(resumed) == timeless(plain)
+
+
+def test_interrupted_it_writes_what_is_whole(raw: dict[str, Any], tmp_path: Path, chat: Chat, service: Service) -> None:
+    out = tmp_path / "o.json"
+    service.faults = [None] * 30 + [Fault(slow=0.5)] * 60
+    with running(raw, out) as child:
+        until(lambda: len(chat.bodies) >= 30, child)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert "run the same command again" in said
+    assert "Traceback" not in said
+    part = read(out)
+    assert part["missing"] == 8 - len(part["conversations"]) > 0
+    assert len(chat.bodies) <= 30 + 7  # what was under way, and nothing after it
 
 
 def test_two_runs_do_not_write_one_file(configured: Configured, tmp_path: Path, chat: Chat) -> None:

@@ -67,7 +67,8 @@ def openers() -> Openers:
     """What conversations can't open themselves: the packaged model, and the query assistant."""
     from querywright.conversations.cast import Openers
 
-    return Openers(path=_path, assistant=_assistant)
+    engines: dict[tuple[str, str], Engine] = {}  # entries that differ in how they decode share a model
+    return Openers(path=_path, assistant=lambda llm: _assistant(llm, engines))
 
 
 def _path(name: str) -> str:
@@ -76,8 +77,9 @@ def _path(name: str) -> str:
     return str(packaged_gguf()) if name == "base" else name
 
 
-def _assistant(llm: LLM) -> Engine:
+def _assistant(llm: LLM, engines: dict[tuple[str, str], Engine]) -> Engine:
     from querywright.api.definition import load
+    from querywright.engines.open import open_engine
     from querywright.finetune.shipped import ensure_model
     from querywright.generate.batch import open_session
     from querywright.generate.responder import Assistant
