@@ -212,7 +212,8 @@ def _into_database(where: str, items: Iterable[Item], config: Config, done: Done
 
 def told(counts: Mapping[str, int]) -> str:
     """Counts in words."""
-    return ", ".join(f"{counts.get(t.name, 0):,} {t.name.removeprefix('chat_')}s" for t in tables.ROWS)
+    numbers = ((counts.get(table.name, 0), table.name.removeprefix("chat_")) for table in tables.ROWS)
+    return ", ".join(f"{n:,} {name}{'s' * (n != 1)}" for n, name in numbers)
 
 
 def _into_file(

@@ -165,5 +165,6 @@ def _reason(item: Any, kind: type[BaseModel], parts: Mapping[str, type[BaseModel
     if item["type"] == "value_error":
         said = item["msg"].removeprefix("Value error, ")
         return f"{key}: {said}" if key else said
-    seen = "" if "key" in last else f", not {str(item['input'])[:60]!r}"
+    value = item["input"]  # of a table or a list, a key may be in it
+    seen = "" if "key" in last or isinstance(value, dict | list | tuple) else f", not {str(value)[:60]!r}"
     return f"{key}: {item['msg'].replace('valid tuple', 'list')}{seen}"
