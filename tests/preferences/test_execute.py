@@ -21,6 +21,7 @@ from querywright.finetune.preferences import read_preferences
 from querywright.preferences import execute, levels, rated
 from querywright.preferences.execute import Options
 from querywright.preferences.levels import HITS, INVALID, MEANING, OTHER, VALID
+from querywright.preferences.prompts import prompt_hash
 
 Q = "/v3/query?q="
 WANTED = Q + "symbol:CDK2&species=human"
@@ -155,14 +156,14 @@ def write_answers(folder: Path, **models: list[str]) -> Path:
          "path": Q + "symbol:INS", "id": "2"},
         {"text": "hello", "path": "", "refusal": "chat", "id": "3"},
     ]  # fmt: skip
+    prompts = [{"prompt_hash": prompt_hash(p), **p} for p in prompts]
+    write_jsonl(folder / "prompts" / "00000.jsonl", prompts)
     for model, texts in models.items():
-        write_jsonl(
-            folder / "responses" / model / "00000.jsonl",
-            [
-                {**p, "prompt_hash": f"hash{p['id']}", "model": model, "sample": 0, "response": t, "finish": "stop"}
-                for p, t in zip(prompts, texts, strict=True)
-            ],
-        )
+        rows = [
+            {**p, "model": model, "sample": 0, "response": t, "finish": "stop"}
+            for p, t in zip(prompts, texts, strict=True)
+        ]
+        write_jsonl(folder / "responses" / model / "00000.jsonl", rows)
     return folder
 
 
@@ -175,11 +176,10 @@ def test_answers_become_preference_rows(mygene: API, tmp_path: Path) -> None:
     source = write_answers(tmp_path / "in", a=BEST, b=WORSE, c=WORST)
     report = execute.execute(mygene, Options(source, tmp_path / "out"), Executor(), "three records")
     rows = read_jsonl(tmp_path / "out" / "preferences.jsonl")
-    assert [row["prompt_hash"] for row in rows] == ["hash1", "hash2", "hash3"]
+    assert [row["id"] for row in rows] == ["1", "2", "3"]
     assert [row["chosen"][0]["content"] for row in rows] == [WANTED, Q + "symbol:ins", "nil chat"]
     assert {row["rejected_model"] for row in rows} <= {"b", "c"}
     assert [m["content"] for m in rows[1]["prompt"]] == ["CDK2", WANTED, "and insulin?"]
-    assert rows[0]["id"] == "1", "metadata stay"
     assert len(read_preferences(tmp_path / "out" / "preferences.jsonl")) == 3
     assert report["levels"]["b"] == {HITS: 1, OTHER: 2}
     assert report["levels"]["reference"] == {MEANING: 3}
@@ -188,8 +188,7 @@ def test_answers_become_preference_rows(mygene: API, tmp_path: Path) -> None:
 
 def test_the_same_from_what_mix_writes(mygene: API, tmp_path: Path) -> None:
     source = write_answers(tmp_path / "in", a=BEST, b=WORSE)
-    full = list(execute.answers(source))
-    write_jsonl(tmp_path / "mixed" / "full" / "00000.jsonl", full)
+    write_jsonl(tmp_path / "mixed" / "full" / "00000.jsonl", execute.answers(source))
     for place in (source, tmp_path / "mixed"):
         execute.execute(mygene, Options(place, tmp_path / f"out-{place.name}"), Executor())
     one, other = (
@@ -232,8 +231,9 @@ def test_a_service_that_is_gone_is_no_judgement(mygene: API, tmp_path: Path) -> 
 
 
 def test_a_prompt_whose_own_call_is_none_is_counted(mygene: API, tmp_path: Path) -> None:
-    row = {"text": "x", "prompt_hash": "h", "path": Q + "nope:1", "model": "a", "sample": 0, "response": WANTED}
-    write_jsonl(tmp_path / "in" / "responses" / "a" / "00000.jsonl", [row])
+    responses = [{"model": "a", "sample": 0, "response": WANTED}]
+    row = {"text": "x", "prompt_hash": "h", "path": Q + "nope:1", "responses": responses}
+    write_jsonl(tmp_path / "in" / "full" / "00000.jsonl", [row])
     report = execute.execute(mygene, Options(tmp_path / "in", tmp_path / "out"), Executor())
     assert report["no_call_expected"] == 1
     assert report["examples"][0].startswith("h: its path is no call to mygene")
@@ -245,17 +245,30 @@ def test_a_prompt_whose_own_call_is_none_is_counted(mygene: API, tmp_path: Path)
     [
         ({"prompt_hash": None}, "no prompt_hash or no text"),
         ({"text": 5}, "no prompt_hash or no text"),
-        ({"model": None}, "a response has no model"),
-        ({"response": None}, "has no text"),
-        ({"responses": "many"}, "responses are no list"),
+        ({"turns": [{"role": "user"}]}, "`turns` are no chat messages"),
+        ({"responses": "many"}, "its responses are no list"),
+        ({"responses": [{"response": "x"}]}, "a response has no model"),
+        ({"responses": [{"model": "a"}]}, "the response of a has no text"),
+        ({"responses": [{"model": "a", "response": "x", "sample": "s"}]}, "the sample of a is no number"),
+        ({"responses": [{"model": "a", "response": "x", "ratings": {"honesty": 9}}]}, "a rating of a is no number"),
     ],
 )
 def test_damaged_rows_are_named(mygene: API, tmp_path: Path, damage: dict[str, Any], said: str) -> None:
-    good = {"text": "x", "prompt_hash": "h", "model": "a", "sample": 0, "response": "y"}
-    write_jsonl(tmp_path / "responses" / "a" / "00000.jsonl", [good, {**good, **damage}])
-    with pytest.raises(QuerywrightError, match=rf"00000.jsonl, row 2: no answer: .*{said}") as error:
+    good = {"text": "x", "prompt_hash": "h", "responses": [{"model": "a", "sample": 0, "response": "y"}]}
+    write_jsonl(tmp_path / "full" / "00000.jsonl", [good, {**good, **damage}])
+    with pytest.raises(QuerywrightError, match=rf"00000.jsonl:2: .*{said}"):
         execute.execute(mygene, Options(tmp_path, tmp_path / "out"), Executor())
-    assert "preferences respond" in error.value.hint
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_ratings_of_another_judge_stay(mygene: API, tmp_path: Path) -> None:
+    response = {"model": "a", "sample": 0, "response": WANTED, "ratings": {"helpfulness": 2.0}}
+    row = {"text": "x", "prompt_hash": "h", "path": WANTED, "responses": [response]}
+    write_jsonl(tmp_path / "in" / "rated" / "00000.jsonl", [row])
+    execute.execute(mygene, Options(tmp_path / "in", tmp_path / "out"), Executor())
+    (judged,) = rated.read_rated(tmp_path / "out")
+    assert judged["responses"][0]["ratings"] == {"helpfulness": 2.0, "execution": 5.0}
+    assert judged["responses"][0]["rating"] == 3.5
 
 
 def test_a_folder_without_answers_says_what_writes_them(mygene: API, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,28 @@ from typing import Any
 from querywright.api.definition import API
 from querywright.api.hits import Run, Runs, run_cached
 from querywright.api.identity import definition_id
-from querywright.artefacts import MANIFEST, alone, is_done, read_jsonl, sha256, write_json, write_jsonl, write_manifest
+from querywright.artefacts import (
+    MANIFEST,
+    alone,
+    is_done,
+    numbered_jsonl,
+    sha256,
+    write_json,
+    write_jsonl,
+    write_manifest,
+)
 from querywright.errors import QuerywrightError
 from querywright.preferences.choose import Choice, Message, choose
+from querywright.preferences.draw import PROMPTS, RESPONSES
+from querywright.preferences.draw import answers as answers_of
 from querywright.preferences.levels import RATINGS, SHORTER, Expected, expected_of, judge, tie
-from querywright.preferences.prompts import chat_of
-from querywright.preferences.rated import EXECUTION, REFERENCE, Row, rated, write_rated
+from querywright.preferences.mix import FULL
+from querywright.preferences.prompts import chat_of, read_shards, shards
+from querywright.preferences.rated import EXECUTION, RATED, REFERENCE, Row, rated, write_rated, wrong
 from querywright.progress import say, track
+from querywright.rows import turns_of
 
 PREFERENCES, REPORT = "preferences.jsonl", "report.json"
-_OF_RESPONSE = ("model", "sample", "response", "finish", "tokens_in", "tokens_out", "ms")
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,7 @@ def execute(
             say(f"{options.out}: judged already")
             return dict(json.loads((options.out / REPORT).read_text(encoding="utf-8")))
         (options.out / MANIFEST).unlink(missing_ok=True)
-        rows = list(answers(options.source))
+        rows = answers(options.source)
         run = run_cached(executor, patient=False) if executor is not None else None
         counts = _Counts()
         judged = [judge_row(api, row, run, options, counts) for row in track(rows, "judging prompts by execution")]
@@ -100,57 +112,54 @@ def execute(
 
 
 def answer_files(source: Path) -> list[Path]:
-    """The files of answers in a folder: those of `mix` (`full/`), of `respond` (`responses/MODEL/`), or rated ones.
+    """The files of answers in a folder: what `respond` wrote (`responses/MODEL/`), `mix` (`full/`), or rated rows.
 
     Raises:
         QuerywrightError: there are none.
     """
-    for inside in ("full/*.jsonl", "responses/*/*.jsonl", "rated/*.jsonl"):
-        found = sorted(source.glob(inside))
-        if found:
-            return found
-    raise QuerywrightError(
-        f"no answers in {source}: no full/, no responses/MODEL/, no rated/",
-        hint="querywright preferences respond --name N --target OUT writes OUT/N",
-    )
+    if models := _models(source):
+        return [*shards(source / PROMPTS), *(path for m in models for path in shards(source / RESPONSES / m))]
+    found = shards(source / FULL) or shards(source / RATED)
+    if not found:
+        raise QuerywrightError(
+            f"no answers in {source}: no {RESPONSES}/MODEL/, no {FULL}/, no {RATED}/",
+            hint="querywright preferences respond --name N --target OUT writes OUT/N",
+        )
+    return found
 
 
-def answers(source: Path) -> Iterator[Row]:
-    """Each prompt with the answers of all models, in the order of the first model's files.
+def answers(source: Path) -> list[Row]:
+    """Each prompt with the answers of all models that have some.
 
     Raises:
         QuerywrightError: there are none, or a row is no answer (file and row are named).
     """
-    prompts: dict[str, Row] = {}
-    for path in answer_files(source):
-        for number, row in enumerate(read_jsonl(path), 1):
-            try:
-                prompt, found = _apart(row)
-            except (KeyError, TypeError, ValueError) as error:
-                raise QuerywrightError(
-                    f"{path}, row {number}: no answer: {error}", hint="querywright preferences respond writes such rows"
-                ) from None
-            prompts.setdefault(prompt["prompt_hash"], prompt)["responses"] += found
-    yield from prompts.values()
+    files = answer_files(source)
+    if models := _models(source):
+        prompts = {str(row.get("prompt_hash")): row for row in read_shards(source / PROMPTS)}
+        found = answers_of(source, models, prompts)
+        rows = [{**row, "responses": _of_all(found.get(key, {}))} for key, row in prompts.items()]
+        return [_checked(row, f"{source / PROMPTS}, prompt {key}") for key, row in zip(prompts, rows, strict=True)]
+    return [_checked(row, f"{path}:{number}") for path in files for number, row in numbered_jsonl(path)]
 
 
-def _apart(row: Row) -> tuple[Row, list[Row]]:
-    """A prompt row without answers, and the answers that stood in it; raises ValueError with what is wrong."""
+def _models(source: Path) -> list[str]:
+    folder = source / RESPONSES
+    return sorted(p.name for p in folder.iterdir() if shards(p)) if folder.is_dir() else []
+
+
+def _of_all(found: Mapping[str, Sequence[Row]]) -> list[Row]:
+    return [{**response, "model": model} for model, mine in found.items() for response in mine]
+
+
+def _checked(row: Row, where: str) -> Row:
+    """A row whose answers have a place for ratings; those of other judges stay."""
     responses = row.get("responses")
-    if responses is None:
-        responses = [{name: row[name] for name in _OF_RESPONSE if name in row}]
-    if not isinstance(row.get("prompt_hash"), str) or not isinstance(row.get("text"), str):
-        raise ValueError("it has no prompt_hash or no text")
-    if not isinstance(responses, list):
-        raise ValueError("its responses are no list")
-    for response in responses:
-        if not isinstance(response, dict) or not isinstance(response.get("model"), str):
-            raise ValueError("a response has no model")
-        if not isinstance(response.get("response"), str) and response.get("finish") != "error":
-            raise ValueError(f"the response of {response['model'][:40]!r} has no text")
-    prompt = {k: v for k, v in row.items() if k not in _OF_RESPONSE}
-    found = [{"sample": 0, **r, "response": r.get("response") or ""} for r in responses]
-    return {**prompt, "responses": []}, found
+    if isinstance(responses, list) and all(isinstance(r, dict) for r in responses):
+        row = {**row, "responses": [{"sample": 0, "ratings": {}, **r} for r in responses]}
+    if reason := wrong(row):
+        raise QuerywrightError(f"{where}: {reason}", hint="querywright preferences respond or mix writes such rows")
+    return {**row, "turns": turns_of(row, where)} if row.get("turns") else row
 
 
 class _Counts:

@@ -131,34 +131,44 @@ def read_rated(folder: Path | str) -> Iterator[Row]:
         )
     for path in paths:
         for number, row in enumerate(read_jsonl(path), 1):
-            wrong = _wrong(row)
-            if wrong:
+            if reason := wrong(row):
                 raise QuerywrightError(
-                    f"{path}, row {number}: {wrong}", hint="querywright preferences execute or parse writes such rows"
+                    f"{path}, row {number}: {reason}", hint="querywright preferences execute or parse writes such rows"
                 )
             yield row
 
 
-def _wrong(row: Row) -> str:
-    """What is wrong with a row; empty where nothing is."""
-    if not isinstance(row.get("prompt_hash"), str) or not isinstance(row.get("text"), str):
+def wrong(row: Row) -> str:
+    """What is wrong with a rated row; empty where nothing is."""
+    if not _name(row.get("prompt_hash")) or not isinstance(row.get("text"), str):
         return "no rated row: it has no prompt_hash or no text"
     responses = row.get("responses")
-    if not isinstance(responses, list) or not all(isinstance(r, dict) for r in responses):
-        return "its responses are no list of objects"
-    for response in responses:
-        if not isinstance(response.get("model"), str) or not isinstance(response.get("response"), str):
-            return "a response has no model or no text"
-        sample = response.get("sample", 0)
-        ratings = response.get("ratings")
-        if not isinstance(sample, int) or isinstance(sample, bool) or not isinstance(ratings, dict):
-            return f"the response of {response['model'][:40]!r} has no ratings, or a sample that is no number"
-        values = [*ratings.values(), response.get("rating")]
-        if not all(v is None or (_number(v) and LOW <= v <= HIGH) for v in values):
-            return f"a rating of {response['model'][:40]!r} is no number from {LOW:g} to {HIGH:g}"
-        if response.get("tie") is not None and not _number(response["tie"]):
-            return f"the tie of {response['model'][:40]!r} is no number"
+    if not isinstance(responses, list):
+        return "its responses are no list"
+    return next((reason for reason in map(_wrong, responses) if reason), "")
+
+
+def _wrong(response: Any) -> str:
+    """What is wrong with a response."""
+    if not isinstance(response, dict) or not _name(response.get("model")):
+        return "a response has no model"
+    name, sample, why = response["model"][:40], response.get("sample", 0), response.get("why")
+    if not isinstance(response.get("response"), str):
+        return f"the response of {name} has no text"
+    if not isinstance(sample, int) or isinstance(sample, bool):
+        return f"the sample of {name} is no number"
+    if not isinstance(response.get("ratings"), dict) or not (why is None or isinstance(why, dict)):
+        return f"the response of {name} has no ratings, or reasons that are none"
+    values = [*response["ratings"].values(), response.get("rating")]
+    if not all(value is None or (_number(value) and LOW <= value <= HIGH) for value in values):
+        return f"a rating of {name} is no number from {LOW:g} to {HIGH:g}"
+    if response.get("tie") is not None and not _number(response["tie"]):
+        return f"the tie of {name} is no number"
     return ""
+
+
+def _name(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(value)
 
 
 def _number(value: Any) -> bool:
