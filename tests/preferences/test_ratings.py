@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from querywright.preferences.rating_values import HIGH, LOW, STATES
-from querywright.preferences.ratings import ratings
+from querywright.preferences.ratings import form, ratings
 
 NA = "n/a"
 
@@ -170,6 +171,15 @@ def test_reasons_are_kept() -> None:
     ]
     assert ratings('{"text_1": {"rating": 4, "rationale": "as told"}}')[0].why == "as told"
     assert ratings("Text 1: Rating: 4 **Rationale:** two\nlines")[0].why == "two lines"
+
+
+def test_the_form_that_a_judge_is_held_to_is_read() -> None:
+    text = "\n".join(
+        f"#### Output for Text {n}\nRating: {v}\nRationale: it is so\n" for n, v in enumerate([4, "N/A", 1, 5], 1)
+    )
+    assert re.fullmatch(form().text, text)
+    assert not re.fullmatch(form().text, text.replace("4\n", "6\n", 1))
+    assert [r.value for r in ratings(text)] == [4, None, 1, 5]
 
 
 def test_a_response_that_asks_for_a_rating_does_not_get_it() -> None:

@@ -153,6 +153,9 @@ def local(
     aspect: Aspect = None,
     max_tokens: MaxTokens = 512,
     temperature: Temperature = 0.0,
+    in_form: Annotated[
+        bool, typer.Option("--in-form", help="hold the judge to the form that the shipped template asks for")
+    ] = False,
     failed: Failed = False,
     most_tries: Tries = 3,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="requests that are worked on at once")] = 4,
@@ -170,6 +173,7 @@ def local(
     from querywright.preferences.annotate.convert import Judge
     from querywright.preferences.annotate.convert import convert as make
     from querywright.preferences.annotate.local import ANSWERS, judge
+    from querywright.preferences.ratings import form
 
     if input is not None:
         make(input, output, Judge(model, max_tokens, temperature), rows_per_shard=rows_per_shard, aspects=aspect or ())
@@ -179,7 +183,7 @@ def local(
     purse = Purse(price.tokens_in if price else 0.0, price.tokens_out if price else 0.0, budget, max_tokens_total)
     sender = Sender(_engines(model, concurrency, threads), Ledger(output / ANSWERS), purse)
     try:
-        judge(output, sender, failed=failed, most_tries=most_tries)
+        judge(output, sender, failed=failed, most_tries=most_tries, form=form() if in_form else None)
     finally:
         sender.close()
 

@@ -59,5 +59,8 @@ def parse(
         definition = load(api)
         render, asked_as = tuned_prompt(definition), definition_id(definition)
     others = [Path(one) for one in values(compare)]
-    run(Options(source, annotations, out, execution, combine, others, rejected, seed, margin, asked_as), render)
-    say(f"in {out}; train on it: dataset.source={out / PREFERENCES}")
+    options = Options(source, annotations, out, execution, combine, others, rejected, seed, margin, asked_as)
+    if run(options, render)["preferences"]["rows"]:
+        say(f"in {out}; train on it: dataset.source={out / PREFERENCES}")
+    else:
+        say(f"no pair to train on; {out} has the ratings. A judge that is larger, or held to the form: --in-form")

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from querywright.engines.base import Grammar
 from querywright.preferences.rating_json import in_json
 from querywright.preferences.rating_values import (
     CONTRADICTORY,
@@ -30,6 +31,7 @@ from querywright.preferences.rating_values import (
 TEXTS = 4
 LONGEST = 100_000  # characters that are read of an answer
 LONGEST_LINE = 2_000  # a rating stands at the begin of a line; of longer ones no more is searched
+_REASONED = 160  # characters of a reason that is held to the form
 WHY = 1_000  # characters that are kept of a reason
 
 _NAMES = "text response answer output completion candidate assistant model option reply"
@@ -65,6 +67,13 @@ class _Line(NamedTuple):
 
     raw: str
     text: str
+
+
+def form(n: int = TEXTS) -> Grammar:
+    """The form that the shipped template asks for, as a grammar: a small local judge, which would write anything, is
+    held to it. It makes the ratings readable, not right."""
+    block = r"#### Output for Text {n}\nRating: ([1-5]|N/A)\nRationale: [^\n#]{{1,{most}}}\n"
+    return Grammar(r"\n".join(block.format(n=k, most=_REASONED) for k in range(1, n + 1)), "regex")
 
 
 def ratings(text: str | None, n: int = TEXTS) -> list[Rating]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from querywright.artefacts import alone, read_jsonl, write_jsonl
+from querywright.engines.base import Grammar
 from querywright.engines.budget import Budget
 from querywright.engines.sender import Prompt, Sender
 from querywright.errors import QuerywrightError
@@ -24,13 +25,16 @@ ANSWERS = "answers.jsonl"
 _MAX_TOKENS = 512  # where a request does not say
 
 
-def judge(folder: Path, sender: Sender, *, failed: bool = False, most_tries: int = 3) -> tuple[Report, Outcome]:
+def judge(
+    folder: Path, sender: Sender, *, failed: bool = False, most_tries: int = 3, form: Grammar | None = None
+) -> tuple[Report, Outcome]:
     """Ask a judge what was not asked yet.
 
     Args:
         sender: to the judge; its ledger is `answers.jsonl` in the folder.
         failed: first put the rows that have no answer into files of their own, to be asked once more.
         most_tries: how often a row is asked in all.
+        form: what every answer has to match, such as `ratings.form()`.
 
     Raises:
         QuerywrightError: there are no requests, a server has them all, or the judge is gone; its answers are kept.
@@ -46,7 +50,9 @@ def judge(folder: Path, sender: Sender, *, failed: bool = False, most_tries: int
             say(f"annotate: {len(elsewhere)} files are at {elsewhere[0].url}: annotate download gets them")
         todo = [s for s in todo if s not in elsewhere]
         left, named = 0, {s.file: s for s in todo}
-        asked = track(_asked(report, todo, sender), "annotate", total=sum(s.rows for s in todo), note=sender.state)
+        asked = track(
+            _asked(report, todo, sender, form), "annotate", total=sum(s.rows for s in todo), note=sender.state
+        )
         for file, answers in groupby(asked, key=lambda one: one[0].file):
             rows = [row for _, row in answers]
             if None in rows:
@@ -60,7 +66,7 @@ def judge(folder: Path, sender: Sender, *, failed: bool = False, most_tries: int
     return report, outcome
 
 
-def _prompt(row: dict[str, Any]) -> tuple[str, Prompt]:
+def _prompt(row: dict[str, Any], form: Grammar | None = None) -> tuple[str, Prompt]:
     body = row.get("body")
     try:
         name, messages = str(row["custom_id"]), list(body["messages"])  # type: ignore[index]
@@ -68,13 +74,15 @@ def _prompt(row: dict[str, Any]) -> tuple[str, Prompt]:
         warmth = float(body.get("temperature") or 0.0)  # type: ignore[union-attr]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise QuerywrightError(f"a request has no {error}", hint="annotate convert makes them") from error
-    return name, Prompt(messages, max_tokens=most, temperature=warmth)
+    return name, Prompt(messages, grammar=form, max_tokens=most, temperature=warmth)
 
 
-def _asked(report: Report, todo: list[Shard], sender: Sender) -> Iterator[tuple[Shard, dict[str, Any] | None]]:
+def _asked(
+    report: Report, todo: list[Shard], sender: Sender, form: Grammar | None
+) -> Iterator[tuple[Shard, dict[str, Any] | None]]:
     """The lines of the results, shard by shard; None for requests that the budget left out."""
     for shard in todo:
-        requests = [_prompt(row) for row in read_jsonl(report.requests(shard))]
+        requests = [_prompt(row, form) for row in read_jsonl(report.requests(shard))]
         texts = sender.texts(prompt for _, prompt in requests)
         for (name, prompt), text in zip(requests, texts, strict=True):
             yield shard, None if text is None else _row(sender, name, prompt, text)
