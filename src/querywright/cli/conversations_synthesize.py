@@ -87,8 +87,11 @@ def _assistant(llm: LLM, engines: dict[tuple[str, str], Engine]) -> Engine:
     api = load(llm.name)
     workspace = Path("work") / api.name
     model = llm.model if llm.model not in ("", "tuned") else str(ensure_model(api, workspace))
+    path = _path(model)
+    if (path, llm.adapter) not in engines:
+        engines[path, llm.adapter] = open_engine(path, adapter=llm.adapter or None, isolated=True)
     session = open_session(
-        llm.name, workspace, model=_path(model), adapter=Path(llm.adapter) if llm.adapter else None,
-        strategy=llm.strategy or "tuned", decoding=llm.decoding or "grammar"
+        llm.name, workspace, model=path, strategy=llm.strategy or "tuned", decoding=llm.decoding or "grammar",
+        engine=engines[path, llm.adapter],
     )  # fmt: skip
     return Assistant(session)

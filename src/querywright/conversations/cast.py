@@ -47,11 +47,13 @@ class Cast:
 
     Attributes:
         senders: by place, see `LLM.place`.
-        weights: what local models are, as hashes: by the same.
+        names: their entries' labels, by the same.
+        weights: what local models are, as hashes, by the same.
     """
 
     senders: dict[str, Sender]
     purse: Purse
+    names: dict[str, str] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
 
     def sender(self, llm: LLM) -> Sender:
@@ -75,18 +77,15 @@ class Cast:
         return completions_of(known)
 
     def usage(self) -> dict[str, dict[str, Any]]:
-        """What each model's answers have cost in all, by its sender's name."""
-        found: dict[str, dict[str, Any]] = {}
-        for place, sender in self.senders.items():
-            facts = json.loads(place)
-            name = facts["name"] if facts["name"] not in found else f"{facts['name']} ({content_id(place, 4)})"
-            budget = sender.budget
-            found[name] = {
-                "provider": facts["provider"], "answers": len(sender.ledger.rows), "lost": len(sender.ledger.lost),
-                "failed": sender.failed, "tokens_in": budget.tokens_in, "tokens_out": budget.tokens_out,
-                "money": round(budget.spent, 6),
-            }  # fmt: skip
-        return found
+        """What each model's answers have cost in all; entries of the same place count together."""
+        return {
+            self.names[place]: {
+                "answers": len(sender.ledger.rows), "lost": len(sender.ledger.lost), "failed": sender.failed,
+                "tokens_in": sender.budget.tokens_in, "tokens_out": sender.budget.tokens_out,
+                "money": round(sender.budget.spent, 6),
+            }
+            for place, sender in self.senders.items()
+        }  # fmt: skip
 
     def close(self) -> None:
         """Close all engines and files."""
@@ -125,8 +124,10 @@ def open_cast(llms: Iterable[LLM], folder: Path, openers: Openers, purse: Purse,
         QuerywrightError: a key or a model is missing, or a limit in money stands beside a model without a price.
     """
     places: dict[str, LLM] = {}
+    labels: dict[str, dict[str, None]] = {}
     for llm in llms:
         places.setdefault(place_of(llm), llm)
+        labels.setdefault(place_of(llm), {})[llm.known_as] = None
     keys = {place: _key(llm) for place, llm in places.items()}
     prices = {place: price(llm) for place, llm in places.items()}
     unpriced = [llm.known_as for place, llm in places.items() if prices[place] is None]
@@ -137,7 +138,7 @@ def open_cast(llms: Iterable[LLM], folder: Path, openers: Openers, purse: Purse,
         )
     paths = {place: _path(llm, openers) for place, llm in places.items() if llm.provider == "local"}
     weights = {place: str(weights_sha256(path))[:16] for place, path in paths.items()}
-    cast = Cast({}, purse, weights)
+    cast = Cast({}, purse, {place: ", ".join(known) for place, known in labels.items()}, weights)
     try:
         for place, llm in places.items():
             engines = _engines(llm, paths.get(place, ""), keys[place], openers, connections)
