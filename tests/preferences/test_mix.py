@@ -15,7 +15,7 @@ from querywright.artefacts import data_dir, read_jsonl, write_jsonl
 from querywright.errors import QuerywrightError
 from querywright.preferences import draw as drawing
 from querywright.preferences.annotate.convert import prompts as convertible
-from querywright.preferences.aspects import ASPECTS, Template, render, template_folder, templates
+from querywright.preferences.aspects import ASPECTS, Template, material, render, template_folder, templates
 from querywright.preferences.mix import Counts, Options, mix, source_folder
 from querywright.preferences.prompts import prompt_hash, read_shards, write_shards
 from querywright.preferences.ratings import ratings
@@ -178,6 +178,15 @@ def test_again_does_nothing_until_something_changes(tmp_path: Path, capsys: pyte
     assert mixed(source, out)[1] is not None
 
 
+def test_shards_of_a_longer_mix_do_not_stay(tmp_path: Path) -> None:
+    source, out = answered(tmp_path / "in"), tmp_path / "out"
+    mixed(source, out, per_shard=3)
+    (out / "manifest.json").unlink()
+    assert len(mixed(source, out, per_shard=5)[0]) == 12
+    for folder in ("full", *ASPECTS):
+        assert sorted(p.name for p in (out / folder).iterdir()) == ["00000.jsonl", "00001.jsonl", "00002.jsonl"]
+
+
 def test_a_mix_does_not_write_into_its_source(tmp_path: Path) -> None:
     source = answered(tmp_path / "out" / "n")
     assert source_folder(tmp_path / "out", "n") == source_folder(source, "other") == source
@@ -235,7 +244,7 @@ HOSTILE = [
 
 def asked(template: Template, texts: list[str], **more: Any) -> tuple[str, str]:
     row = prompt(1, **more) | {"responses": [{"model": "m", "response": text} for text in texts]}
-    system, user = render(template, row)
+    system, user = render(template, material(row))
     assert (system["role"], user["role"]) == ("system", "user")
     return system["content"], user["content"]
 
@@ -281,14 +290,14 @@ def test_layout_and_code_reach_the_judge_as_they_are() -> None:
 
 def test_long_texts_are_cut_and_that_is_said() -> None:
     row = prompt(1) | {"responses": [{"model": "m", "response": "x" * 5000}, {"model": "m", "response": "y"}]}
-    user = render(SHIPPED[0], row, most_chars=1000)[1]["content"]
+    user = render(SHIPPED[0], material(row, most_chars=1000))[1]["content"]
     assert places(user)["TEXT 1"] == "x" * 1000
     assert "(Only the first 1,000 of 5,000 characters are shown.)" in user
 
 
 def test_models_and_expected_answers_are_not_shown() -> None:
     row = prompt(1, path="/v3/secret", topic="hidden") | {"responses": [{"model": "gpt", "response": "x"}] * 2}
-    shown = json.dumps(render(SHIPPED[0], row))
+    shown = json.dumps(render(SHIPPED[0], material(row)))
     assert not re.search("gpt|secret|hidden", shown)
 
 
@@ -325,7 +334,7 @@ def test_templates_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "_frame.md").write_text("## System\nJudge {n}: {rubric}\n## User\n{task}\n{texts}\n")
     (found,) = templates(tmp_path)
     row = prompt(1) | {"responses": [{"model": "m", "response": "x"}] * 4}
-    assert render(found, row)[0]["content"] == "Judge 4: 1. Long. 5. Short."
+    assert render(found, material(row))[0]["content"] == "Judge 4: 1. Long. 5. Short."
     (tmp_path / "empty.md").write_text("## Question\n\n")
     with pytest.raises(QuerywrightError, match=r"empty\.md has no section ## Rubric and no ## Question"):
         templates(tmp_path)

@@ -110,10 +110,23 @@ def _sections(path: Path, *needed: str) -> dict[str, str]:
     return found
 
 
-def render(
-    template: Template, row: Row, *, context: str = "", most_chars: int = MOST_CHARS
-) -> list[Message]:  # fmt: skip
-    """The chat that asks a judge about the answers of a row, in their order.
+@dataclass(frozen=True)
+class Material:
+    """What there is to judge, the same under every aspect: the request and the answers, each in its place.
+
+    Attributes:
+        answers: how many.
+        cut: how many texts are longer than what is shown.
+    """
+
+    task: str
+    texts: str
+    answers: int
+    cut: int = 0
+
+
+def material(row: Row, *, context: str = "", most_chars: int = MOST_CHARS) -> Material:
+    """A row's request and answers, in their order.
 
     Args:
         row: a prompt with `responses`.
@@ -129,12 +142,16 @@ def render(
     shown = [(name, *_shown(text, most_chars)) for name, text in [*asked, *answers]]
     code = code_for(str(row["prompt_hash"]), [text for _, text, _ in shown])
     parts = [fence(text, name, code) + note for name, text, note in shown]
-    values = {
-        "task": "\n\n".join(parts[: len(asked)]), "texts": "\n\n".join(parts[len(asked) :]),
-        "n": str(len(answers)), "question": template.question,
-    }  # fmt: skip
+    task, texts = "\n\n".join(parts[: len(asked)]), "\n\n".join(parts[len(asked) :])
+    return Material(task, texts, len(answers), sum(bool(note) for *_, note in shown))
+
+
+def render(template: Template, shown: Material) -> list[Message]:
+    """The chat that asks a judge under one aspect."""
+    n = str(shown.answers)
+    values = {"task": shown.task, "texts": shown.texts, "n": n, "question": template.question}
     return [
-        {"role": "system", "content": template.system.replace("{n}", values["n"])},
+        {"role": "system", "content": template.system.replace("{n}", n)},
         # put in in one pass: a `{texts}` within a text stays as it is
         {"role": "user", "content": re.sub(r"\{(task|texts|n|question)\}", lambda m: values[m[1]], template.user)},
     ]

@@ -21,12 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import MANIFEST, alone, content_id, is_done, sha256, write_manifest
+from querywright.artefacts import MANIFEST, alone, content_id, is_done, sha256, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError, did_you_mean
-from querywright.preferences.aspects import ASPECT, MOST_CHARS, Template, inert_lines, render
+from querywright.preferences.aspects import ASPECT, MOST_CHARS, Material, Template, material, render
 from querywright.preferences.draw import ALIKE, FEWER, PROMPTS, RESPONSES, Answers, answers, draw, text_of
 from querywright.preferences.models import choose as choose_models
-from querywright.preferences.prompts import ROWS_PER_SHARD, Row, read_shards, shards, write_shards
+from querywright.preferences.prompts import ROWS_PER_SHARD, Row, read_shards, shard_name, shards, write_shards
 from querywright.preferences.ratings import TEXTS
 from querywright.progress import say, track
 
@@ -128,8 +128,7 @@ def mix(options: Options, templates: Sequence[Template], context: str = "") -> C
         rows = _draw_all(prompts, found, models, options, counts)
         if not rows:
             raise QuerywrightError(f"no prompt is left of {len(prompts)}: {told(counts)}", hint=_remedy(counts))
-        paths = _write(options, rows, templates, context)
-        counts.cut = sum(_cut(row, options.most_chars) for row in rows)
+        paths = _write(options, rows, templates, context, counts)
         names = [path.relative_to(options.out).as_posix() for path in paths]
         write_manifest(options.out, config, names, **counts.facts())
     say(f"{counts.rows} of {counts.prompts} prompts, {TEXTS} answers each, {len(templates)} aspects: {options.out}")
@@ -200,20 +199,30 @@ def _draw_all(
 
 
 def _write(
-    options: Options, rows: Sequence[Row], templates: Sequence[Template], context: str
-) -> list[Path]:  # fmt: skip
-    paths = write_shards(options.out / FULL, rows, options.per_shard)
-    for template in track(templates, "rendering aspects"):
-        asked = [
-            {
-                "custom_id": f"{row['prompt_hash']}-{template.aspect}", "aspect": template.aspect,
-                "prompt_hash": row["prompt_hash"],
-                "messages": render(template, row, context=context, most_chars=options.most_chars),
-            }
-            for row in rows
-        ]  # fmt: skip
-        paths += write_shards(options.out / template.aspect, asked, options.per_shard)
+    options: Options, rows: Sequence[Row], templates: Sequence[Template], context: str, counts: Counts
+) -> list[Path]:
+    """All shards of all folders; shards that an earlier and longer mix left behind are removed."""
+    paths: list[Path] = []
+    starts = range(0, len(rows), options.per_shard)
+    for number, start in enumerate(track(starts, "rendering shards")):
+        mine = rows[start : start + options.per_shard]
+        shown = [material(row, context=context, most_chars=options.most_chars) for row in mine]
+        counts.cut += sum(one.cut for one in shown)
+        paths.append(options.out / FULL / shard_name(number))
+        write_jsonl(paths[-1], mine)
+        for template in templates:
+            paths.append(options.out / template.aspect / shard_name(number))
+            write_jsonl(paths[-1], (_asked(row, template, one) for row, one in zip(mine, shown, strict=True)))
+    for folder in {path.parent for path in paths}:
+        for path in {*shards(folder)} - {*paths}:
+            path.unlink()
     return paths
+
+
+def _asked(row: Row, template: Template, shown: Material) -> Row:
+    key, aspect = row["prompt_hash"], template.aspect
+    asked = {"custom_id": f"{key}-{aspect}", "aspect": aspect, "prompt_hash": key}
+    return {**asked, "messages": render(template, shown)}
 
 
 def _aspects_before(out: Path) -> set[str]:
@@ -224,10 +233,6 @@ def _aspects_before(out: Path) -> set[str]:
         return set()
     known = config.get("aspects") if isinstance(config, dict) and config.get("stage") == _STAGE else None
     return {name for name in known if re.fullmatch(ASPECT, name)} if isinstance(known, dict) else set()
-
-
-def _cut(row: Row, most: int) -> int:
-    return sum(len(inert_lines(str(text))) > most for text in (row["text"], *map(text_of, row["responses"])))
 
 
 def told(counts: Counts) -> str:
