@@ -34,6 +34,7 @@ class Batches(Files):
         asked: how often each request was worked on, so paid for.
     """
 
+    page: int = 20
     answer: Callable[[str, dict[str, Any], int], Said] = lambda name, body, before: "Rating: 3"
     steps: tuple[str, ...] = STEPS
     expires: dict[int, int] = field(default_factory=dict)

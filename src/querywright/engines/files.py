@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Literal
 
 from querywright.engines.host import Host, line
 from querywright.progress import say
 
+Purpose = Literal["fine-tune", "batch"]
 LOOKED_AT = 1000  # things of a server that are looked through
 
 
@@ -17,12 +19,15 @@ def name_of(data: bytes) -> str:
     return f"querywright-{hashlib.sha256(data).hexdigest()[:24]}.jsonl"
 
 
-def send_file(host: Host, data: bytes, purpose: Literal["fine-tune", "batch"], what: str, known: str = "") -> str:
+def send_file(
+    host: Host, data: bytes, purpose: Purpose, what: str, known: str = "", there: Sequence[Any] | None = None
+) -> str:
     """The server's id of a file; it is sent only if it is not there, also where an earlier try's answer got lost.
 
     Args:
         what: the file as the user knows it, for messages.
         known: the id that was noted earlier.
+        there: the server's files, where they were listed a moment ago; after a failure they are listed again.
 
     Raises:
         HostError: the server refuses it.
@@ -31,9 +36,10 @@ def send_file(host: Host, data: bytes, purpose: Literal["fine-tune", "batch"], w
     if known and host.optional(f"look at {known}", lambda: _usable(files.retrieve(known)), False):
         return known
 
+    looked = [there] if there is not None else []
+
     def send() -> str:
-        there: list[Any] = host.optional("list of files", lambda: listed(files.list(purpose=purpose)), [])
-        for file in there:
+        for file in looked.pop() if looked else files_at(host, purpose):
             same = getattr(file, "filename", "") == name and getattr(file, "bytes", None) in (None, len(data))
             if same and _usable(file):
                 say(f"{what} is there already: {line(file.id)}")
@@ -44,6 +50,11 @@ def send_file(host: Host, data: bytes, purpose: Literal["fine-tune", "batch"], w
         return str(made.id)
 
     return host.ask(f"upload of {what}", send)
+
+
+def files_at(host: Host, purpose: Purpose) -> list[Any]:
+    """The files that a server lists; none where it can't."""
+    return host.optional("list of files", lambda: listed(host.client.files.list(purpose=purpose)), [])
 
 
 def listed(pages: Any) -> list[Any]:

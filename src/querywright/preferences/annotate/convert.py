@@ -143,9 +143,9 @@ def shards_of(source: Path, aspects: Iterable[str] = ()) -> dict[str, list[Path]
         if p.is_dir() and p.name not in _NOT_ASPECTS and (found := sorted(p.glob("*.jsonl")))
     }
     if not there:
-        raise QuerywrightError(
-            f"no folders of aspects in {source}", hint="querywright preferences mix --output DIR writes DIR/NAME/ASPECT"
-        )
+        inside = [str(p) for p in folders if (p / "full").is_dir()]
+        hint = f"--input {inside[0]}" if inside else "querywright preferences mix --output DIR writes DIR/NAME/ASPECT"
+        raise QuerywrightError(f"no folders of aspects in {source}", hint=hint)
     wanted = list(aspects)
     for aspect in wanted:
         if aspect not in there:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from querywright.artefacts import alone, content_id, sha256
-from querywright.engines.files import listed, send_file
+from querywright.engines.files import files_at, listed, send_file
 from querywright.engines.host import OPENAI, Host, line
 from querywright.engines.prices import Price
 from querywright.errors import QuerywrightError
@@ -81,6 +81,8 @@ def send(report: Report, host: Host, limits: Limits) -> tuple[int, str]:
     """
     sent = 0
     spent = _spent(report, limits)
+    files: list[Any] | None = None
+    batches: list[Any] | None = None
     for shard in report.shards:
         if shard.state != NEW or shard.batch_id or report.results(shard).is_file():
             continue
@@ -90,9 +92,11 @@ def send(report: Report, host: Host, limits: Limits) -> tuple[int, str]:
         if shard.url != host.url:
             shard.url, shard.file_id = host.url, ""
         data = report.requests(shard).read_bytes()
-        shard.file_id = send_file(host, data, "batch", f"requests/{shard.file}", shard.file_id)
+        files = files_at(host, "batch") if files is None else files
+        shard.file_id = send_file(host, data, "batch", f"requests/{shard.file}", shard.file_id, files)
         report.save()
-        batch = _batch(host, shard, sha256(report.requests(shard)))
+        batches = _batches(host) if batches is None else batches
+        batch = _batch(host, shard, sha256(report.requests(shard)), batches)
         shard.batch_id, shard.state, shard.note = str(batch.id), line(batch.status), ""
         shard.tries += 1
         shard.sent_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -153,18 +157,26 @@ def _most(report: Report, shard: Shard, limits: Limits) -> float:
     return limits.price.cost(shard.tokens, shard.rows * max_tokens_of(report.requests(shard)))
 
 
-def _batch(host: Host, shard: Shard, digest: str) -> Any:
-    """The server's batch of a file: one that it has under our key, or a new one."""
+def _batches(host: Host) -> list[Any]:
+    """The batches that a server lists; none where it can't."""
+    return host.optional("list of batches", lambda: listed(host.client.batches.list(limit=100)), [])
+
+
+def _batch(host: Host, shard: Shard, digest: str, there: list[Any]) -> Any:
+    """The server's batch of a file: one that it has under our key, or a new one.
+
+    Args:
+        there: the server's batches; after a failure they are listed again.
+    """
     key = content_id(f"{digest}\n{shard.file}\n{shard.tries}", 24)
+    looked = [there]
 
     def create() -> Any:
-        batches = host.client.batches
-        there: list[Any] = host.optional("list of batches", lambda: listed(batches.list(limit=100)), [])
-        for batch in there:
+        for batch in looked.pop() if looked else _batches(host):
             if (getattr(batch, "metadata", None) or {}).get("querywright") == key:
                 say(f"annotate: {shard.file}: the server has this batch already: {line(batch.id)}")
                 return batch
-        made = batches.create(
+        made = host.client.batches.create(
             input_file_id=shard.file_id, endpoint=ENDPOINT, completion_window=_WINDOW, metadata={"querywright": key}
         )
         if not getattr(made, "id", "") or not getattr(made, "status", ""):
