@@ -38,6 +38,7 @@ class Executor:
     def __init__(self) -> None:
         self.runs = 0
         self.gone = False
+        self.last: int | None = None
         self.found = {
             WANTED.lower(): Hits(1, ("1017",), []),
             "/v3/query?q=entrezgene:1017": Hits(1, ("1017",), []),
@@ -51,7 +52,7 @@ class Executor:
 
     def run(self, call: Call) -> Hits:
         self.runs += 1
-        if self.gone:
+        if self.gone or (self.last is not None and self.runs > self.last):
             raise QuerywrightError("nobody answers", retryable=True)
         if call.canonical.lower() not in self.found:
             raise QuerywrightError(f"400 {call.canonical}")
@@ -228,6 +229,20 @@ def test_a_service_that_is_gone_is_no_judgement(mygene: API, tmp_path: Path) -> 
     assert not (tmp_path / "out" / "manifest.json").exists()
     executor.gone = False
     assert execute.execute(mygene, Options(source, tmp_path / "out"), executor)["prompts"] == 3
+
+
+def test_over_a_network_no_call_is_run_twice(mygene: API, tmp_path: Path) -> None:
+    source, stopped = write_answers(tmp_path / "in", a=WORSE, b=BEST), Executor()
+    options = Options(source, tmp_path / "out", remember=True)
+    stopped.last = 2
+    with pytest.raises(QuerywrightError, match="nobody answers"):
+        execute.execute(mygene, options, stopped, "a service")
+    executor = Executor()
+    found = execute.execute(mygene, options, executor, "a service")
+    assert executor.runs == 2, "of four calls two had been run"
+    assert found == execute.execute(mygene, Options(source, tmp_path / "once"), Executor(), "a service")
+    execute.execute(mygene, options, executor, "another service")
+    assert executor.runs == 2 + 4
 
 
 def test_a_prompt_whose_own_call_is_none_is_counted(mygene: API, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def execute(
         executor, ran_on = executor_for(definition, server, Path(records) if records else None, http=http, rate=rate)
     run(
         definition,
-        Options(source, out, reference, shorter, rejected, seed, margin),
+        Options(source, out, reference, shorter, rejected, seed, margin, remember=bool(server or http)),
         executor,
         ran_on,
         render=tuned_prompt(definition),

@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from querywright.api.call import Call
 from querywright.api.definition import API
-from querywright.api.hits import Run, Runs, run_cached
+from querywright.api.hits import Found, Run, Runs, run_cached
 from querywright.api.identity import definition_id
 from querywright.artefacts import (
     MANIFEST,
     alone,
+    content_id,
     is_done,
     numbered_jsonl,
     sha256,
@@ -26,6 +29,7 @@ from querywright.artefacts import (
     write_jsonl,
     write_manifest,
 )
+from querywright.engines.ledger import Ledger
 from querywright.errors import QuerywrightError
 from querywright.preferences.choose import Choice, Message, choose
 from querywright.preferences.draw import PROMPTS, RESPONSES
@@ -37,7 +41,7 @@ from querywright.preferences.rated import EXECUTION, RATED, REFERENCE, Row, rate
 from querywright.progress import say, track
 from querywright.rows import turns_of
 
-PREFERENCES, REPORT = "preferences.jsonl", "report.json"
+PREFERENCES, REPORT, RAN = "preferences.jsonl", "report.json", "ran.jsonl"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Options:
         reference: whether the expected call counts as one more answer.
         shorter: where the shorter answer of a level is the better; see `levels.SHORTER`.
         rejected, seed, margin: see `choose.choose`.
+        remember: keep what each call found in `ran.jsonl`, so that a run over a network that was stopped goes on.
     """
 
     source: Path
@@ -59,6 +64,7 @@ class Options:
     rejected: str = "sample"
     seed: int = 0
     margin: float = 0.0
+    remember: bool = False
 
 
 def execute(
@@ -93,9 +99,9 @@ def execute(
             return dict(json.loads((options.out / REPORT).read_text(encoding="utf-8")))
         (options.out / MANIFEST).unlink(missing_ok=True)
         rows = answers(options.source)
-        run = run_cached(executor, patient=False) if executor is not None else None
         counts = _Counts()
-        judged = [judge_row(api, row, run, options, counts) for row in track(rows, "judging prompts by execution")]
+        with _running(executor, options, f"{ran_on} {config['definition']}") as run:
+            judged = [judge_row(api, row, run, options, counts) for row in track(rows, "judging prompts by execution")]
         names = write_rated(options.out, judged)
         choice = choose(
             judged, rejected=options.rejected, seed=options.seed, margin=options.margin, render=render
@@ -109,6 +115,33 @@ def execute(
     for line in (*told(report, options), *choice.told()):
         say(line)
     return report
+
+
+@contextmanager
+def _running(executor: Runs | None, options: Options, ran_on: str) -> Iterator[Run | None]:
+    """What runs calls, each once; where it is asked for, once over all runs of the command."""
+    if executor is None:
+        yield None
+        return
+    run = run_cached(executor, patient=False)
+    if not options.remember:
+        yield run
+        return
+    ledger = Ledger(options.out / RAN)
+
+    def once(call: Call) -> Found | None:
+        key = content_id(f"{ran_on}\n{call.canonical}", 32)
+        if (text := ledger.get(key)) is None:
+            found = run(call)
+            ledger.put(key, json.dumps(found and [found[0], sorted(found[1])]))
+            return found
+        known = json.loads(text)
+        return known and (int(known[0]), frozenset(known[1]))
+
+    try:
+        yield once
+    finally:
+        ledger.close()
 
 
 def answer_files(source: Path) -> list[Path]:
