@@ -134,6 +134,23 @@ def test_wrong_calls_are_seen(api: API, tmp_path: Path, pairs: Path) -> None:
     assert made["keep"], "as the bounds say"
 
 
+def test_what_calls_find_is_shown_and_decides_nothing() -> None:
+    """It is told of the sentences on which both models' hits are known; a call that finds nothing tells nothing."""
+
+    def rows(hits: list[float | None]) -> list[dict[str, Any]]:
+        return [
+            {"id": str(n), "signature": "s", "decoding": "free", "same": 1.0, "valid": 1.0, "hits_same": hit,
+             "tokens_out": 20, "instruction": "i", "expected": "e", "path": "p", "finish": "stop"}
+            for n, hit in enumerate(hits)
+        ]  # fmt: skip
+
+    made = room.decide(rows([1.0] * 90 + [None] * 10), rows([0.0] * 80 + [None] * 20), ["free"])
+    assert made["compared"]["free"]["hits_same"]["n"] == 80
+    assert made["compared"]["free"]["hits_same"]["lost"] == 80
+    assert made["keep"]
+    assert "hits_same" not in room.decide(rows([None] * 90), rows([1.0] * 90), ["free"])["compared"]["free"]
+
+
 def test_one_shape_that_broke_is_seen(api: API, tmp_path: Path, pairs: Path) -> None:
     rows = [{"api": "mygene", "instruction": f"Summaries on {n}", "path": f"/v3/query?q=summary:{n}"}
             for n in range(10)]  # fmt: skip
