@@ -12,7 +12,12 @@ ODD = "Robert'); DROP TABLE chat_turn;-- %s :x \t\\N \U0001f9ec é"
 MODELS = {
     "one": {"provider": "local", "name": "/models/one.gguf"},
     "two": {"provider": "openai-compatible", "name": "two", "url": "http://127.0.0.1:1/v1"},
+}
+HEAD = {
+    "config": {"seed": 0},
+    "models": MODELS,
     "user": {"provider": "local", "name": "base"},
+    "weights": {"base": "ab"},
 }
 
 
@@ -43,6 +48,6 @@ def judgement(preferred: int | str | None, judge: str = "j", **more: Any) -> dic
 
 def write(path: Path, talks: list[dict[str, Any]], **more: Any) -> Path:
     """A document of them."""
-    whole = {"version": VERSION, "config": {"seed": 0}, "models": MODELS, "conversations": talks, **more}
+    whole = {"version": VERSION, **HEAD, "conversations": talks, **more}
     path.write_text(json.dumps(whole), encoding="utf-8")
     return path

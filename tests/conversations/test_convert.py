@@ -22,7 +22,7 @@ from querywright.conversations.convert import Config, convert
 from querywright.database import connect, sa
 from querywright.errors import QuerywrightError
 from querywright.finetune.preferences import read_preferences
-from tests.conversations.talks import MODELS, judgement, talk, write
+from tests.conversations.talks import HEAD, judgement, talk, write
 
 BOTH = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 KILL = """
@@ -109,7 +109,7 @@ def test_what_goes_in_comes_out(database: str, source: Path, tmp_path: Path) -> 
     convert(database, "db", str(back), "json", Config())
     before, after = document.read(source), document.read(back)
     assert {c["id"]: c for c in before["conversations"]} == {c["id"]: c for c in after["conversations"]}
-    assert (after["config"], after["models"]) == (before["config"], MODELS)
+    assert {key: after[key] for key in HEAD} == HEAD
     assert [c["id"] for c in after["conversations"]] == sorted(c["id"] for c in after["conversations"])
 
 
@@ -189,7 +189,7 @@ def test_two_at_once_insert_each_conversation_once(database: str, source: Path, 
 
 
 def test_from_one_database_into_another(tmp_path: Path, source: Path) -> None:
-    other = write(tmp_path / "other.json", [talk(77)], models={"one": {"provider": "local", "name": "else"}})
+    other = write(tmp_path / "other.json", [talk(77)], models={"one": {"provider": "local", "name": "else"}}, user={})
     a, b = str(tmp_path / "a.sqlite"), str(tmp_path / "b.sqlite")
     convert(str(source), "json", a, "db", Config())
     convert(str(other), "json", a, "db", Config())

@@ -165,11 +165,9 @@ def _items(stack: ExitStack, where: str, kind: str, limit: int | None) -> tuple[
         return store.sources(db), store.stored(db, limit)
     if kind == JSON:
         found = document.read(where)
-        origin = tables.source_row(
-            *(dict(v) if isinstance(v := found.get(k), dict) else {} for k in ("config", "models"))
-        )
+        origin = tables.source_row(found)
         return [origin], itertools.islice(((origin, one) for one in found["conversations"]), limit)
-    origin = tables.source_row({}, {})
+    origin = tables.source_row({})
     return [origin], itertools.islice(((origin, one) for one in _lines(where)), limit)
 
 

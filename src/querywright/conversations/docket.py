@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from querywright.conversations import document, tables, verdict
+from querywright.conversations import document, verdict
 from querywright.conversations.cast import price
 from querywright.conversations.document import Conversation
+from querywright.conversations.judgements import judgements
 from querywright.conversations.judges import Bench, Config
 from querywright.conversations.llm import LLM
 from querywright.engines.base import Message
@@ -70,7 +71,7 @@ def plan(config: Config, bench: Bench, conversations: Sequence[Conversation], li
 
 def _judged(config: Config, turn: Mapping[str, Any], llm: LLM) -> bool:
     key = (llm.known_as, config.settings(llm))
-    return any((j["judge"], j.get("settings")) == key for j in tables.judgements(turn))
+    return any((j["judge"], j.get("settings")) == key for j in judgements(turn))
 
 
 def messages(config: Config, one: Conversation, place: int, swapped: bool) -> list[Message]:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from querywright.artefacts import alone, apart, write_json
-from querywright.conversations import document, tables, verdict
+from querywright.conversations import document, verdict
 from querywright.conversations.cast import Cast, Openers, open_cast, told
 from querywright.conversations.docket import ORDERS, Task, Work, announced, plan
 from querywright.conversations.docket import messages as task_messages
 from querywright.conversations.document import Conversation
+from querywright.conversations.judgements import judgements
 from querywright.conversations.judges import Bench, Config
 from querywright.conversations.llm import LLM
 from querywright.conversations.tally import lines, summary
@@ -186,7 +187,7 @@ def _write(
     for task in work.tasks:
         turn = task.conversation["turns"][task.place]
         if task.judgement is not None:
-            turn["judgements"] = [*tables.judgements(turn), task.judgement]
+            turn["judgements"] = [*judgements(turn), task.judgement]
     report = {
         "config": config.public(), **summary([t for t in work.tasks if t.judgement is not None]),
         "left_out": {reason: n for reason, n in sorted(work.left_out.items()) if n}, "usage": dict(usage),

@@ -16,6 +16,7 @@ from querywright import protected
 from querywright.artefacts import replacing
 from querywright.conversations import tables
 from querywright.conversations.document import VERSION, Conversation, history
+from querywright.conversations.judgements import judgements
 
 Row = dict[str, Any]
 BEST, EVEN, WORST = 5.0, 3.0, 1.0
@@ -32,9 +33,10 @@ def write_document(path: Path, sources: Sequence[tables.Source], conversations: 
         sources: where they come from: of several, `config` is `{"several": [...]}`, and a label that means another
             model in each has the others under `also`.
     """
-    configs = [json.loads(source["config"]) for source in sources]
-    config = configs[0] if len(configs) == 1 else {"several": configs}
-    head = {"version": VERSION, "config": config, "models": _models(sources)}
+    heads = [tables.head_of(source) for source in sources]
+    config = heads[0]["config"] if len(heads) == 1 else {"several": [head["config"] for head in heads]}
+    more = {key: value for key in ("models", "user", "weights") if (value := _merged(heads, key)) or key == "models"}
+    head = {"version": VERSION, "config": config, **more}
     n = 0
     with replacing(path) as out:
         out.write(json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "conversations": [')
@@ -45,17 +47,22 @@ def write_document(path: Path, sources: Sequence[tables.Source], conversations: 
     return n
 
 
-def _models(sources: Sequence[tables.Source]) -> dict[str, Any]:
+def _merged(heads: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+    """The tables under a key as one; see `write_document`."""
+    if key == "user":
+        whole: dict[str, Any] = _several([head[key] for head in heads if head.get(key)])
+        return whole
     found: dict[str, list[Any]] = {}
-    for source in sources:
-        for label, model in json.loads(source["models"]).items():
-            listed = found.setdefault(label, [])
-            if model not in listed:
-                listed.append(model)
-    return {
-        label: {**listed[0], "also": listed[1:]} if len(listed) > 1 and isinstance(listed[0], dict) else listed[0]
-        for label, listed in found.items()
-    }
+    for head in heads:
+        for label, value in head.get(key, {}).items():
+            found.setdefault(label, []).append(value)
+    return {label: _several(values) for label, values in found.items()}
+
+
+def _several(values: Sequence[Any]) -> Any:
+    distinct = [value for n, value in enumerate(values) if value not in values[:n]]
+    first = distinct[0] if distinct else {}
+    return {**first, "also": distinct[1:]} if len(distinct) > 1 and isinstance(first, dict) else first
 
 
 def prompts(
@@ -89,7 +96,7 @@ def rated(conversations: Iterable[Conversation], *, system: str = "") -> Iterato
     orders, the preferred answer has BEST and the other WORST, or both EVEN; of one that did not, neither has any."""
     for one in conversations:
         for place, turn in enumerate(one["turns"]):
-            judged = tables.judgements(turn)
+            judged = judgements(turn)
             if not judged or not turn["user"].strip():
                 continue
             answers = [

@@ -16,6 +16,7 @@ from typing import Any
 
 from querywright.conversations import tables
 from querywright.conversations.document import Conversation
+from querywright.conversations.judgements import judgements
 from querywright.database import Database, connect, insert, sa
 from querywright.errors import QuerywrightError
 
@@ -203,5 +204,5 @@ def check(database: Database, conversations: Sequence[Conversation]) -> Counts:
 def _judged(one: Conversation) -> set[tuple[int, str, str]]:
     return {
         (place, j["judge"], str(j.get("settings", "")))
-        for place, turn in enumerate(one["turns"]) for j in tables.judgements(turn)
+        for place, turn in enumerate(one["turns"]) for j in judgements(turn)
     }  # fmt: skip

@@ -19,6 +19,7 @@ from typing import Any
 
 from querywright.artefacts import content_id
 from querywright.conversations.document import Conversation, conversation_id
+from querywright.conversations.judgements import judgements
 from querywright.database import OtherLayout, Words, sa, storable
 from querywright.errors import QuerywrightError
 
@@ -43,6 +44,7 @@ def _in_turn() -> sa.ForeignKeyConstraint:
 
 source = sa.Table(
     "chat_source", metadata, sa.Column("id", sa.String(16), primary_key=True), _words("config"), _words("models"),
+    _words("user_model", null=True), _words("weights"),
 )  # fmt: skip
 conversation = sa.Table(
     "chat_conversation", metadata, sa.Column("id", sa.String(16), primary_key=True),
@@ -71,7 +73,8 @@ ROWS = (conversation, turn, response, judgement)
 """What a conversation is kept in, parents first."""
 
 Rows = dict[str, list[dict[str, Any]]]
-Source = dict[str, Any]  # id, and config and models as JSON
+Source = dict[str, Any]  # a row of chat_source
+HEAD = ("config", "models", "user", "weights")  # what a document says of where its conversations come from
 Reader = Callable[[Mapping[str, Any], str], Any]  # a column's value out of a key, None where the column can't hold it
 
 
@@ -102,10 +105,20 @@ def has_tables(db: sa.Connection) -> bool:
     return True
 
 
-def source_row(config: Mapping[str, Any], models: Mapping[str, Any]) -> Source:
-    """Where conversations come from, under an id that their config and models make."""
-    row = {"config": _json(_kept(dict(config))), "models": _json(_kept(dict(models)))}
+def source_row(head: Mapping[str, Any]) -> Source:
+    """Where the conversations of a document come from (its config and what its labels mean), under an id that these
+    make."""
+    told = _kept({key: head.get(key) for key in HEAD})
+    tables = {key: _json(told[key] if isinstance(told[key], dict) else {}) for key in ("config", "models", "weights")}
+    row = {**tables, "user_model": _json(told["user"]) if isinstance(told["user"], dict) else None}
     return {"id": content_id(_json(row), 16), **row}
+
+
+def head_of(row: Source) -> dict[str, Any]:
+    """What a source says, as a document has it."""
+    found = {key: json.loads(row[key]) for key in ("config", "models", "weights")}
+    user = {"user": json.loads(row["user_model"])} if row["user_model"] else {}
+    return {key: value for key, value in {**found, **user}.items() if value or key in ("config", "models")}
 
 
 def rows_of(conversations: Iterable[tuple[Source, Conversation]]) -> Rows:
@@ -140,11 +153,6 @@ def rows_of(conversations: Iterable[tuple[Source, Conversation]]) -> Rows:
                     "agreed": judged.get("agreed") is True, "extra": _extra(judged, _JUDGEMENT),
                 })  # fmt: skip
     return {name: [rows[key] for key in sorted(rows)] for name, rows in found.items()}  # one order: no deadlocks
-
-
-def judgements(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The judgements of a turn that say who judged; a file may hold anything there."""
-    return _listed(turn, "judgements") or []
 
 
 def storable_conversation(conversation: Conversation) -> Conversation:
@@ -223,10 +231,7 @@ def _always(row: Mapping[str, Any], key: str) -> bool:
 
 
 def _listed(row: Mapping[str, Any], key: str) -> list[dict[str, Any]] | None:
-    """A list of judgements that all say who judged."""
-    listed = row.get(key)
-    whole = isinstance(listed, list) and all(isinstance(j, dict) and isinstance(j.get("judge"), str) for j in listed)
-    return listed if whole else None
+    return judgements(row) or None
 
 
 def _json_or_none(row: Mapping[str, Any], key: str) -> str | None:
