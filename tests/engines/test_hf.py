@@ -67,7 +67,7 @@ def test_the_text_so_far_and_a_stop(way: str, tiny: Path) -> None:
 def test_a_text_is_weighed_as_if_it_had_been_written(engine: TransformersEngine) -> None:
     ask = [{"role": "user", "content": "x"}]
     digits = Grammar('start: "/v3/gene/" /[0-9]{1,4}/')  # noise cuts words into any tokens; a digit is always one
-    done = engine.generate(ask, grammar=digits, max_tokens=40, temperature=1.0, n=8, seed=1)
+    done = engine.generate(ask, grammar=digits, max_tokens=40, temperature=1.0, n=32, seed=1)
     again = engine.score(ask, [one.text for one in done], grammar=digits)
     assert len({one.tokens_out for one in done}) > 1  # of different lengths, in one batch
     for one, weighed in zip(done, again, strict=True):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def test_killed_in_the_middle_it_goes_on(source: Path, tmp_path: Path, cli: Cli)
 def test_a_model_that_is_gone_does_not_stop_the_others(source: Path, tmp_path: Path) -> None:
     with server() as (service, _):
         models = {"gone": Entry(model="http://127.0.0.1:9/v1#x"), **entries(service)}
-        with pytest.raises(QuerywrightError, match="1 of 3 models did not answer to the end: gone: .*not answer") as e:
+        with pytest.raises(QuerywrightError, match=r"1 of 3 models did not answer to the end: gone: .*not answer") as e:
             ask(source, models, tmp_path)
         assert "again" in e.value.hint
         assert len([*read_shards(tmp_path / "set" / "responses" / "warm")]) == 2 * N
@@ -210,15 +211,15 @@ def test_a_prompt_that_is_refused_is_listed_and_asked_again(source: Path, tmp_pa
 
 def test_the_budget_is_of_all_models_and_all_runs(source: Path, tmp_path: Path) -> None:
     with server() as (service, chat):
-        with pytest.raises(QuerywrightError, match="the budget ended before all was asked: .* prompts are left"):
+        with pytest.raises(QuerywrightError, match=r"the budget ended before all was asked: .* prompts are left"):
             ask(source, entries(service, a={"max_tokens": 20}, b={"max_tokens": 20}), tmp_path, tokens=150)
         assert 0 < chat.tokens_in + chat.tokens_out <= 150
         sent = len(chat.bodies)
         kept = [row for name in "ab" for row in read_shards(tmp_path / "set" / "responses" / name)]
         assert N < len(kept) == sent < 2 * N
-        with pytest.raises(QuerywrightError, match="the price of .* is not known"):
+        with pytest.raises(QuerywrightError, match=r"the price of .* is not known"):
             ask(source, entries(service, a={}), tmp_path, money=1.0)
-        with pytest.raises(QuerywrightError, match="budget ended"):
+        with pytest.raises(QuerywrightError, match=r"budget ended"):
             ask(source, entries(service, a={"max_tokens": 20}, b={"max_tokens": 20}), tmp_path, tokens=150)
         assert chat.tokens_in + chat.tokens_out <= 150
         ask(source, entries(service, a={"max_tokens": 20}, b={"max_tokens": 20}), tmp_path, tokens=100_000)
@@ -231,7 +232,7 @@ def test_a_key_comes_from_the_environment_and_is_written_nowhere(
     chat = Chat(said, key="s3cret-of-a-person")
     with serve(chat) as service:
         models = entries(service, cold={"api_key": "env:TEST_ONLY_KEY"})
-        with pytest.raises(QuerywrightError, match="the variable TEST_ONLY_KEY holds no key"):
+        with pytest.raises(QuerywrightError, match=r"the variable TEST_ONLY_KEY holds no key"):
             ask(source, models, tmp_path)
         monkeypatch.setenv("TEST_ONLY_KEY", "s3cret-of-a-person")
         assert ask(source, models, tmp_path)[0].answered == N
@@ -280,7 +281,7 @@ def test_prompts_come_once_and_whole(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("missing", ["nothing*.jsonl", ".", "absent.jsonl"])
 def test_a_source_that_is_not_there(missing: str, tmp_path: Path) -> None:
-    with pytest.raises(QuerywrightError, match="no file matches|is a folder"):
+    with pytest.raises(QuerywrightError, match=r"no file matches|is a folder"):
         read_prompts([str(tmp_path / missing)])
 
 
@@ -310,7 +311,7 @@ def test_mistakes_in_a_catalogue(text: str, message: str, tmp_path: Path) -> Non
 
 def test_a_key_in_a_catalogue_is_refused_and_not_shown(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text("models: {a: {model: base, api_key: sk-12345678}}")
-    with pytest.raises(QuerywrightError, match="never written to a file") as e:
+    with pytest.raises(QuerywrightError, match=r"never written to a file") as e:
         read_catalogue(tmp_path / "m.yaml")
     assert "sk-1" not in str(e.value)
 
@@ -326,9 +327,9 @@ def test_models_are_chosen_by_name() -> None:
     known = ["a", "b", "c"]
     assert choose(known, [], ["b"]) == ["a", "c"]
     assert choose(known, ["c", "a"], []) == ["a", "c"]
-    with pytest.raises(QuerywrightError, match="no model 'bb'; did you mean 'b'"):
+    with pytest.raises(QuerywrightError, match=r"no model 'bb'; did you mean 'b'"):
         choose(["b", "a"], [], ["bb"])
-    with pytest.raises(QuerywrightError, match="no model is left"):
+    with pytest.raises(QuerywrightError, match=r"no model is left"):
         choose(known, ["a"], ["a"])
 
 
@@ -337,7 +338,7 @@ def test_models_are_chosen_by_name() -> None:
 )
 def test_an_option_takes_several_values(args: str) -> None:
     done = repeat(args.split(), ("-x", "-y", "--only"), ("--flag",))
-    pairs = [*zip(done, done[1:], strict=False)]
+    pairs = [*pairwise(done)]
     left_out = [b for a, b in pairs if a == "-x"] + [a[2:] for a in done if a.startswith("-xa")]
     assert {*values(left_out)} == {"a", "b"}
     assert [b for a, b in pairs if a in ("-y", "--only")] == ["c"]
@@ -365,10 +366,10 @@ def test_an_api_is_asked_as_ask_does(mygene: API, tmp_path: Path) -> None:
         respond(
             rows, {"m": entry}, tmp_path, "s", locate=str, way=lambda e: _api_way(mygene, e, tmp_path), batch_size=1
         )
-        system, *turns = chat.bodies[0]["messages"]
+        system, *shown = chat.bodies[0]["messages"]
         assert system["role"] == "system"
         assert "mygene" in system["content"]
-        assert [t["content"] for t in turns] == ["genes", "CDK2 in mice"]
+        assert [t["content"] for t in shown] == ["genes", "CDK2 in mice"]
     first, second = read_shards(tmp_path / "s" / "responses" / "m")
     assert first["response"] == "/v3/query?q=CDK2 BRCA1&species=mouse"
     assert first["wrote"] == "/v3/query?q=CDK2%20AND%20BRCA1&species=10090"
@@ -402,9 +403,9 @@ def test_the_packaged_model_answers(tmp_path: Path, cli: Cli) -> None:
 
 def test_a_model_that_is_not_there_is_said_before_any_is_asked(source: Path, tmp_path: Path) -> None:
     with server() as (service, chat):
-        with pytest.raises(QuerywrightError, match="no model at absent.gguf"):
+        with pytest.raises(QuerywrightError, match=r"no model at absent.gguf"):
             ask(source, {**entries(service), "c": Entry(model="absent.gguf")}, tmp_path)
         (tmp_path / "empty").mkdir()
-        with pytest.raises(QuerywrightError, match="holds no weights"):
+        with pytest.raises(QuerywrightError, match=r"holds no weights"):
             ask(source, {**entries(service), "c": Entry(model=str(tmp_path / "empty"))}, tmp_path)
         assert chat.bodies == []

@@ -174,7 +174,7 @@ def test_transformers_reads_the_same_tokens(mygene: API, smollm2: Path, tokenise
 
     engine = TransformersEngine.__new__(TransformersEngine)
     engine.tokenizer = transformers.AutoTokenizer.from_pretrained(smollm2, local_files_only=True)
-    engine._chatml, engine._end = True, engine.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    engine._chatml, engine.end = True, engine.tokenizer.convert_tokens_to_ids("<|im_end|>")
     build = prompts.strategy("tuned", mygene)
     for text in TEXTS:
         messages = build(cleaned(text))

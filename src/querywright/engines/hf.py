@@ -23,6 +23,7 @@ from querywright.engines.base import (
     go_on,
 )
 from querywright.engines.choose import Odds, given, pick
+from querywright.engines.hf_batch import Request, generate
 from querywright.engines.mask import Compiler, Mask
 from querywright.engines.teacher import written
 from querywright.errors import need
@@ -67,10 +68,10 @@ class TransformersEngine:
                 model = peft.PeftModel.from_pretrained(model, self.adapter, use_safetensors=True).merge_and_unload()
         except (OSError, ValueError, KeyError) as error:
             raise EngineError(f"transformers could not load {self.path}: {error}", hint="export it again") from error
-        self._model: Any = model.to(self.device).eval()
+        self.model: Any = model.to(self.device).eval()
         end = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
         known = end is not None and end != self.tokenizer.unk_token_id
-        self._end: int = end if known else self.tokenizer.eos_token_id
+        self.end: int = end if known else self.tokenizer.eos_token_id
         self._chatml = known
         self._compiler: Compiler | None = None
         say(f"engine: transformers, {self.path.name}, {self.device}, {torch.get_num_threads()} threads")
@@ -86,20 +87,42 @@ class TransformersEngine:
         n: int = 1,
         progress: Progress | None = None,
     ) -> list[Completion]:
-        """See `base.Engine.generate`."""
+        """See `base.Engine.generate`. Several different texts are written in one batch, unless `progress` watches."""
         import numpy as np
 
-        prompt = self._prompt(messages)
-        limit = getattr(self._model.config, "max_position_embeddings", None) or 1 << 30
-        if len(prompt) + max_tokens > limit:
-            raise EngineError(
-                f"the prompt has {len(prompt)} tokens, and {max_tokens} may follow; the context holds {limit}",
-                hint="fewer examples or fields in the prompt",
-            )
+        if n > 1 and temperature > 0 and progress is None:
+            done = self.many([Request(messages, grammar, max_tokens, temperature, seed, n)])[0]
+            if isinstance(done, EngineError):
+                raise done
+            return done
+        prompt = self.prompt(messages, max_tokens)
         rng = np.random.default_rng(seed)
         asked = n if temperature > 0 else 1
-        done = [self._one(prompt, grammar, max_tokens, temperature, rng, progress) for _ in range(asked)]
-        return done * (n if temperature == 0 else 1)
+        texts = [self._one(prompt, grammar, max_tokens, temperature, rng, progress) for _ in range(asked)]
+        return texts * (n if temperature == 0 else 1)
+
+    def many(self, requests: Sequence[Request]) -> list[list[Completion] | EngineError]:
+        """The answers to several requests, computed together; see `hf_batch`."""
+        return generate(self, requests)
+
+    def prompt(self, messages: Sequence[Message], max_tokens: int) -> list[int]:
+        """A chat's tokens.
+
+        Raises:
+            EngineError: the context does not hold them and the text that may follow.
+        """
+        prompt = self._prompt(messages)
+        if len(prompt) + max_tokens > self.context:
+            raise EngineError(
+                f"the prompt has {len(prompt)} tokens, and {max_tokens} may follow; the context holds {self.context}",
+                hint="fewer examples or fields in the prompt",
+            )
+        return prompt
+
+    @property
+    def context(self) -> int:
+        """How many tokens a prompt and its text may have."""
+        return getattr(self.model.config, "max_position_embeddings", None) or 1 << 30
 
     def score(
         self, messages: Sequence[Message], texts: Sequence[str], *, grammar: Grammar | None = None
@@ -109,17 +132,17 @@ class TransformersEngine:
 
         start = time.perf_counter()
         prompt = self._prompt(messages)
-        paths = [written(t.encode(), self._mask(grammar), self._end, self._tokens_of, self._bytes_of) for t in texts]
+        paths = [written(t.encode(), self.mask(grammar), self.end, self._tokens_of, self._bytes_of) for t in texts]
         fed = [prompt + (path.tokens if path else []) for path in paths]
         width = max(map(len, fed))
-        if width > self._model.config.max_position_embeddings:
+        if width > self.model.config.max_position_embeddings:
             raise EngineError(f"a text of {width} tokens with its prompt does not fit the model")
         # padding stands on the right, where no token before it sees it
-        ids = torch.tensor([row + [self._end] * (width - len(row)) for row in fed], device=self.device)
+        ids = torch.tensor([row + [self.end] * (width - len(row)) for row in fed], device=self.device)
         seen = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in fed], device=self.device)
         keep = width - len(prompt) + 1
         with torch.inference_mode():
-            logits = self._model(input_ids=ids, attention_mask=seen, logits_to_keep=keep).logits.float().cpu().numpy()
+            logits = self.model(input_ids=ids, attention_mask=seen, logits_to_keep=keep).logits.float().cpu().numpy()
         done = []
         for text, path, rows in zip(texts, paths, logits, strict=True):
             odds = Odds()
@@ -144,11 +167,11 @@ class TransformersEngine:
             prompts = [self._prompt(chat) for chat in chats[start : start + batch]]
             width = max(map(len, prompts))
             # padding stands on the left, so that the last place is every prompt's last token
-            ids = torch.tensor([[self._end] * (width - len(p)) + p for p in prompts], device=self.device)
+            ids = torch.tensor([[self.end] * (width - len(p)) + p for p in prompts], device=self.device)
             seen = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=self.device)
             places = (seen.cumsum(1) - 1).clamp(min=0)
             with torch.inference_mode():
-                out = self._model(input_ids=ids, attention_mask=seen, position_ids=places, logits_to_keep=1)
+                out = self.model(input_ids=ids, attention_mask=seen, position_ids=places, logits_to_keep=1)
             yield from out.logits[:, -1].float().cpu().numpy()
 
     def tokens(self, text: str) -> list[int]:
@@ -167,7 +190,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Drop the model."""
-        self._model = None
+        self.model = None
 
     def _one(
         self, prompt: list[int], grammar: Grammar | None, max_tokens: int, temperature: float, rng: Any,
@@ -176,7 +199,7 @@ class TransformersEngine:
         import torch
 
         start = time.perf_counter()
-        mask = self._mask(grammar)
+        mask = self.mask(grammar)
         tokens: list[int] = []
         fresh, cache, odds = list(prompt), None, Odds()
         finish: Finish = "length"
@@ -195,7 +218,7 @@ class TransformersEngine:
                 if len(tokens) >= max_tokens:
                     break
                 ids = torch.tensor([fresh], device=self.device)
-                out = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+                out = self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
                 cache = out.past_key_values
                 try:
                     row = out.logits[0, -1].float().cpu().numpy()
@@ -204,7 +227,7 @@ class TransformersEngine:
                     raise (EngineError if mask is None else MaskError)(str(error), hint=REPORT) from error
                 odds.add(step)
                 token = step.token
-                if token == self._end:
+                if token == self.end:
                     finish = "stop"
                     break
                 if mask is not None:
@@ -214,7 +237,8 @@ class TransformersEngine:
         ms = (time.perf_counter() - start) * 1000
         return Completion(self.text(tokens), len(prompt), len(tokens), ms, finish, **odds.known())
 
-    def _mask(self, grammar: Grammar | None) -> Mask | None:
+    def mask(self, grammar: Grammar | None) -> Mask | None:
+        """A mask at the start of a text; None without a grammar."""
         if grammar is None:
             return None
         if self._compiler is None:
@@ -226,8 +250,8 @@ class TransformersEngine:
         need("llguidance", extra="hf")
         from llguidance.hf import from_tokenizer
 
-        size = int(self._model.get_output_embeddings().weight.shape[0])
-        return from_tokenizer(self.tokenizer, n_vocab=size, eos_token=self._end)
+        size = int(self.model.get_output_embeddings().weight.shape[0])
+        return from_tokenizer(self.tokenizer, n_vocab=size, eos_token=self.end)
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
         if not self._chatml:
@@ -235,7 +259,7 @@ class TransformersEngine:
                 list(messages), add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
             )
             return ids
-        mark, end = self.tokenizer.convert_tokens_to_ids("<|im_start|>"), self._end
+        mark, end = self.tokenizer.convert_tokens_to_ids("<|im_start|>"), self.end
         prompt: list[int] = []
         for m in messages:  # the whole, as `chatml` writes it, but what people wrote never becomes a control token
             prompt += [mark, *self.tokens(f"{m['role']}\n{m['content']}"), end, *self.tokens("\n")]

@@ -46,7 +46,7 @@ class OutlinesEngine:
 
         self._inner = TransformersEngine(path, adapter=adapter, threads=threads)
         self._outlines = outlines
-        self._model: Any = outlines.from_transformers(self._inner._model, self._inner.tokenizer)
+        self._model: Any = outlines.from_transformers(self._inner.model, self._inner.tokenizer)
         self._model.type_adapter.has_chat_template = False  # what it gets is a whole chat already
         self._backend: Any = LLGuidanceBackend(self._model)
         self._compiler = Compiler(self._backend.llg_tokenizer)

@@ -29,7 +29,7 @@ def harness_model(engine: Engine) -> Any:
     if isinstance(engine, TransformersEngine):
         from lm_eval.models.huggingface import HFLM
 
-        return HFLM(pretrained=engine._model, tokenizer=engine.tokenizer, batch_size=_BATCH)
+        return HFLM(pretrained=engine.model, tokenizer=engine.tokenizer, batch_size=_BATCH)
     if not hasattr(engine, "score"):
         raise QuerywrightError(
             f"the engine {engine.describe()['engine']} does not tell how likely a text is",

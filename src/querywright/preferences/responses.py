@@ -27,6 +27,7 @@ from querywright.preferences.models import Entry
 from querywright.preferences.prompts import Row, chat_of, shard_name, shards
 from querywright.progress import say, track
 
+CPU_BATCH = 16  # answers; of more a processor's caches hold less, and each waits for the longest
 HANG_S = 600.0  # a local model on a busy machine may be silent for so long
 
 
@@ -194,11 +195,24 @@ def open_for(config: dict[str, Any]) -> list[Engine]:
     if is_address(model):
         many = config.get("concurrency") or config["batch_size"]
         return [open_engine(model, tries=1, slots=many, key=_secret(config))] * many
-    engine = open_engine(
-        model, adapter=config.get("adapter"), threads=config.get("threads"), slots=config.get("slots"), isolated=True,
-        hang_s=HANG_S,
-    )  # fmt: skip
+    given: dict[str, Any] = {"adapter": config.get("adapter"), "threads": config.get("threads")}
+    engine: Engine
+    if any((Path(model) / name).is_file() for name in ("config.json", "adapter_config.json")):
+        from querywright.engines.gathered import Gathered
+        from querywright.engines.hf import TransformersEngine
+
+        found = open_engine(model, **given)
+        assert isinstance(found, TransformersEngine)
+        size = config["batch_size"] if found.device != "cpu" else min(config["batch_size"], CPU_BATCH)
+        say(f"{config['name']}: {size} answers are written at once" + _less(size, config["batch_size"]))
+        engine = Gathered(found, size)
+    else:
+        engine = open_engine(model, **given, slots=config.get("slots"), isolated=True, hang_s=HANG_S)
     return [engine] * capacity_of(engine)
+
+
+def _less(size: int, asked: int) -> str:
+    return f" (a processor gains nothing from {asked})" if size < asked else ""
 
 
 def _secret(config: dict[str, Any]) -> str | None:
