@@ -103,3 +103,15 @@ def test_the_command_prints_json(raw: dict[str, Any], tmp_path: Path, service: S
     assert done.exception is None
     assert json.loads(done.stdout)["conversations"] == 5
     assert service.requests == []
+
+
+def test_the_documentation_has_every_key() -> None:
+    from querywright.artefacts import repo_dir
+    from querywright.conversations.llm import LLM
+
+    page = (repo_dir() / "docs" / "conversations.md").read_text(encoding="utf-8")
+    rows = {line.split("|")[1] for line in page.splitlines() if line.startswith("| `")}
+    named = {key.strip(" `…").rstrip("_") for row in rows for key in row.split(",")}
+    assert named == {*Config.model_fields, *LLM.model_fields}
+    for kind in (Config, LLM):
+        assert all(f"{name}" in (kind.__doc__ or "") for name in kind.model_fields)

@@ -397,6 +397,23 @@ def test_a_budget_needs_prices(configured: Configured, raw: dict[str, Any], tmp_
     assert service.requests == []
 
 
+def test_half_a_character_breaks_nothing(configured: Configured, tmp_path: Path, chat: Chat) -> None:
+    (tmp_path / "first.jsonl").write_text(r'{"text": "What is \ud83d?"}')
+    chat.answer = lambda body: f"{body['model']} \ud800 \x00 {body['seed']}"
+    config = configured(openings=str(tmp_path / "first.jsonl"), num_turns_min=2)
+    found = run(config, tmp_path / "o.json", 3)
+    assert [c["ended"] for c in found["conversations"]] == ["done"] * 3
+    assert read(tmp_path / "o.json") == found
+    (tmp_path / "o.json").unlink()
+    assert run(config, tmp_path / "o.json", 3) == found
+
+
+def test_a_folder_is_no_output(configured: Configured, tmp_path: Path, service: Service) -> None:
+    with pytest.raises(QuerywrightError, match="is a folder"):
+        run(configured(), tmp_path)
+    assert service.requests == []
+
+
 # --- keys ---
 def test_keys_are_sent_and_never_written(
     configured: Configured, raw: dict[str, Any], tmp_path: Path, chat: Chat, monkeypatch: pytest.MonkeyPatch
@@ -479,6 +496,22 @@ def test_all_mistakes_are_said_at_once(raw: dict[str, Any]) -> None:
 def test_what_does_not_fit_together_is_said(raw: dict[str, Any], changed: dict[str, Any], says: str) -> None:
     with pytest.raises(QuerywrightError, match=says):
         configs.check({**raw, **changed}, "c.json")
+
+
+def test_whatever_stands_in_a_config_is_no_traceback(raw: dict[str, Any]) -> None:
+    rng = random.Random(11)
+    odd = [None, True, -1, 0, 1e308, "", "x", "env:", [], [[]], {}, {"": 0}, [None], ["x"], "9" * 400, "\ud800"]
+    for _ in range(400):
+        bad = json.loads(json.dumps(raw))
+        at: Any = bad if rng.random() < 0.6 else bad["eval_llms"][rng.randrange(3)]
+        key = rng.choice([*at, *Config.model_fields, "persona_llm_name", "x"])
+        at[key] = rng.choice(odd)
+        said = ""
+        try:
+            assert configs.check(bad, "c.json").models()
+        except QuerywrightError as error:
+            said = str(error)
+        assert not said or any(word in said for word in (key, "_llm", "persona"))
 
 
 def test_openings_have_to_be_sentences(configured: Configured, tmp_path: Path) -> None:

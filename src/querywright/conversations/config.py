@@ -15,7 +15,7 @@ from querywright.errors import QuerywrightError, did_you_mean
 
 EXAMPLE = "data/conversations/ holds examples"
 _ROLES = ("persona_llm", "user_llm")
-_FLAT = [name for name in LLM.model_fields if name not in ("label", "sample_weight", "system")]
+_FLAT = [name for name in LLM.model_fields if name not in ("sample_weight", "system")]
 
 
 class Persona(Strict):
@@ -158,7 +158,11 @@ def _told(where: str, lines: list[str]) -> str:
 def _personas(path: Path) -> list[dict[str, Any]]:
     """Personas out of JSON lines."""
     found = []
-    for row in read_jsonl(path):
+    try:
+        rows = read_jsonl(path)
+    except (QuerywrightError, ValueError) as error:  # a path with half a character in it, or with a NUL
+        raise QuerywrightError(f"personas: {error}", hint="a list, or a file of JSON lines") from error
+    for row in rows:
         if "persona" not in row and row.get("name"):  # as `pairs make --personas` reads them
             role = row.pop("role", "")
             row = {"persona": ", ".join(filter(None, [str(row.pop("name")), str(role)])), **row}

@@ -90,7 +90,7 @@ def openings_of(config: Config) -> list[str]:
             raise QuerywrightError(
                 f"{config.openings}: row {number} has no `text` and no `instruction`", hint="a sentence in each row"
             )
-        found[text.strip()] = None
+        found[text.strip().encode("utf-8", "replace").decode()] = None
     if not found:
         raise QuerywrightError(f"{config.openings} holds no rows", hint="leave `openings` out, or fill it")
     refuse([{"instruction": text} for text in found], config.openings, "synthetic data")

@@ -44,6 +44,8 @@ def synthesize(config: Config, out: Path, n: int, openers: Openers, limits: Limi
     Raises:
         QuerywrightError: `out` holds something else, or the run could not be finished: what is whole is written.
     """
+    if out.is_dir():
+        raise QuerywrightError(f"{out} is a folder", hint=f"--output {out / 'conversations.json'}")
     folder = out.with_name(out.name + ".answers")
     openings = openings_of(config)
     facts: dict[str, Any] = {"inputs": {"openings": sha256(config.openings)[:16]} if config.openings else {}}

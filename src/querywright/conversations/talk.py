@@ -93,7 +93,7 @@ def _responses(
         for done in ask(llm, prompt)[:1]:
             return {
                 "model": llm.known_as,
-                "text": done.text,
+                "text": done.text.encode("utf-8", "replace").decode(),  # half a surrogate pair can't be sent on
                 "tokens_in": done.tokens_in,
                 "tokens_out": done.tokens_out,
                 "ms": round(done.ms, 1),
