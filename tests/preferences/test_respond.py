@@ -409,3 +409,21 @@ def test_a_model_that_is_not_there_is_said_before_any_is_asked(source: Path, tmp
         with pytest.raises(QuerywrightError, match=r"holds no weights"):
             ask(source, {**entries(service), "c": Entry(model=str(tmp_path / "empty"))}, tmp_path)
         assert chat.bodies == []
+
+
+def test_a_checkpoint_answers_in_batches_as_one_by_one(source: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from tests.finetune.tiny import tiny_checkpoint
+
+    model = str(tiny_checkpoint(tmp_path / "tiny"))
+    models = {
+        "cold": Entry(model=model, max_tokens=12, threads=1),
+        "warm": Entry(model=model, max_tokens=12, temperature=0.9, samples=2, threads=1),
+    }
+    for size in (1, 8):
+        done = ask(source, models, tmp_path / str(size), batch_size=size)
+        assert [o.responses for o in done] == [N, 2 * N]
+    assert tree(tmp_path / "1") == tree(tmp_path / "8")
+    rows = [*read_shards(tmp_path / "8" / "set" / "responses" / "warm")]
+    assert len({row["response"] for row in rows}) > N
