@@ -24,6 +24,7 @@ from querywright.evaluate import gate as room
 from querywright.evaluate import suite
 from querywright.evaluate.config import Config
 from querywright.evaluate.decision import Bounds
+from querywright.evaluate.learnt import refuse_learnt
 from querywright.evaluate.sweep import Answer, Cell, Source
 from querywright.rows import Message
 
@@ -187,6 +188,30 @@ def test_each_model_is_asked_once_whatever_it_is_compared_with(api: API, tmp_pat
     assert {path for path, _ in models.asked} == {"new.gguf"}, "trained anew, it is asked again, and it alone"
 
 
+def test_a_model_that_can_not_decode_so_is_no_comparison(api: API, tmp_path: Path, pairs: Path) -> None:
+    """A server that takes no grammars fails each request; that is not the model's doing."""
+
+    class Refuses(Models):
+        def _opener(self, path: str) -> Any:
+            opened = super()._opener(path)
+
+            @contextmanager
+            def fails() -> Iterator[Any]:
+                with opened() as ask:
+                    yield (
+                        lambda cell, *rest: (
+                            {"response": "", "path": "", "finish": "error", "reason": "no grammars"}
+                            if cell.decoding == "grounded"
+                            else ask(cell, *rest)
+                        )
+                    )
+
+            return fails
+
+    with pytest.raises(QuerywrightError, match=r"no answers of .* under grounded"):
+        judged(api, tmp_path, pairs, Refuses(right, right))
+
+
 def test_the_same_weights_are_no_comparison(api: API, tmp_path: Path, pairs: Path) -> None:
     models = Models(right, right)
     models.weights["new.gguf"] = "1"
@@ -244,10 +269,10 @@ def test_sentences_that_were_learnt_are_refused(api: API, tmp_path: Path, pairs:
     asked = suite.load(api, pairs)
     learnt = tmp_path / "train.jsonl"
     write_jsonl(learnt, [{"text": "Show gene 5"}, {"prompt": [3, {}]}, {"prompt": None, "turns": 3}, {}])
-    room.refuse_learnt(asked, [learnt])
+    refuse_learnt(asked, [learnt])
     write_jsonl(learnt, [{"text": "Show gene 5"}, row])
     with pytest.raises(QuerywrightError, match=r"1 rows of .* are sentences of the test set"):
-        room.refuse_learnt(asked, [learnt])
+        refuse_learnt(asked, [learnt])
 
 
 def test_the_table_tells_the_verdict(api: API, tmp_path: Path, pairs: Path, capsys: Any) -> None:

@@ -60,6 +60,7 @@ def gate(
     from querywright.evaluate import gate as room
     from querywright.evaluate import suite
     from querywright.evaluate.decision import Bounds
+    from querywright.evaluate.learnt import refuse_learnt
     from querywright.evaluate.score import finite
     from querywright.progress import say
 
@@ -72,7 +73,7 @@ def gate(
     )  # fmt: skip
     folder = out or home / room.label(after)
     if trained_on:
-        room.refuse_learnt(suite.load(definition, config.pairs, config.seed)[: config.limit], trained_on)
+        refuse_learnt(suite.load(definition, config.pairs, config.seed)[: config.limit], trained_on)
     with alone(kept):
         bounds = Bounds(alpha, margin, shape_bound, shape_rows)
         executor = opened(config, definition)

@@ -16,24 +16,21 @@ for, and a model that reaches the same records by another call has not learnt wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from querywright.api.definition import API
-from querywright.artefacts import content_id, read_jsonl, sha256
+from querywright.artefacts import content_id, sha256
 from querywright.errors import QuerywrightError
 from querywright.evaluate import gate_log
 from querywright.evaluate.config import Config, check
 from querywright.evaluate.decision import Bounds, better, by_shape, compare, fallen, not_worse
 from querywright.evaluate.judging import Scored, Sources, answers, changed, items
 from querywright.evaluate.models import implied
-from querywright.evaluate.suite import Pair
 from querywright.progress import say
-from querywright.protected import plain
-from querywright.rows import said
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -114,6 +111,14 @@ def gate(
     if len(kinds) > 1:
         say(f"note: the models run on {' and '.join(sorted(kinds))}: a difference may be the engine's, not the model's")
     rows = answers(api, config, here, records)
+    there = {(row["model"], row["decoding"]) for row in rows}
+    absent = [
+        f"{name} under {decoding}" for decoding in config.decodings for name in names if (name, decoding) not in there
+    ]
+    if absent:
+        raise QuerywrightError(
+            f"no answers of {', '.join(absent)}: the reason is said above", hint="--decoding with those that it can"
+        )
     given, got = ([row for row in rows if row["model"] == name] for name in names)
     log, digest, at = Path(config.out), sha256(config.pairs), datetime.now(UTC).isoformat(timespec="seconds")
     gate_log.warn_changed(log, digest, config.pairs)
@@ -189,39 +194,6 @@ def _mean(rows: Scored) -> float | None:
 
 def _cut(rows: Scored) -> int:
     return sum(row.get("finish") == "length" for row in rows)
-
-
-def refuse_learnt(pairs: Iterable[Pair], files: Iterable[Path]) -> None:
-    """Refuse to compare on sentences that the model was trained on.
-
-    Args:
-        files: what it was trained on: rows with `prompt` or `messages` (chat messages), `instruction` or `text`.
-
-    Raises:
-        QuerywrightError: some are, or a file can't be read.
-    """
-    asked = {plain(said({"turns": pair.turns, "instruction": pair.instruction})): pair for pair in pairs}
-    for path in files:
-        shared = [text for row in read_jsonl(path) if plain(text := _prompt(row)) in asked]
-        if shared:
-            raise QuerywrightError(
-                f"{len(shared)} rows of {path} are sentences of the test set, such as {shared[0]!r}",
-                hint="leave them out of the training (querywright pairs split keeps them apart), or compare on others",
-            )
-
-
-def _prompt(row: dict[str, Any]) -> str:
-    """All that was said before the answer that a row trains, without the system message."""
-    messages = row.get("prompt", row.get("messages"))
-    if isinstance(messages, str):
-        return messages
-    if not isinstance(messages, list):
-        turns = row.get("turns") if isinstance(row.get("turns"), list) else []
-        messages = [*turns, {"content": row.get("instruction", row.get("text", ""))}]  # type: ignore[misc]
-    elif "messages" in row and "prompt" not in row:
-        messages = messages[:-1]
-    texts = [m.get("content") for m in messages if isinstance(m, dict) and m.get("role") != "system"]
-    return "\n".join(str(text) for text in texts)
 
 
 def table(made: dict[str, Any]) -> Table:
