@@ -39,6 +39,7 @@ class LLM(Strict):
         max_tokens: of one answer.
         sample_weight: of `eval_llms`: how often it answers, relative to the others; 0 never.
         price_in, price_out: money for a million tokens; by default what `prices.yaml` says.
+        threads, slots: local: threads of the engine, and prompts that llama.cpp works on at once; one prompt by default.
         model, strategy, decoding: querywright: see `querywright ask`; by default the tuned model under the grammar.
     """
 
@@ -54,6 +55,8 @@ class LLM(Strict):
     sample_weight: float = Field(default=1.0, ge=0, le=1e6)
     price_in: float | None = Field(default=None, ge=0)
     price_out: float | None = Field(default=None, ge=0)
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    slots: int | None = Field(default=None, ge=1, le=64)
     model: str = ""
     strategy: str = ""
     decoding: str = ""
@@ -80,15 +83,10 @@ class LLM(Strict):
             raise ValueError(f"an address holds no password; `api_key`: {_SECRET}")
         if self.provider != "openai-compatible" and self.url:
             raise ValueError(f"`url` is for openai-compatible servers, not for {self.provider}")
-        own = {
-            "openai": "",
-            "openai-compatible": "",
-            "local": "adapter",
-            "querywright": "adapter model strategy decoding",
-        }
+        own = {"local": "adapter threads slots", "querywright": "adapter model strategy decoding"}
         wrong = [
-            key for key in ("adapter", "model", "strategy", "decoding")
-            if getattr(self, key) and key not in own[self.provider].split()
+            key for key in ("adapter", "threads", "slots", "model", "strategy", "decoding")
+            if getattr(self, key) and key not in own.get(self.provider, "").split()
         ]  # fmt: skip
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: nothing that the provider {self.provider} takes")
