@@ -39,7 +39,7 @@ class LLM(Strict):
         max_tokens: of one answer.
         sample_weight: of `eval_llms`: how often it answers, relative to the others; 0 never.
         price_in, price_out: money for a million tokens; by default what `prices.yaml` says.
-        threads, slots: local: threads of the engine, and prompts that llama.cpp works on at once; one prompt by default.
+        threads, slots: local: threads of the engine; prompts that llama.cpp works on at once, one by default.
         model, strategy, decoding: querywright: see `querywright ask`; by default the tuned model under the grammar.
     """
 
