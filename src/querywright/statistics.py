@@ -168,9 +168,13 @@ def cohen_kappa(
     for x, y, of in zip(a, b, range(len(a)) if groups is None else groups, strict=True):
         tables[group[of], label[x], label[y]] += 1
     table = tables.sum(axis=0)
-    rng, even = np.random.default_rng(seed), np.full(len(group), 1 / len(group))
-    drawn = [np.tensordot(rng.multinomial(len(group), even), tables, axes=1) for _ in range(KAPPA_DRAWS)]
-    found = _kappa(np.stack(drawn))
+    # groups with the same table are drawn as one, as often as there are of them: the same, and few are different
+    kinds, counts = np.unique(tables.reshape(len(group), -1), axis=0, return_counts=True)
+    kinds = kinds.reshape(len(kinds), len(label), len(label))
+    rng, step = np.random.default_rng(seed), max(1, min(KAPPA_DRAWS, 4_000_000 // len(kinds)))  # in some 32 MB
+    sizes = [min(step, KAPPA_DRAWS - done) for done in range(0, KAPPA_DRAWS, step)]
+    drawn = [np.tensordot(rng.multinomial(len(group), counts / len(group), size=n), kinds, axes=1) for n in sizes]
+    found = _kappa(np.concatenate(drawn))
     found = found[~np.isnan(found)]
     low, high = np.percentile(found, [2.5, 97.5]) if len(found) and len(group) > 1 else (math.nan, math.nan)
     agreement = float(np.trace(table) / table.sum())
