@@ -26,38 +26,11 @@ from querywright.preferences.annotate.results import answers
 from querywright.preferences.annotate.status import status
 from querywright.preferences.annotate.upload import Limits, upload
 from tests.preferences.conftest import command
+from tests.preferences.mixes import Clock, mix
 from tests.protocol import Fault, Service, serve
 from tests.protocol.batches import Batches
 
 JUDGE = Judge("small", max_tokens=64)
-
-
-def mix(folder: Path, n: int = 5, aspects: tuple[str, ...] = ("helpfulness", "honesty")) -> Path:
-    """A mix of `n` prompts, as `preferences mix` writes it, two files an aspect."""
-    for aspect in aspects:
-        rows = [
-            {
-                "custom_id": f"{i:016x}-{aspect}",
-                "aspect": aspect,
-                "prompt_hash": f"{i:016x}",
-                "messages": [{"role": "user", "content": f"Rate {aspect} of answer {i}, é\u2028 and \"quotes\"."}],
-            }
-            for i in range(n)
-        ]  # fmt: skip
-        for part, some in enumerate((rows[: n // 2], rows[n // 2 :])):
-            write_jsonl(folder / aspect / f"{part:05d}.jsonl", some)
-    write_jsonl(folder / "full" / "00000.jsonl", [{"prompt_hash": "x", "text": "t", "responses": []}])
-    return folder
-
-
-class Clock:
-    """Waits that take no time."""
-
-    def __init__(self) -> None:
-        self.waits: list[float] = []
-
-    def __call__(self, seconds: float) -> None:
-        self.waits.append(seconds)
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ def ask_again(report: Report, most_tries: int) -> list[Shard]:
     spent = len(outcome.failed) - len(wanted)
     if spent:
         say(f"annotate: {spent} rows failed {most_tries} times and are not asked again (--most-tries); see {FAILED}")
-    rounds = [int(found[1]) for s in report.shards if (found := _AGAIN.fullmatch(s.file))]
-    number = max(rounds, default=0) + 1
+    number = max(round_of(s.file) for s in report.shards) + 1
     made: list[Shard] = []
     for shard in list(report.shards):
         names = {name for name in wanted if outcome.failed[name][0] == shard.file}
@@ -44,6 +43,12 @@ def ask_again(report: Report, most_tries: int) -> list[Shard]:
         report.save()
         say(f"annotate: {sum(s.rows for s in made)} rows without an answer are asked again, in {len(made)} files")
     return made
+
+
+def round_of(file: str) -> int:
+    """How often the rows of a file were asked before it."""
+    found = _AGAIN.fullmatch(file)
+    return int(found[1]) if found else 0
 
 
 def _aspect(file: str) -> str:

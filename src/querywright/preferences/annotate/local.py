@@ -16,7 +16,7 @@ from querywright.engines.base import Grammar
 from querywright.engines.budget import Budget
 from querywright.engines.sender import Prompt, Sender
 from querywright.errors import QuerywrightError
-from querywright.preferences.annotate.again import ask_again
+from querywright.preferences.annotate.again import ask_again, round_of
 from querywright.preferences.annotate.report import LOCAL, Outcome, Report, Shard
 from querywright.preferences.annotate.results import answered, missing
 from querywright.progress import say, track
@@ -66,7 +66,7 @@ def judge(
     return report, outcome
 
 
-def _prompt(row: dict[str, Any], form: Grammar | None = None) -> tuple[str, Prompt]:
+def _prompt(row: dict[str, Any], form: Grammar | None, seed: int) -> tuple[str, Prompt]:
     body = row.get("body")
     try:
         name, messages = str(row["custom_id"]), list(body["messages"])  # type: ignore[index]
@@ -74,7 +74,7 @@ def _prompt(row: dict[str, Any], form: Grammar | None = None) -> tuple[str, Prom
         warmth = float(body.get("temperature") or 0.0)  # type: ignore[union-attr]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise QuerywrightError(f"a request has no {error}", hint="annotate convert makes them") from error
-    return name, Prompt(messages, grammar=form, max_tokens=most, temperature=warmth)
+    return name, Prompt(messages, grammar=form, max_tokens=most, temperature=warmth, seed=seed)
 
 
 def _asked(
@@ -82,7 +82,8 @@ def _asked(
 ) -> Iterator[tuple[Shard, dict[str, Any] | None]]:
     """The lines of the results, shard by shard; None for requests that the budget left out."""
     for shard in todo:
-        requests = [_prompt(row, form) for row in read_jsonl(report.requests(shard))]
+        seed = round_of(shard.file)  # a row that failed is asked anew, not answered from the ledger
+        requests = [_prompt(row, form, seed) for row in read_jsonl(report.requests(shard))]
         texts = sender.texts(prompt for _, prompt in requests)
         for (name, prompt), text in zip(requests, texts, strict=True):
             yield shard, None if text is None else _row(sender, name, prompt, text)
@@ -111,10 +112,3 @@ def _tell(outcome: Outcome, budget: Budget, left: int) -> None:
         say(f"annotate: failed: {'; '.join(outcome.reasons())}; --failed asks them again")
     if left:
         say(f"annotate: {left} rows were not asked: the same command with a higher limit goes on")
-
-
-def prompts_in(report: Report) -> Iterator[Prompt]:
-    """What is still to be asked, for an estimate."""
-    for shard in report.shards:
-        if not report.results(shard).is_file():
-            yield from (_prompt(row)[1] for row in read_jsonl(report.requests(shard)))
