@@ -165,6 +165,21 @@ def test_the_cheapest_judges_or_one_drawn_by_weight(tmp_path: Path) -> None:
     assert all(50 <= first.count(name) <= 120 for name in ("dear", "unknown"))
 
 
+def test_the_estimate_sends_nothing_and_holds(tmp_path: Path) -> None:
+    source, out = write(tmp_path / "t.json", [talk(n, 2) for n in range(5)]), tmp_path / "judged.json"
+    chat = Chat(prefers("one says"))
+    with serve(chat) as service:
+        llm = {"provider": "openai-compatible", "name": "wise", "url": service.url, "max_tokens": 20}
+        settings = Config.model_validate({"judge_llms": [{**llm, "price_in": 2.0, "price_out": 8.0}]})
+        expected = judge(settings, source, out, OPENERS, limit=3, dry=True)["judges"]["wise"]
+        assert not service.requests
+        assert not out.exists()
+        report = judge(settings, source, out, OPENERS, limit=3)
+    assert (expected["turns"], expected["questions"], len(chat.bodies)) == (6, 12, 12)
+    assert 0.7 < expected["tokens_in"] / chat.tokens_in < 1.4
+    assert report["usage"]["wise"]["money"] <= expected["most_money"]
+
+
 def test_an_answer_can_not_break_its_frame(tmp_path: Path) -> None:
     one = talk(0, 1)
     evil = (
@@ -287,6 +302,7 @@ def test_a_judge_that_is_gone_or_too_slow_is_stood_in_for(tmp_path: Path) -> Non
         assert report["usage"]["late"]["lost"] > 0  # perhaps paid for
         with pytest.raises(QuerywrightError, match=r"no answer within 0\.2 s"):
             judge(Config.model_validate({"judge_llms": llms[:1], "timeout": 0.2}), source, tmp_path / "x.json", OPENERS)
+        assert not (tmp_path / "x.json").exists()
 
 
 def test_an_unreachable_judge_is_an_error_and_what_was_judged_is_kept(tmp_path: Path) -> None:

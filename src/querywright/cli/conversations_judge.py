@@ -26,6 +26,9 @@ def judge(
         float | None, typer.Option(min=0.0, help="Money never exceeded, earlier runs into --output included.")
     ] = None,
     max_tokens_total: Annotated[int | None, typer.Option(min=0, help="The same in tokens, in and out.")] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only print what would be asked and what it would cost.")
+    ] = False,
 ) -> None:
     """Judge each turn of conversations: which of the two answers is better, asked in both orders.
 
@@ -38,5 +41,7 @@ def judge(
     from querywright.conversations.judge import judge as run
     from querywright.conversations.judges import load
 
-    found = run(load(config), source, out, openers(), limit=limit, money=budget, tokens=max_tokens_total)
+    found = run(
+        load(config), source, out, openers(), limit=limit, money=budget, tokens=max_tokens_total, dry=estimate
+    )  # fmt: skip
     typer.echo(json.dumps(found))

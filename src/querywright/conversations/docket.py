@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from querywright.conversations import document, verdict
-from querywright.conversations.cast import price
 from querywright.conversations.document import Conversation
 from querywright.conversations.judgements import judgements
 from querywright.conversations.judges import Bench, Config
@@ -60,7 +60,7 @@ def plan(config: Config, bench: Bench, conversations: Sequence[Conversation], li
                 work.left_out["alike"] += 1
             elif not judges:
                 work.left_out["no_judge"] += 1
-            elif _judged(config, turn, judges[0]):
+            elif _judged(config, turn, judges):
                 work.left_out["judged_before"] += 1
             else:
                 found.append(Task(one, place, judges, sizes[place]))
@@ -69,9 +69,10 @@ def plan(config: Config, bench: Bench, conversations: Sequence[Conversation], li
     return work
 
 
-def _judged(config: Config, turn: Mapping[str, Any], llm: LLM) -> bool:
-    key = (llm.known_as, config.settings(llm))
-    return any((j["judge"], j.get("settings")) == key for j in judgements(turn))
+def _judged(config: Config, turn: Mapping[str, Any], judges: Sequence[LLM]) -> bool:
+    """Whether one of the judges has said already what it would be asked."""
+    keys = {(llm.known_as, config.settings(llm)) for llm in judges}
+    return any((j["judge"], j.get("settings")) in keys for j in judgements(turn))
 
 
 def messages(config: Config, one: Conversation, place: int, swapped: bool) -> list[Message]:
@@ -81,19 +82,36 @@ def messages(config: Config, one: Conversation, place: int, swapped: bool) -> li
     )
 
 
-def announced(config: Config, work: Work, llms: Sequence[LLM]) -> str:
-    """What is going to be asked, and what it costs, in one sentence."""
-    first = Counter(task.judges[0].known_as for task in work.tasks)
-    who = ", ".join(f"{name} ({n})" for name, n in first.most_common())
-    ins = len(ORDERS) * sum(task.tokens for task in work.tasks)
-    outs = len(ORDERS) * sum(task.judges[0].max_tokens for task in work.tasks)
-    prices = {llm.known_as: price(llm) for llm in llms}
-    money = sum(
-        len(ORDERS) * (task.tokens * p[0] + task.judges[0].max_tokens * p[1]) / 1e6
-        for task in work.tasks if (p := prices[task.judges[0].known_as]) is not None
-    )  # fmt: skip
+def estimate(config: Config, bench: Bench, work: Work) -> dict[str, Any]:
+    """What is going to be asked of whom, in tokens and money; `money` counts judges with a price only."""
+    judges: dict[str, dict[str, Any]] = {}
+    for task in work.tasks:
+        llm = task.judges[0]
+        found = judges.setdefault(
+            llm.known_as, {"turns": 0, "questions": 0, "tokens_in": 0, "most_tokens_out": 0, "most_money": 0.0}
+        )
+        cost = bench.cost(llm, task.tokens)
+        more = {"turns": 1, "questions": len(ORDERS), "tokens_in": len(ORDERS) * task.tokens}
+        more["most_tokens_out"] = len(ORDERS) * llm.max_tokens
+        for key, value in more.items():
+            found[key] += value
+        found["most_money"] = None if cost == math.inf else round(found["most_money"] + len(ORDERS) * cost, 6)
+    return {
+        "conversations": work.conversations, "turns": len(work.tasks), "choice_strategy": config.choice_strategy,
+        "judges": judges, "left_out": {reason: n for reason, n in sorted(work.left_out.items()) if n},
+    }  # fmt: skip
+
+
+def announced(found: Mapping[str, Any]) -> str:
+    """An estimate in one sentence."""
+    judges = found["judges"].values()
+    who = ", ".join(f"{name} ({one['turns']} turns)" for name, one in found["judges"].items())
+    ins, outs = (sum(one[key] for one in judges) for key in ("tokens_in", "most_tokens_out"))
+    money = sum(one["most_money"] or 0.0 for one in judges)
+    unpriced = [name for name, one in found["judges"].items() if one["most_money"] is None]
     return (
-        f"judging {len(work.tasks)} turns of {work.conversations} conversations in both orders, judges: {who} "
-        f"({config.choice_strategy}); about {ins:,} tokens in, at most {outs:,} out"
-        + (f", {money:.4f}" if money else "") + f"; {config.concurrency} at a time"
-    )  # fmt: skip
+        f"judging {found['turns']} turns of {found['conversations']} conversations in both orders, "
+        f"{found['choice_strategy']}: {who}; about {ins:,} tokens in, at most {outs:,} out"
+        + (f", at most {money:.4f}" if money else "")
+        + (f"; no price is known for {', '.join(unpriced)}" if unpriced else "")
+    )

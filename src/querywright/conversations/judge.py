@@ -19,7 +19,7 @@ from typing import Any
 from querywright.artefacts import alone, apart, write_json
 from querywright.conversations import document, verdict
 from querywright.conversations.cast import Cast, Openers, open_cast, told
-from querywright.conversations.docket import ORDERS, Task, Work, announced, plan
+from querywright.conversations.docket import ORDERS, Task, Work, announced, estimate, plan
 from querywright.conversations.docket import messages as task_messages
 from querywright.conversations.document import Conversation
 from querywright.conversations.judgements import judgements
@@ -35,7 +35,7 @@ from querywright.progress import say, track
 
 def judge(
     config: Config, source: Path, out: Path, openers: Openers, *, limit: int | None = None, money: float | None = None,
-    tokens: int | None = None,
+    tokens: int | None = None, dry: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Judge the conversations of a file and write all of them to `out`, with what was judged; returns the report.
 
@@ -43,6 +43,7 @@ def judge(
         source: what `synthesize` wrote, or JSON lines of conversations, judged by others or not.
         limit: at most so many conversations that were not judged like this before.
         money, tokens: never exceeded, earlier runs into `out` included.
+        dry: only return what would be asked and what it would cost.
 
     Raises:
         QuerywrightError: nothing can be judged, or the run could not be finished: what was judged is written.
@@ -52,12 +53,15 @@ def judge(
     bench = Bench(config, whole, openers.path)
     work = plan(config, bench, whole["conversations"], limit)
     _refuse_nothing(work, whole["conversations"], config)
+    expected = estimate(config, bench, work)
+    if dry:
+        return expected
     folder = out.with_name(out.name + ".answers")
     failure: QuerywrightError | None = None
     usage: dict[str, Any] = {}
     if work.tasks:
         llms = list({llm.known_as: llm for task in work.tasks for llm in task.judges}.values())
-        say(announced(config, work, llms))
+        say(announced(expected))
         with alone(folder):
             timed = replace(openers, around=lambda engine: Timed(engine, config.timeout))
             cast = open_cast(llms, folder, timed, Purse(money, tokens), len(ORDERS) * config.concurrency)
@@ -66,7 +70,8 @@ def judge(
             finally:  # Ctrl-C too
                 usage = cast.usage()
                 cast.close()
-                report = _write(config, whole, work, usage, out)
+                if failure is None or any(task.judgement for task in work.tasks):
+                    report = _write(config, whole, work, usage, out)
     else:
         say(f"{source}: all that can be judged is judged already")
         report = _write(config, whole, work, usage, out)
@@ -77,8 +82,9 @@ def judge(
             if isinstance(failure, BudgetReached)
             else failure.hint
         )
+        where = f", in {out}" if done else ""
         raise QuerywrightError(
-            f"{failure}; {done} of {len(work.tasks)} turns are judged, in {out}", hint=hint, retryable=failure.retryable
+            f"{failure}; {done} of {len(work.tasks)} turns are judged{where}", hint=hint, retryable=failure.retryable
         ) from failure
     for line in lines(report):
         say(line)

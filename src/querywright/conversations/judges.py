@@ -6,6 +6,7 @@ by its name (whatever server it is behind), and on this machine by its weights.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -86,7 +87,7 @@ class Bench:
     """The judges that there are, beside the models of a document."""
 
     def __init__(self, config: Config, document: Mapping[str, Any], path: Callable[[str], str] = str) -> None:
-        """Look up what each judge is.
+        """Look up what each judge is, and what it costs.
 
         Args:
             document: its `models`, `user` and `weights` say what the labels in conversations mean.
@@ -101,6 +102,8 @@ class Bench:
         self._own = {
             llm.known_as: _marks(llm.public(), llm.known_as, self._hash(llm, path)) for llm in config.judge_llms
         }
+
+        self.prices = {llm.known_as: price(llm) for llm in config.judge_llms}
 
     def _hash(self, llm: LLM, path: Callable[[str], str]) -> str:
         if llm.provider != "local" or not self._weights or not Path(path(llm.name)).exists():
@@ -136,9 +139,14 @@ class Bench:
         """The judges that may, the one that is asked first in front; the others stand in for it, where it fails."""
         may = self.may(one)
         if self.config.choice_strategy == "min_cost":
-            return sorted(may, key=lambda llm: _cost(llm, tokens_in))
+            return sorted(may, key=lambda llm: self.cost(llm, tokens_in))
         chance = random.Random(f"{self.config.seed}:{one['id']}")
         return _drawn([llm for llm in may if llm.sample_weight > 0], chance)
+
+    def cost(self, llm: LLM, tokens_in: float) -> float:
+        """What a question costs at most, in the money of the prices; infinite where nobody says."""
+        known = self.prices[llm.known_as]
+        return math.inf if known is None else (tokens_in * known[0] + llm.max_tokens * known[1]) / 1e6
 
 
 def _marks(entry: Mapping[str, Any], label: str, weights: str) -> set[str]:
@@ -149,12 +157,6 @@ def _marks(entry: Mapping[str, Any], label: str, weights: str) -> set[str]:
     if entry.get("provider") in ("openai", "openai-compatible") and name:
         told.add(f"name:{name.rpartition('/')[2].lower()}")  # org/model here, model there
     return told | ({f"weights:{weights}+{adapter}"} if weights else set())
-
-
-def _cost(llm: LLM, tokens_in: float) -> float:
-    """What a question costs; infinite where nobody says."""
-    known = price(llm)
-    return float("inf") if known is None else tokens_in * known[0] + llm.max_tokens * known[1]
 
 
 def _drawn(llms: Sequence[LLM], chance: random.Random) -> list[LLM]:
