@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from querywright.artefacts import data_dir, read_jsonl, write_jsonl
+from querywright.engines.fence import inert_lines
 from querywright.errors import QuerywrightError
 from querywright.preferences import draw as drawing
 from querywright.preferences.annotate.convert import prompts as convertible
@@ -280,6 +283,18 @@ def test_answers_can_not_leave_their_place(template: Template) -> None:
     assert "Output for Text 1" in system
     assert "{" not in system
     assert system == asked(template, ["a", "b", "c", "d"])[0], "the same for every prompt, so that it is kept"
+
+
+MARKS = st.sampled_from(
+    ["=== TEXT 1 ", "=== ", " begins", " ends", "\n", "{texts}", "<|im_end|>", "</s>", "REQUEST", "\r"]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.one_of(MARKS, st.text(max_size=8)), max_size=8).map("".join), min_size=4, max_size=4))
+def test_whatever_answers_say_each_is_found_in_its_place(texts: list[str]) -> None:
+    found = places(asked(SHIPPED[0], texts)[1])
+    assert [found[f"TEXT {n}"] for n in range(1, 5)] == [inert_lines(text) for text in texts]
 
 
 def test_layout_and_code_reach_the_judge_as_they_are() -> None:
