@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import subprocess
 import threading
@@ -54,10 +55,8 @@ def entries(service: Service, **more: dict[str, Any]) -> dict[str, Entry]:
 
 def ask(source: Path, models: dict[str, Entry], target: Path, **more: Any) -> list[Outcome]:
     rows = read_prompts([str(source)])
-    options: dict[str, Any] = {"per_shard": 4, "batch_size": 3, **more}
-    return respond(
-        rows, models, target, "set", locate=lambda model: model, way=lambda e: plain_way(e.system), **options
-    )  # fmt: skip
+    options: dict[str, Any] = {"per_shard": 4, "batch_size": 3, "way": lambda e: plain_way(e.system), **more}
+    return respond(rows, models, target, "set", locate=str, **options)
 
 
 @contextmanager
@@ -249,6 +248,7 @@ BAD = [
     ([{"text": "a", "turns": [{"role": "system", "content": "x"}]}], "no chat messages"),
     ([{"text": "a", "system": ["x"]}], "`system` is no text"),
     ([{"text": "a", "id": {}}], "`id` is no text"),
+    (['{"text": "half \\ud800 of it"}'], "half a surrogate pair"),
     (['{"text": "a"', "[1]"], "a.jsonl:1: not a JSON line"),
     (["[1]"], "not a JSON object"),
     ([], "no prompts in"),
@@ -277,6 +277,37 @@ def test_prompts_come_once_and_whole(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "1 prompt comes twice" in told
     assert "'model'" in told
     assert [r["prompt_hash"] for r in read_prompts([f"{tmp_path}/a.jsonl"])] == [r["prompt_hash"] for r in rows[:2]]
+
+
+def test_whatever_stands_in_a_file_is_prompts_or_a_message(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    odd = [None, 1, True, "", "x", "\ud800", "\x00", [], {}, [[]], [{"role": "user", "content": "y"}], {"a": 1}, 1e400]
+    kept = 0
+    for _ in range(400):
+        row = {key: rng.choice(odd) for key in rng.sample(["text", "system", "turns", "id", "path", "model", "k"], 4)}
+        line = json.dumps({"text": "t", **row} if rng.random() < 0.7 else row)
+        if rng.random() < 0.2:
+            line = line[: rng.randrange(len(line))]
+        (tmp_path / "f.jsonl").write_bytes(b"\xff" * (rng.random() < 0.05) + line.encode() + b"\n")
+        try:
+            (found,) = read_prompts([str(tmp_path / "f.jsonl")])
+        except QuerywrightError:
+            continue
+        kept += 1
+        assert found["prompt_hash"] == prompt_hash(found)
+        write_rows(tmp_path / "g.jsonl", [found])
+        assert read_prompts([str(tmp_path / "g.jsonl")])[0]["prompt_hash"] == found["prompt_hash"]
+    assert 20 < kept < 300
+
+
+def test_what_can_not_be_answered_does_not_stop_a_run_that_goes_on(source: Path, tmp_path: Path) -> None:
+    """Only prompts that fail are left then; that is no sign that the model is gone."""
+    with server() as (service, _):
+        ask(source, entries(service, cold={}), tmp_path)
+        write_rows(source, [*read_rows(source), *({"text": f"long {i}"} for i in range(6))])
+        service.faults = [Fault(400)] * 6
+        done = ask(source, entries(service, cold={}), tmp_path)
+        assert (done[0].answered, done[0].failed, done[0].error) == (N, 6, None)
 
 
 @pytest.mark.parametrize("missing", ["nothing*.jsonl", ".", "absent.jsonl"])
@@ -375,6 +406,20 @@ def test_an_api_is_asked_as_ask_does(mygene: API, tmp_path: Path) -> None:
     assert first["wrote"] == "/v3/query?q=CDK2%20AND%20BRCA1&species=10090"
     assert second["response"] == "no call"
     assert first["path"] == "/v3/query?q=symbol:CDK2"
+
+
+def test_a_server_that_keeps_to_no_grammar_gives_no_answers(mygene: API, tmp_path: Path) -> None:
+    """What a catalogue says of decoding holds: nothing is asked again without the grammar, and what was paid counts."""
+    source = write_rows(tmp_path / "in.jsonl", [{"text": f"BRCA{i} in mice"} for i in range(5)])
+    with server(answer=lambda body: "Sure! Here is your call.") as (service, chat):
+        entry = Entry(model=f"{service.url}#m", decoding="grammar")
+        with pytest.raises(QuerywrightError, match="did not keep to the grammar"):
+            ask(source, {"m": entry}, tmp_path, batch_size=1, way=lambda e: _api_way(mygene, e, tmp_path))
+        assert all("structured_outputs" in body for body in chat.bodies)
+        lines = read_rows(tmp_path / "set" / "ledger" / "m.jsonl")
+        assert len(lines) == len(chat.bodies) == 3
+        assert sum(line["tokens_in"] for line in lines) == chat.tokens_in
+        assert len(read_rows(tmp_path / "set" / "failed" / "m.jsonl")) == 3
 
 
 @pytest.mark.slow

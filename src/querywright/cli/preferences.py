@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from importlib.util import find_spec
 
 import typer
 
@@ -19,5 +18,4 @@ def group() -> None:
 
 PARTS = ("respond", "mix", "annotate", "parse", "execute")
 for part in PARTS:  # each in a module of its own, whose `register` puts its command or group in here
-    if find_spec(f"querywright.cli.preferences_{part}") is not None:
-        importlib.import_module(f"querywright.cli.preferences_{part}").register(app)
+    importlib.import_module(f"querywright.cli.preferences_{part}").register(app)

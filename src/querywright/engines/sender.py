@@ -216,7 +216,9 @@ class Sender:
                     self.asked, self._row = self.asked + 1, 0
                 return done
             except MaskError as error:
-                if self.local or self._plain or prompt.grammar is None:
+                if any(spent):
+                    self.ledger.put(key, None, lost=str(error)[:200], tokens_in=spent[0], tokens_out=spent[1])
+                if self.local or self._plain or prompt.grammar is None or prompt.grammar.kind != "json":
                     self._failure(error, state, key)
                     return []
                 say("the server takes no JSON schema: asking without, and checking what comes back")
@@ -237,7 +239,8 @@ class Sender:
             tried += 1
 
     def _generate(self, engine: Engine, prompt: Prompt, spent: list[int]) -> list[Completion]:
-        """The answers. Those that did not keep to their JSON schema are paid for all the same: their reader decides.
+        """The answers. Those that did not keep to their JSON schema are paid for all the same: their reader decides. A
+        grammar of another kind is a promise: without it there is no answer.
 
         A server that gives one where several are asked for (not all know `n`) is asked for the others, too.
 
@@ -246,6 +249,7 @@ class Sender:
         """
         grammar = None if self._plain else prompt.grammar
         done: list[Completion] = []
+        failure: MaskError | None
         while len(done) < prompt.n:
             try:
                 got = engine.generate(
@@ -253,12 +257,15 @@ class Sender:
                     seed=prompt.seed + len(done), n=prompt.n - len(done),
                 )  # fmt: skip
             except MaskError as error:
-                if not error.completions:
-                    raise
-                got = error.completions
+                got, failure = error.completions, error
+            else:
+                failure = None
+            if got:
+                spent[0] += got[0].tokens_in or tokens_of(prompt.messages)
+                spent[1] += sum(map(_length, got))
+            if failure is not None and not (got and grammar is not None and grammar.kind == "json"):
+                raise failure
             done += got
-            spent[0] += got[0].tokens_in or tokens_of(prompt.messages)
-            spent[1] += sum(map(_length, got))
         return done[: prompt.n]
 
     def _pause(self, error: EngineError, tried: int, state: str) -> None:
@@ -287,7 +294,7 @@ class Sender:
             self.reasons[key] = str(error)
             self.failed += 1
             self._row += 1
-            over = self._row >= (_GIVEN_UP if self.asked else _HOPELESS)
+            over = self._row >= (_GIVEN_UP if self.asked or self.kept else _HOPELESS)
         if over:
             hint = error.hint or "check --model"
             raise QuerywrightError(f"{error}; {state or self.state()}", hint=hint) from error

@@ -8,7 +8,7 @@ as they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def read_prompts(sources: Sequence[str], *, pairs: bool = False) -> list[Row]:
                 wrong.append(reason)
                 continue
             key = prompt_hash(row)
-            named = str(row.get("id", ""))
+            named = "" if row.get("id") is None else str(row["id"])
             first = names.setdefault(named, (where, key)) if named else (where, key)
             if first[1] != key:
                 wrong.append(f"{where}: the id {named!r} is that of another prompt in {first[0]}")
@@ -150,9 +150,8 @@ def _wrong(row: Row, where: str) -> str:
         return str(error)
     if "turns" in row:
         row["turns"] = turns
+    try:
+        json.dumps(chat_of(row), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return f"{where}: it holds half a surrogate pair, which is no character"
     return ""
-
-
-def by_hash(rows: Iterable[Row]) -> dict[str, Row]:
-    """Rows by their `prompt_hash`."""
-    return {row["prompt_hash"]: row for row in rows}

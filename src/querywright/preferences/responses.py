@@ -167,7 +167,7 @@ def _asked(
 ) -> Iterator[int]:  # fmt: skip
     """Ask what is left, in order; yields the number of rows at the start that are done with."""
     sender = Sender(open_for(config), ledger, budget)
-    sender.reasons = reasons
+    sender.reasons, sender.kept = reasons, len(rows) - len(left)
 
     def prompts() -> Iterator[Prompt]:
         for index in left:
