@@ -101,7 +101,7 @@ def test_from_prompts_to_preferences(tmp_path: Path, capsys: pytest.CaptureFixtu
         preferences("annotate", "local", "--input", "mixed/n", "--output", "judged", "--model", f"{service.url}#judge")
     parsing = ("parse", "--input", "mixed/n", "--annotations", "judged", "--output", "parsed", "--rejected", "all")
     preferences(*parsing)
-    assert "1 prompts with fewer than two rated responses" in capsys.readouterr().err
+    assert "1 prompt with fewer than two rated responses" in capsys.readouterr().err
 
     rows = read_rows(tmp_path / "parsed" / "preferences.jsonl")
     assert len(rows) == 5 * 3

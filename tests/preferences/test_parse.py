@@ -106,7 +106,7 @@ def test_what_cannot_be_read_is_counted(mix: Path, tmp_path: Path, capsys: pytes
     assert report["preferences"]["left_out"] == {"tied": 1, "unrated": 1}
     assert len(read_jsonl(tmp_path / "out" / "preferences.jsonl")) == 1
     said = capsys.readouterr().err
-    assert "1 prompts with fewer than two rated responses" in said
+    assert "1 prompt with fewer than two rated responses" in said
     assert "not in time" in said
     first, second, third = read_rated(tmp_path / "out")
     assert first["responses"][1]["ratings"] == {"honesty": None, "helpfulness": None}
@@ -204,6 +204,49 @@ def test_execution_can_decide_alone(mix: Path, tmp_path: Path) -> None:
     assert [r["rating"] for r in rated[1]["responses"]] == [4.0, 4.0, 2.0, None, 5.0]
     assert rated[1]["responses"][1]["tie"] > rated[1]["responses"][0]["tie"], "the aspects order what runs alike"
     assert [r["rating"] for r in rated[0]["responses"]] == [1.0, 2.0, 3.0, 5.0], "what was not run keeps its ratings"
+
+
+def test_ratings_alike_are_not_told_apart_by_length(mix: Path, tmp_path: Path) -> None:
+    """Execution's order among equals (the shorter call) says nothing once other judges count."""
+    rows = [row for name in ("00000", "00001") for row in read_jsonl(mix / "full" / f"{name}.jsonl")]
+    ran = executed(tmp_path / "run", rows, [4.0, 2.0, 2.0, 2.0])
+    with_ties = [
+        {**row, "responses": [{**row["responses"][0], "tie": -9.0}, *row["responses"][1:4]]} for row in read_rated(ran)
+    ]
+    write_rated(ran, with_ties)
+    judge(tmp_path / "judged", {(i, "honesty"): blocks(2, 4, 4, 4) for i in range(3)})
+    report = parse(options(tmp_path, execution=ran))
+    assert report["preferences"]["left_out"] == {"tied": 3}
+
+
+def test_the_expected_call_is_no_worse_than_its_equals(mix: Path, tmp_path: Path) -> None:
+    rows = [row for name in ("00000", "00001") for row in read_jsonl(mix / "full" / f"{name}.jsonl")]
+    judge(tmp_path / "judged", {(i, "honesty"): blocks(1, 5, 3, 3) for i in range(3)})
+    ran = executed(tmp_path / "run", rows, [5.0, 5.0, 2.0, 2.0])
+    parse(options(tmp_path, execution=ran, combine="execution", rejected="all"))
+    made = read_jsonl(tmp_path / "out" / "preferences.jsonl")
+    assert {r["chosen_model"] for r in made} <= {"two", "reference"}
+    assert "reference" not in {r["rejected_model"] for r in made}
+
+
+def test_execution_of_other_prompts_is_refused(mix: Path, tmp_path: Path) -> None:
+    judge(tmp_path / "judged", {(0, "honesty"): blocks(1, 2, 3, 4)})
+    write_rated(tmp_path / "run", [{"prompt_hash": "other", "text": "x", "responses": []}])
+    with pytest.raises(QuerywrightError, match="none of the prompts"):
+        parse(options(tmp_path, execution=tmp_path / "run"))
+
+
+def test_a_judge_that_goes_by_the_place_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mixed(tmp_path / "mix", 60)
+    judge(
+        tmp_path / "judged",
+        {(i, a): blocks(5, 4, 4, 3) if a == "honesty" else blocks(3, 3, 3, 3) for i in range(60) for a in ASPECTS[:2]},
+    )
+    report = parse(options(tmp_path))
+    assert report["by_place"] == {"honesty": [5.0, 4.0, 4.0, 3.0], "instruction_following": [3.0] * 4}
+    said = capsys.readouterr().err
+    assert "honesty: the judge goes by the place" in said
+    assert "following: the judge goes" not in said
 
 
 def test_other_judges_are_compared(mix: Path, tmp_path: Path) -> None:

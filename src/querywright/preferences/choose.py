@@ -75,13 +75,17 @@ class Choice:
 
     def told(self) -> Iterator[str]:
         """The counts in a few lines."""
-        yield f"{len(self.rows)} preference rows from {self.prompts} prompts"
+        yield f"{_n(len(self.rows), 'preference row')} from {_n(self.prompts, 'prompt')}"
         for reason, n in sorted(self.left_out.items()):
-            yield f"left out: {n} prompts {REASONS[reason]}"
+            yield f"left out: {_n(n, 'prompt')} {REASONS[reason]}"
         if self.empty:
-            yield f"{self.empty} responses without text are neither chosen nor rejected"
+            yield f"neither chosen nor rejected: {_n(self.empty, 'response')} without text"
         if self.merged:
-            yield f"{self.merged} responses say the same as another of their prompt: counted once, with the mean rating"
+            yield f"counted once, with the mean rating: {_n(self.merged, 'response')} with the text of another"
+
+
+def _n(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def choose(

@@ -71,6 +71,7 @@ class Counts:
             (of the parsed ones), `failed` or `missing`.
         foreign: answers to requests that are not of this mix.
         why: why requests failed, the commonest first.
+        places: by aspect, the ratings that the first text got, the second one, ... .
     """
 
     def __init__(self, aspects: Sequence[str] = ASPECTS) -> None:
@@ -79,6 +80,7 @@ class Counts:
         self.states: dict[str, Counter[str]] = defaultdict(Counter)
         self.answers: dict[str, Counter[str]] = defaultdict(Counter)
         self.why: Counter[str] = Counter()
+        self.places: dict[str, list[list[float]]] = defaultdict(list)
 
     @property
     def answered(self) -> int:
@@ -99,9 +101,10 @@ class Counts:
             "prompts": self.prompts, "aspects": asked, "not_asked": [a for a in self.aspects if a not in asked],
             "answers": {a: dict(self.answers[a].most_common()) for a in asked},
             "texts": {a: dict(self.states[a].most_common()) for a in asked},
+            "by_place": {a: [_mean(values) for values in self.places[a]] for a in asked},
             "failed": dict(self.why.most_common(5)), "other_mix": self.foreign,
             "means": {
-                model: {name: round(sum(values) / len(values), 3) for name, values in found.items()}
+                model: {name: _mean(values) for name, values in found.items()}
                 for model, found in sorted(by_judge.items())
             },
         }  # fmt: skip
@@ -130,10 +133,17 @@ def judged(rows: Iterable[Row], said: dict[str, Answer], counts: Counts) -> Iter
             counts.answers[aspect]["parsed" if known else "unparsable"] += 1
             if answer.finish == "length":
                 counts.answers[aspect]["cut"] += 1
-            for of_text, reason, rating in zip(given, why, read, strict=True):
+            places = counts.places[aspect]
+            places += [[] for _ in read[len(places) :]]
+            for of_text, reason, place, rating in zip(given, why, places, read, strict=False):
                 of_text[aspect] = rating.value
+                place += [] if rating.value is None else [rating.value]
                 if rating.why:
                     reason[aspect] = rating.why
         responses = [rated(r, g, why=w) for r, g, w in zip(row["responses"], given, why, strict=True)]
         yield {**row, "responses": responses}
     counts.foreign = len(said) - used
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(sum(values) / len(values), 3) if values else None

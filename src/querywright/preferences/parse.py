@@ -22,6 +22,7 @@ from querywright.preferences.choose import Choice, Message, choose
 from querywright.preferences.judgements import FULL, Counts, aspects_of, judged, mixed
 from querywright.preferences.prompts import chat_of, shards
 from querywright.preferences.rated import EXECUTION, REFERENCE, Row, key, read_rated, together, write_rated
+from querywright.preferences.rating_values import RATED
 from querywright.progress import say, track
 
 PREFERENCES, REPORT = "preferences.jsonl", "report.json"
@@ -29,6 +30,8 @@ COMBINE = {
     "mean": "every aspect, and execution, counts the same",
     "execution": "execution decides, and the aspects where it rates alike",
 }
+_MANY, _APART = 200, 0.4
+"""Ratings from which on a judge's mean by place is known to 0.15 or so, and a difference that is worth a warning."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,9 @@ def combined(rows: Iterable[Row], executed: Iterable[Row], how: str) -> Iterator
 
     With `how` = `execution` the rating is that of execution, and the aspects' mean orders what it rates alike; a prompt
     that could not be judged by execution keeps the aspects' ratings.
+
+    Raises:
+        QuerywrightError: they have no prompt in common.
     """
     rows = list(rows)
     known = {row["prompt_hash"]: {(key(r), r["response"]) for r in row["responses"]} for row in rows}
@@ -144,14 +150,28 @@ def combined(rows: Iterable[Row], executed: Iterable[Row], how: str) -> Iterator
         if ours is not None:
             beside = [r for r in row["responses"] if (key(r), r["response"]) in ours or r["model"] == REFERENCE]
             kept.append({**row, "responses": beside})
+    if not kept:
+        raise QuerywrightError(
+            "none of the prompts judged by execution is in the mix", hint="execute and mix are given the same responses"
+        )
     for row in together(rows, kept):
         exact = any(r["ratings"].get(EXECUTION) is not None for r in row["responses"])
         # two scales within a row would compare what can't be compared, so all of its responses go one way
-        yield {**row, "responses": list(map(_exact, row["responses"]))} if how == "execution" and exact else row
+        if how == "execution" and exact:
+            yield {**row, "responses": _exact(row["responses"])}
+        else:  # the shorter call of a level is no better where other things count
+            yield {**row, "responses": [{k: v for k, v in r.items() if k != "tie"} for r in row["responses"]]}
 
 
-def _exact(response: Row) -> Row:
-    return {**response, "rating": response["ratings"].get(EXECUTION), "tie": by_model(response) or 0.0}
+def _exact(responses: Sequence[Row]) -> list[Row]:
+    """Responses with the rating of execution, and a tie by the aspects' mean. One without such a mean is the expected
+    call, which is right by definition: no worse than any other."""
+    opinions = [by_model(r) for r in responses]
+    best = max((value for value in opinions if value is not None), default=0.0)
+    return [
+        {**r, "rating": r["ratings"].get(EXECUTION), "tie": best if value is None else value}
+        for r, value in zip(responses, opinions, strict=True)
+    ]
 
 
 def told(report: dict[str, Any], choice: Choice) -> Iterator[str]:
@@ -162,6 +182,10 @@ def told(report: dict[str, Any], choice: Choice) -> Iterator[str]:
     for aspect in report["aspects"]:
         read, texts = report["answers"][aspect], report["texts"].get(aspect, {})
         yield f"{aspect}: answers {_counted(read)}; texts {_counted(texts)}"
+        places = [value for value in report["by_place"][aspect] if value is not None]
+        if texts.get(RATED, 0) >= _MANY and max(places) - min(places) >= _APART:
+            shown = ", ".join(f"{value:.1f}" for value in places)
+            yield f"{aspect}: the judge goes by the place of a text, which is drawn: mean ratings {shown}"
     for why, n in report["failed"].items():
         yield f"{n} requests failed: {why}"
     if report["other_mix"]:
