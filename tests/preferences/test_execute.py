@@ -286,6 +286,14 @@ def test_ratings_of_another_judge_stay(mygene: API, tmp_path: Path) -> None:
     assert judged["responses"][0]["rating"] == 3.5
 
 
+@pytest.mark.parametrize("words", [{"rejected": "al"}, {"shorter": "of"}, {"margin": -1.0}])
+def test_a_misspelt_option_is_said_before_anything_is_run(mygene: API, tmp_path: Path, words: dict[str, Any]) -> None:
+    source, executor = write_answers(tmp_path / "in", b=WORSE), Executor()
+    with pytest.raises(QuerywrightError, match=f"--{next(iter(words))}"):
+        execute.execute(mygene, Options(source, tmp_path / "out", **words), executor)
+    assert executor.runs == 0
+
+
 def test_a_folder_without_answers_says_what_writes_them(mygene: API, tmp_path: Path) -> None:
     with pytest.raises(QuerywrightError, match="no answers in") as error:
         execute.execute(mygene, Options(tmp_path, tmp_path / "out"), Executor())

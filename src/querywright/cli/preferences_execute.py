@@ -57,11 +57,22 @@ def execute(
     if (server or http) and records:
         raise QuerywrightError("--server and --records exclude each other", hint="leave one of them out")
     definition = load(api)
+    if not (server or http or records or definition.records):
+        raise QuerywrightError(
+            f"the definition of {definition.name} names no records to run calls on",
+            hint="--records FILE.jsonl, --server URL, --http (the service itself), or --records none (meanings only)",
+        )
     if records == "none":
         executor, ran_on = None, "nothing"
         say("no call is run (--records none): answers are compared by meaning only")
     else:
-        executor, ran_on = executor_for(definition, server, Path(records) if records else None, http=http, rate=rate)
+        given = Path(records) if records else None
+        try:
+            executor, ran_on = executor_for(definition, server, given, http=http, rate=rate)
+        except QuerywrightError as error:
+            if error.retryable:
+                error.hint = "check the address, with curl; --records FILE.jsonl or none needs no service"
+            raise
     run(
         definition,
         Options(source, out, reference, shorter, rejected, seed, margin, remember=bool(server or http)),

@@ -34,7 +34,7 @@ from querywright.errors import QuerywrightError
 from querywright.preferences.choose import Choice, Message, choose
 from querywright.preferences.draw import PROMPTS, RESPONSES
 from querywright.preferences.draw import answers as answers_of
-from querywright.preferences.levels import RATINGS, SHORTER, Expected, expected_of, judge, tie
+from querywright.preferences.levels import RATINGS, SHORTER, Expected, Judgement, expected_of, judge, tie
 from querywright.preferences.mix import FULL
 from querywright.preferences.prompts import chat_of, read_shards, shards
 from querywright.preferences.rated import EXECUTION, RATED, REFERENCE, Row, rated, write_rated, wrong
@@ -86,7 +86,8 @@ def execute(
             calls on, or a service that can't be reached.
     """
     shards = answer_files(options.source)
-    tie(judge(api, Expected(), {"response": ""}), "", options.shorter)  # a word that is none of its choices
+    tie(Judgement(""), "", options.shorter)  # a word that is none of its choices is said before anything is run
+    choose([], rejected=options.rejected, margin=options.margin)
     config = {
         "stage": "preferences execute", "api": api.name, "definition": definition_id(api), "ran_on": ran_on,
         "reference": options.reference, "shorter": options.shorter, "rejected": options.rejected,
