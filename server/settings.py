@@ -10,6 +10,11 @@ from typing import Any
 from querywright.errors import QuerywrightError, did_you_mean
 
 PREFIX = "QUERYWRIGHT_LIMIT_"
+KNOWN = tuple(
+    f"QUERYWRIGHT_{name}"
+    for name in ("TOKEN", "USERS", "ORIGINS", "TRUSTED_PROXIES", "STORE", "SERVER_KEY", "PROTECTED", "API")
+)
+_ALIKE = 88  # of 100, by rapidfuzz: one letter of twelve amiss, or two exchanged
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,23 @@ class Limits:
     terms: int = 12
     connections: int = 512
     kept_per_hour: int = 500
+
+
+def unread(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables of the environment that are called like ours and that nobody reads, a sentence each: a misspelt
+    QUERYWRIGHT_TOKEN would leave a server without a login."""
+    from rapidfuzz import fuzz, process
+
+    found = []
+    for variable in sorted(environment):
+        if variable in KNOWN or variable.startswith(PREFIX):  # limits are checked by themselves
+            continue
+        name = variable.upper().replace("-", "_")
+        (near, alike, _), ours = process.extractOne(name, KNOWN, scorer=fuzz.ratio), name.startswith("QUERYWRIGHT")
+        if ours or alike >= _ALIKE:
+            found.append(f"{variable} is set, and nothing reads it; did you mean {near}?" if alike >= _ALIKE else
+                         f"{variable} is set, and nothing reads it: known are {', '.join(KNOWN)}")  # fmt: skip
+    return found
 
 
 def limits_of(environment: Mapping[str, str] = os.environ) -> Limits:

@@ -23,7 +23,7 @@ from server.gate import Gate
 from server.keep.pruning import pruned
 from server.keep.store import FILE, VARIABLE, Store
 from server.service import DECODINGS, STRATEGIES, Model, Service, Writes, known
-from server.settings import Limits, limits_of
+from server.settings import Limits, limits_of, unread
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ def serve(options: Options) -> None:
         KeyboardInterrupt: Ctrl-C; requests that ran have ended.
     """
     limits, auth = limits_of(), auth_of()
+    for told in unread():
+        say(told)
     requirements(options.host, auth, options.open)
     app.environment()
     with ExitStack() as opened:

@@ -291,3 +291,23 @@ def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         return int(ended.value.code or 0), both.err + both.out
 
     return run
+
+
+def test_hosted(tmp_path: Path, command: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows go to a server, roles exchanged; the model that it made is what synthesize is told to use."""
+    pytest.importorskip("openai", reason="hosted fine-tuning is an extra: pip install 'querywright[hosted]'")
+    from tests.protocol import serve
+    from tests.protocol.jobs import Jobs
+
+    corpus, room = write(tmp_path / "corpus.jsonl", several(80)), Jobs()
+    with serve(room) as server:
+        words = ("--hosted", server.url, "--base-model", "small-1", "--epochs", 2, "--least", 20, "--poll-s", 0.05)
+        line = ("conversations", "fit-user", "--corpus", corpus, "--out", tmp_path / "out", *words)
+        code, said = command(*line)
+        assert code == 0, said
+        assert '"user_llm_provider": "openai-compatible",' in said
+        assert f'"user_llm_url": "{server.url}",' in said
+        assert '"user_llm_name": "ft:small-1' in said
+        assert "is whole" in command(*line)[1]
+        assert len(room.created) == 1
+    assert len(read(tmp_path / "out" / PLACE / TRAIN)) > 20

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from querywright.errors import QuerywrightError
-from server.settings import Limits, limits_of
+from server.settings import KNOWN, Limits, limits_of, unread
 
 
 def test_the_environment_sets_them() -> None:
@@ -34,3 +34,13 @@ def test_all_mistakes_are_said_at_once() -> None:
 def test_each_limit_is_described() -> None:
     for field in fields(Limits):
         assert f"        {field.name}: " in (Limits.__doc__ or ""), field.name
+
+
+def test_a_misspelt_variable_is_said() -> None:
+    """A server that was to ask for a token, and does not, because of one letter."""
+    for wrong in ("QUERYWRIGHT_TOKN", "QUERYWIRGHT_TOKEN", "querywright_token", "QUERYWRIGHT-TOKEN"):
+        (told,) = unread({wrong: "x", "QUERYWRIGHT_LIMIT_WAITING": "3", "HOME": "/", "TOKEN": "x"})
+        assert told.startswith(wrong)
+        assert "did you mean QUERYWRIGHT_TOKEN?" in told
+    assert "known are" in unread({"QUERYWRIGHT_X": "1"})[0]
+    assert unread(dict.fromkeys(KNOWN, "x") | {"PATH": "", "OPENAI_API_KEY": "x", "QUERYTOKEN": "y"}) == []

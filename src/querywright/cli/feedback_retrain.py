@@ -23,6 +23,10 @@ def retrain(
         Path | None,
         Option("--pairs", help="Exported corrections: a file, or the export's folder; default: export now."),
     ] = None,
+    store: Annotated[
+        str,
+        Option("--store", help="File or URL of the feedback; default: QUERYWRIGHT_STORE, else the workspace's."),
+    ] = "",
     minutes: Annotated[float, Option("--minutes", min=0.05, help="Training ends after so many.")] = 10.0,
     steps: Annotated[int | None, Option("--steps", min=1, help="And after so many steps.")] = None,
     held: Annotated[
@@ -75,7 +79,7 @@ def retrain(
     home = _workspace(api, workspace)
     decision = run(
         Options(
-            api, home, _pairs(api, home, pairs), Shares(held, replay, passes, least),
+            api, home, _pairs(api, home, pairs, store), Shares(held, replay, passes, least),
             Bounds(alpha, margin, shape_bound, shape_rows), config, tuple(setting or ()), minutes, steps, lr, limit,
             decoding, parity, seed, promote, refreeze, fresh,
         )
@@ -141,15 +145,23 @@ def _workspace(api: str, given: Path | None) -> Path:
     return given or Path("work") / load(api).name
 
 
-def _pairs(api: str, workspace: Path, given: Path | None) -> Path:
-    """The file of exported corrections, written now unless it is named."""
+def _pairs(api: str, workspace: Path, given: Path | None, store: str = "") -> Path:
+    """The file of exported corrections, written now unless it is named.
+
+    Raises:
+        QuerywrightError: both are named, the file and the store.
+    """
+    if given is not None and store:
+        from querywright.errors import QuerywrightError
+
+        raise QuerywrightError("--pairs are exported already; --store is what to export", hint="one of the two")
     if given is None:
         from querywright.cli.feedback import export
         from server.flywheel.frozen import test_set
 
         test_set(api, workspace)  # before the export, which runs every call
         given = workspace / "feedback"
-        export(api=api, out=given, workspace=workspace)
+        export(api=api, out=given, workspace=workspace, store=store)
     return given / "pairs.jsonl" if given.is_dir() else given
 
 
