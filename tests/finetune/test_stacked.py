@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from querywright.artefacts import sha256, write_json, write_manifest
 from querywright.errors import QuerywrightError
-from querywright.finetune.export import place
+from querywright.finetune.export import export, place
 from querywright.finetune.lora import CONFIG, WEIGHTS, deltas, read_adapter
 from querywright.finetune.merge import made_by
 from querywright.finetune.record import base_facts
@@ -93,6 +93,15 @@ def test_a_run_on_what_stands_above_it_is_exported_beside_itself(tmp_path: Path)
     run = tmp_path / "model" / "dpo"
     assert place(run, tmp_path / "model" / "merged") == run / "export"
     assert place(run, tmp_path / "base") == tmp_path / "model"
+
+
+@pytest.mark.parametrize("source", ["run", "merge"])
+def test_what_a_run_started_from_is_not_written_over(tmp_path: Path, source: str) -> None:
+    checkpoint = merged(tmp_path, source)
+    adapter(tmp_path / "run" / "adapter", 2, 3)
+    write_manifest(tmp_path / "run", {"settings": {}}, [f"adapter/{WEIGHTS}"])
+    with pytest.raises(QuerywrightError, match="would write over it"):
+        export(tmp_path / "run", tmp_path / "made", "herbarium", base=checkpoint)
 
 
 def test_an_adapter_whose_rank_is_not_what_it_says_is_refused(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def export(
     """
     kinds = _known(kinds)
     run, source = finished_run(run_folder)
-    if base.resolve() == (out / "merged").resolve():
+    if base.resolve() == (out / "merged").resolve() or (made_by(base) and base.resolve().parent == out.resolve()):
         raise QuerywrightError(
             f"{base} is what this run was trained on: the export would write over it", hint="--out ANOTHER/FOLDER"
         )

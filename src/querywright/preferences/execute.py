@@ -85,14 +85,14 @@ def execute(
         QuerywrightError: no answers there, rows that are damaged, no prompt that expects anything and nothing to run
             calls on, or a service that can't be reached.
     """
-    shards = answer_files(options.source)
+    read = answer_files(options.source)
     tie(Judgement(""), "", options.shorter)  # a word that is none of its choices is said before anything is run
     choose([], rejected=options.rejected, margin=options.margin)
     config = {
         "stage": "preferences execute", "api": api.name, "definition": definition_id(api), "ran_on": ran_on,
         "reference": options.reference, "shorter": options.shorter, "rejected": options.rejected,
         "seed": options.seed, "margin": options.margin,
-        "source": {str(path.relative_to(options.source)): sha256(path) for path in shards},
+        "source": {str(path.relative_to(options.source)): sha256(path) for path in read},
     }  # fmt: skip
     with alone(options.out):
         if is_done(options.out, config):
