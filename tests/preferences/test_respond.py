@@ -23,7 +23,7 @@ from querywright.cli.preferences_respond import _api_way
 from querywright.errors import QuerywrightError
 from querywright.preferences.models import Entry, choose, default_catalogue, read_catalogue
 from querywright.preferences.prompts import prompt_hash, read_prompts, read_shards
-from querywright.preferences.respond import respond
+from querywright.preferences.respond import estimate, respond
 from querywright.preferences.responses import Outcome, plain_way
 
 pytest.importorskip("httpx")
@@ -152,8 +152,6 @@ def test_a_server_has_a_batch_of_requests_at_once(source: Path, tmp_path: Path) 
 
 
 def test_killed_in_the_middle_it_goes_on(source: Path, tmp_path: Path, cli: Cli) -> None:
-    times = 2
-
     def slow(body: dict[str, Any]) -> str:
         time.sleep(0.05)
         return said(body)
@@ -165,20 +163,21 @@ def test_killed_in_the_middle_it_goes_on(source: Path, tmp_path: Path, cli: Cli)
         )
         args = ("respond", "--name", "s", "--source", source, "--target", tmp_path / "out", "--models", catalogue,
                 "--rows-per-shard", 4)  # fmt: skip
-        for round_ in range(times):
+        for round_, how in enumerate((signal.SIGKILL, signal.SIGINT)):
             process = subprocess.Popen(command(*args), stderr=subprocess.DEVNULL)
             try:
                 until = time.monotonic() + 60
                 while len(chat.bodies) < 4 + 6 * round_ and time.monotonic() < until and process.poll() is None:
                     time.sleep(0.01)
             finally:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+                process.send_signal(how)
+                code = process.wait(30)
+        assert code == 130
         assert 4 <= len(chat.bodies) < 2 * N
         assert not (tmp_path / "out" / "s" / "manifest.json").exists()
         done = cli(*args)
         assert done.returncode == 0, done.stderr
-        assert len(chat.bodies) <= 2 * (N + times)  # what was under way is asked again, and nothing else
+        assert len(chat.bodies) <= 2 * (N + 2)  # what was under way is asked again, and nothing else
         folder = tmp_path / "out" / "s"
         for name in ("a", "b"):
             rows = [*read_shards(folder / "responses" / name)]
@@ -223,6 +222,22 @@ def test_the_budget_is_of_all_models_and_all_runs(source: Path, tmp_path: Path) 
         assert chat.tokens_in + chat.tokens_out <= 150
         ask(source, entries(service, a={"max_tokens": 20}, b={"max_tokens": 20}), tmp_path, tokens=100_000)
         assert len(chat.bodies) == 2 * N
+
+
+def test_an_estimate_is_of_what_is_left_and_sends_nothing(source: Path, tmp_path: Path) -> None:
+    with server() as (service, chat):
+        models = entries(service, cold={"max_tokens": 10}, warm={"temperature": 1.0, "samples": 2, "max_tokens": 20})
+        given: dict[str, Any] = {"locate": str, "way": lambda e: plain_way(e.system)}
+        rows = read_prompts([str(source)])
+        cold, warm = estimate(rows, models, tmp_path, "set", **given)
+        assert (cold["prompts"], cold["most_tokens_out"], cold["most_money"]) == (N, 10 * N, None)
+        assert (warm["prompts"], warm["most_tokens_out"]) == (N, 40 * N)
+        assert chat.bodies == []
+        assert not (tmp_path / "set").exists()
+        ask(source, {"cold": models["cold"]}, tmp_path)
+        assert chat.tokens_in / 2 < cold["tokens_in"] < chat.tokens_in * 4  # a message has a frame, too
+        cold, warm = estimate(rows, models, tmp_path, "set", **given)
+        assert (cold["prompts"], cold["tokens_in"], warm["prompts"]) == (0, 0, N)
 
 
 def test_a_key_comes_from_the_environment_and_is_written_nowhere(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,14 +41,19 @@ def respond(
     limit: Annotated[int | None, typer.Option(min=1, help="only the first so many prompts")] = None,
     budget: Annotated[float | None, typer.Option(min=0.0, help="money never exceeded, earlier runs included")] = None,
     max_tokens_total: Annotated[int | None, typer.Option(min=0, help="the same in tokens, in and out")] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="print what is left to ask and what it costs at most, as JSON, and stop")
+    ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="of local models")] = None,
 ) -> None:
     """Ask every model of a catalogue every prompt; stopped, the same command goes on."""
     from querywright.api.definition import load
     from querywright.preferences.models import choose, default_catalogue, read_catalogue
     from querywright.preferences.prompts import read_prompts
+    from querywright.preferences.respond import estimate as count
     from querywright.preferences.respond import respond as run
     from querywright.preferences.responses import plain_way
+    from querywright.progress import say
 
     definition = load(api) if api else None
     catalogue = read_catalogue(models or default_catalogue(definition is not None))
@@ -56,6 +62,8 @@ def respond(
     if threads:
         entries = {one: entry.model_copy(update={"threads": threads}) for one, entry in entries.items()}
     rows = read_prompts(source, pairs=definition is not None)[:limit]
+    if definition and any(row.get("system") for row in rows):
+        say("the prompts' own system messages are left out: an API's sentences have one of its strategy")
     home = workspace or Path("work") / (definition.name if definition else "")
 
     def way(entry: Entry) -> Way:
@@ -65,6 +73,9 @@ def respond(
     def locate(model: str) -> str:
         return _locate(model, definition, home)
 
+    if estimate:
+        print(json.dumps(count(rows, entries, target, name, locate=locate, way=way), indent=2))
+        return
     run(
         rows, entries, target, name, locate=locate, way=way,
         batch_size=batch_size, per_shard=rows_per_shard, money=budget, tokens=max_tokens_total,

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from querywright.artefacts import MANIFEST, alone, content_id, is_done, write_manifest
-from querywright.engines.budget import Budget
+from querywright.engines.budget import Budget, tokens_of
 from querywright.engines.ledger import Ledger
 from querywright.engines.prices import price_of
 from querywright.errors import QuerywrightError
 from querywright.preferences.models import NAME, Entry, write_config
 from querywright.preferences.prompts import ROWS_PER_SHARD, Row, read_shards, shards, write_shards
-from querywright.preferences.responses import Outcome, Way, resolved, run
+from querywright.preferences.responses import Outcome, Way, key_of, resolved, run
 from querywright.progress import say
 
+_LOOKED_AT = 200  # prompts, of which an estimate counts the tokens
 AGAIN = "run the same command again to go on"
 
 
@@ -49,14 +50,9 @@ def respond(
         QuerywrightError: a model is not there (nothing is asked then); or a model could not be asked to the end, or the
             budget ended. What was answered is written.
     """
-    if not re.fullmatch(NAME, name):
-        raise QuerywrightError(f"--name {name!r} becomes a folder's name", hint="letters, digits, . _ + -")
-    folder = target / name
+    folder = _folder(target, name)
     ways = {model: way(entry) for model, entry in models.items()}
-    configs = {
-        model: resolved(model, entry, locate(entry.model), ways[model].about, batch_size)
-        for model, entry in models.items()
-    }
+    configs = {m: resolved(m, entry, locate(entry.model), ways[m].about, batch_size) for m, entry in models.items()}
     with alone(folder):
         config = {"prompts": content_id("".join(r["prompt_hash"] for r in rows), 64), "rows": len(rows),
                   "per_shard": per_shard, "models": configs}  # fmt: skip
@@ -75,6 +71,38 @@ def respond(
     return outcomes
 
 
+def estimate(
+    rows: Sequence[Row], models: Mapping[str, Entry], target: Path, name: str, *,
+    locate: Callable[[str], str], way: Callable[[Entry], Way],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What is left to ask of each model, and what that costs; nothing is opened or sent.
+
+    Returns:
+        For each model `model`, `prompts`, `tokens_in` (about), `most_tokens_out` (answers are mostly shorter) and
+        `most_money`, None where the price is not known.
+    """
+    folder, lines = _folder(target, name), []
+    for model, entry in models.items():
+        asked, path = way(entry), locate(entry.model)
+        config = resolved(model, entry, path, asked.about, 1)
+        kept = Ledger(folder / "ledger" / f"{model}.jsonl").rows
+        left = [row for row in rows if key_of(config, row) not in kept]
+        some = left[:: max(1, len(left) // _LOOKED_AT)]  # to build every prompt takes long where it shows examples
+        tokens_in = round(sum(tokens_of(asked.ask(row)[0]) for row in some) / max(1, len(some)) * len(left))
+        out = len(left) * entry.samples * entry.max_tokens
+        price = price_of(path)
+        money = None if price is None else round(price.cost(tokens_in, out), 6)
+        lines.append({"model": model, "prompts": len(left), "tokens_in": tokens_in, "most_tokens_out": out,
+                      "most_money": money})  # fmt: skip
+    return lines
+
+
+def _folder(target: Path, name: str) -> Path:
+    if not re.fullmatch(NAME, name):
+        raise QuerywrightError(f"--name {name!r} becomes a folder's name", hint="letters, digits, . _ + -")
+    return target / name
+
+
 def _prepare(folder: Path, rows: Sequence[Row], per_shard: int, configs: Mapping[str, dict[str, Any]]) -> None:
     before = {row["prompt_hash"] for row in read_shards(folder / "prompts")}
     now = {row["prompt_hash"] for row in rows}
@@ -82,9 +110,13 @@ def _prepare(folder: Path, rows: Sequence[Row], per_shard: int, configs: Mapping
         say(f"{folder}: other prompts than before, {len(now - before)} new and {len(before - now)} gone")
     (folder / MANIFEST).unlink(missing_ok=True)
     paths = write_shards(folder / "prompts", rows, per_shard)
-    say(f"{len(rows)} prompts in {len(paths)} shard{'s' * (len(paths) > 1)}, {len(configs)} models: {folder}")
+    say(f"{_some(len(rows), 'prompt')} in {_some(len(paths), 'shard')}, {_some(len(configs), 'model')}: {folder}")
     for model, config in configs.items():
         write_config(folder / "models" / f"{model}.yaml", config)
+
+
+def _some(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _budget(
@@ -98,7 +130,7 @@ def _budget(
             hint="add it to data/prices.yaml, or --max-tokens-total",
         )
     for other, config in configs.items():
-        if other == model:
+        if other == model or (money is None and tokens is None):
             continue
         ledger = Ledger(folder / "ledger" / f"{other}.jsonl")
         spent = ledger.total("tokens_in"), ledger.total("tokens_out")
