@@ -131,7 +131,7 @@ def convert(
         else:
             _into_file(Path(write_to), out_type, origins, (one for _, one in distinct), config, done, choose)
     if done.twice:
-        say(f"{done.twice} conversations stand twice in {source or 'the source'}: once is enough")
+        say(f"{done.twice} of {done.read} conversations were there before in the same source: once is enough")
     if done.renamed:
         say(f"{done.renamed} conversations had an id that is not their content's: they have that now")
     return done
