@@ -150,6 +150,25 @@ READ = {
         ["out of range", "unclear", "out of range", "out of range"],
     ),
     "json, broken": ("{'text_1': {'rating': 4,}, 'text_2': {'rating': 3,},\n 'text_3': 2, 'text_4': 1,}", [4, 3, 2, 1]),
+    "label first": (
+        "Rating for Text 1: 4\nRationale: x\nRating of text 2 - 3\nScore for the response 3: 2",
+        [4, 3, 2, None],
+    ),
+    "possessive": ("Text 1's rating: 4\nText 2’s score is 3", [4, 3, None, None]),
+    "one line, no signs between": ("Text 1: 4 Text 2: N/A Text 3 Rating: 2 Text 4 = 1", [4, NA, 2, 1]),
+    "summary line": ("**Ratings: Text 1: 4, Text 2: 3, Text 3: 2, Text 4: 1**", [4, 3, 2, 1]),
+    "arrows and bars": ("• Text 1 → 4\nText 2 | 3\nText 3 (2): weak\nText 4 — 1 — bad", [4, 3, 2, 1]),
+    "so many of four": ("Text 1 of 4: 3\nText 2/4: 5\nText 3 of 4\nRating: 2", [3, 5, 2, None]),
+    "yaml": ("text_1:\n  rating: 4\n  rationale: fine\ntext_2:\n  rating: 3", [4, 3, None, None]),
+    "xml": ("<text_1><rating>4</rating></text_1>\n<text_2><rating>3</rating></text_2>", [4, 3, None, None]),
+    "keycap": ("Text 1: 4️⃣", [4, None, None, None]),
+    "comparisons in a reason": (
+        "Text 1\nRationale: unlike Text 2: 3 errors less, than Text 3. Text 4: 2 are left.\nRating: 4\n"
+        "Text 2\nRating: 2",
+        [4, 2, None, None],
+    ),
+    "several at once": ("Text 1, 2 and 3: 4\nText 4: 1", [None, None, None, 1]),
+    "a range of texts": ("Text 1-3: 4", ["out of range", None, None, None]),
     "types as a json list": ("Type: [1, 2, 3, 4]", [None] * 4),
 }
 
@@ -223,6 +242,46 @@ def test_json_is_read_back(values: list[int | None], indent: int) -> None:
         {f"text_{n}": {"rating": v, "rationale": 'a "rating": 3}'} for n, v in enumerate(values, 1)}, indent=indent
     )
     assert [r.value for r in ratings(f"Sure!\n{text}\n")] == values
+
+
+ASIDES = """It has 3 errors.
+Text 3 is better.
+I compared Text 1 and Text 4: both fail.
+1. First, it is short.
+- 2 of 5 points
+2) Second, 4/5 of it is padding
+Text 2: worse than this one.
+Overall, it is good.
+4
+Better than text 2, 4 times.
+> Rating: 5
+Rank: 1
+A score would be unfair.
+| a | b | c |
+{not json}
+It says: 'Rating 5'
+Response B fails.""".splitlines()
+SAID = st.lists(st.sampled_from(ASIDES), max_size=3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(VALUE, SAID), min_size=4, max_size=4), st.floats(0, 1), st.randoms(use_true_random=False))
+def test_a_rating_is_never_a_wrong_one(
+    texts: list[tuple[int | None, list[str]]], part: float, chance: random.Random
+) -> None:
+    """Whatever else a judge says, and wherever its answer ends: a text has the rating that it was given, or none."""
+    blocks = [
+        f"#### Output for Text {n}\nRating: {'N/A' if v is None else v}\nRationale: "
+        + "\n".join(["so it is", *more])
+        + "\n\n"
+        for n, (v, more) in enumerate(texts, 1)
+    ]
+    chance.shuffle(blocks)
+    whole = "".join(blocks)
+    for text in (whole, whole[: int(part * len(whole))]):
+        for rating, (value, _) in zip(ratings(text), texts, strict=True):
+            assert rating.value in (value, None)
+    assert [r.value for r in ratings(whole)] == [value for value, _ in texts]
 
 
 PIECES = st.sampled_from(

@@ -44,8 +44,10 @@ _NA = (
     r"(?:n\s*[./]\s*a\b\.?|(?:na|none|null|nan|cannot|cant|unable)\b|not\s+(?:applicable|rated|ratable)\b|[-–—?]+\s*$)"
 )
 _STARS = r"(?P<stars>[★⭐✭]{1,10})[☆✩]{0,10}"
-_LEAD = r"(?:[\s:=(~≈,.$–—]|-(?=\s)|\\(?:boxed|text)\b|(?:about|around|level|roughly|approximately|an?)\b)*"
+_LEAD = r"(?:[\s:=(~≈,.$|→–—]|-(?=\s)|\\(?:boxed|text)\b|(?:about|around|level|roughly|approximately|an?)\b)*"
 _OTHERS = re.compile(r"\b(?:text|response|answer|output)\s*#?\s*(?:[0-9]|[a-d]\b)")
+BEGIN = rf"[0-9★⭐✭]|(?:{_WORD})\b|{_NA}"
+"""A pattern of what a value may begin with."""
 _VALUE = re.compile(rf"(?:{_STARS}|{_NUMBER}{_OF})(?![0-9a-z_]|[.,][0-9])")
 _AT_START = re.compile(rf"{_LEAD}(?:(?P<na>{_NA})|{_VALUE.pattern}(?P<range>{_RANGE})?)")
 _ENDS = re.compile(r"\s*(?:$|[-–—,.;:()|/!]|(?:stars?|points?)\b)")
@@ -53,7 +55,9 @@ _ENDS = re.compile(r"\s*(?:$|[-–—,.;:()|/!]|(?:stars?|points?)\b)")
 
 def plain(text: str) -> str:
     """A line without its dressing: lower case, full-width digits as digits, no markdown, quotes or brackets."""
-    folded = unicodedata.normalize("NFKC", text).casefold().replace("\ufe0f", "").replace("’", "")
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = folded.replace("\ufe0f", "").replace("\u20e3", "")  # how emoji are drawn
+    folded = re.sub(r"(?<=\w)['’]s\b", "", folded).replace("’", "")
     return re.sub(r"[*_`\"'{}\[\]<>]", " ", folded)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from querywright.engines.base import Grammar
 from querywright.preferences.rating_json import in_json
 from querywright.preferences.rating_values import (
+    BEGIN,
     CONTRADICTORY,
     MISSING,
     NOT_APPLICABLE,
@@ -40,15 +41,15 @@ _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "a": 1, "b": 2, "c": 3, "d": 4}
 _WHICH = "[1-9]|[a-d]|one|two|three|four"
 _REFERENCE = rf"(?:(?P<ordinal>{'|'.join(_ORDINALS)})\s+{NAME}\b|{NAME}\s*(?:#|no\.?|number)?\s*(?P<n>{_WHICH})\b)"
-_DRESS = r"[\s#>+•|(.–—-]*"
+_DRESS = r"[\s#>+•|(.:=→–—-]*"
 _RATING = r"(?:rating|score|grade)s?\b"
 _ASPECT = r"(?:helpfulness|honesty|truthfulness|informativeness|instruction[ -]following)\b"
 _HEADING = re.compile(
-    rf"{_DRESS}(?:[0-9][.)]\s+)?(?:(?:[a-z]+\s+){{0,3}}(?:for|of)\s+(?:the\s+)?)?{_REFERENCE}(?:s\s+)?"
-    rf"(?P<rest>\s*(?:$|[:=.|,)(–—-]|{_RATING}).*)"
+    rf"{_DRESS}(?:[0-9][.)]\s+)?(?:(?:[a-z]+\s+){{0,3}}(?:for|of)\s+(?:the\s+)?)?{_REFERENCE}"
+    rf"(?:\s*(?:of|/)\s*{TEXTS})?(?P<rest>\s*(?:$|[:=.|,)(→–—-]|{_RATING}).*)"
 )
 _LABEL = re.compile(
-    rf"(?:^{_DRESS}(?:[0-9][.)]\s+)?|[;,.|(:]\s*)(?:(?:[a-z/-]+\s+){{0,3}}{_RATING}(?:\s*\([^)]{{0,60}}\))?"
+    rf"(?:^{_DRESS}(?:[0-9][.)]\s+)?|[;,.|(]\s*)(?:(?:[a-z/-]+\s+){{0,3}}{_RATING}(?:\s*\([^)]{{0,60}}\))?"
     rf"(?P<sign>(?:\s*(?:\b(?:is|of|given|value)\b|[:=|–—-]))*)|{_ASPECT}(?P<colon>\s*[:=]))"
 )
 _REASON = re.compile(
@@ -58,7 +59,9 @@ _NUMBERED = re.compile(rf"[\s(#-]*([1-9])\s*[.):]+\s+(?:{_RATING}\s*[:=–—-]?
 _BARE = re.compile(r"\s*(?:#+\s*|\*\*\s*)\(?([1-9])[.):]?\s*(?:\*\*)?\s*:?\s*$")
 _OVER = re.compile(rf"{_DRESS}(?:overall|summary|ranking|conclusion|in\s+(?:summary|conclusion))\b")
 _NAMED = _REFERENCE.replace("?P<ordinal>", "?:").replace("?P<n>", "?:")
-_NEXT = re.compile(rf"(?<=[,;.|])\s*(?:and\s+)?(?={_NAMED}\s*(?:[:=(–—-]|{_RATING}))")
+_NEXT = re.compile(
+    rf"(?:(?<=[,;.:|0-9)])|(?<=n/a))\s*(?:and\s+)?(?={_NAMED}\s*[:=(→–—-]?\s*(?:{_RATING}\s*[:=–—-]?\s*)?(?:{BEGIN}))"
+)
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.S | re.I)
 
 
@@ -127,8 +130,17 @@ def _lines(said: str) -> Iterator[_Line]:
         else:
             columns = []
         bare = _BARE.match(raw)
-        parts = [f"text {bare[1]}"] if bare else _NEXT.sub("\n", plain(raw)[:LONGEST_LINE]).split("\n")
+        parts = [f"text {bare[1]}"] if bare else _apart(plain(raw)[:LONGEST_LINE])
         yield from (_Line(raw if len(parts) == 1 else "", part) for part in parts)
+
+
+def _apart(text: str) -> list[str]:
+    """A line that rates several texts, as a line for each; what stands in a reason is left alone."""
+    reason = _REASON.search(text)
+    if reason is None:
+        return _NEXT.sub("\n", text).split("\n")
+    *before, last = _NEXT.sub("\n", text[: reason.start()]).split("\n")
+    return [*before, last + text[reason.start() :]]
 
 
 def _table_row(cells: list[str], columns: list[str]) -> list[str]:
