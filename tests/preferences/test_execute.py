@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from querywright.api.call import Call
-from querywright.api.definition import API
+from querywright.api.definition import API, load
 from querywright.api.executors import Hits
 from querywright.api.hits import run_cached
 from querywright.artefacts import read_jsonl, write_jsonl
@@ -48,6 +48,9 @@ class Executor:
             "/v3/query?q=symbol:nothing": Hits(0, (), []),
             "/v3/gene/1017": Hits(1, ("1017",), []),
             "/v3/metadata": Hits(1, ("1017",), []),
+            WANTED.lower() + "&size=0": Hits(1, (), []),
+            "/v3/query?q=entrezgene:1017&size=0": Hits(1, (), []),
+            "/v3/query?q=symbol:ins&size=0": Hits(1, (), []),
         }
 
     def run(self, call: Call) -> Hits:
@@ -79,6 +82,9 @@ def level(api: API, path: str, text: str, *, runs: bool = True, **more: Any) -> 
         (WANTED, "I am sorry, I can't.", INVALID),
         (WANTED, "", INVALID),
         (WANTED, "nil topic", OTHER),
+        (WANTED + "&size=0", Q + "entrezgene:1017&size=0", HITS),
+        (WANTED + "&size=0", Q + "symbol:INS&size=0", OTHER),
+        (WANTED, Q + "symbol:INS&size=0", OTHER),
         (Q + "symbol:none", Q + "symbol:nothing", OTHER),
         ("nil chat", "nil topic", MEANING),
         ("nil chat", WANTED, OTHER),
@@ -91,6 +97,27 @@ def level(api: API, path: str, text: str, *, runs: bool = True, **more: Any) -> 
 )
 def test_levels(mygene: API, path: str, text: str, expected: str) -> None:
     assert level(mygene, path, text).level == expected
+
+
+def test_an_api_of_parameters_is_compared_by_what_it_finds() -> None:
+    quakes = load("earthquakes")
+    path = "/fdsnws/event/1/{}?minmagnitude={}"
+    strong, stronger, count, counted = (
+        path.format(*parts) for parts in (("query", 6), ("query", 6.1), ("count", 6), ("count", 6.1))
+    )
+
+    class Quakes:
+        def run(self, call: Call) -> Hits:
+            return Hits(2, () if call.endpoint == "count" else ("us1", "us2"), [])
+
+    run = run_cached(Quakes())
+    for wanted, given, expected in (
+        (strong, strong + ".0", MEANING),
+        (strong, stronger, HITS),
+        (count, counted, OTHER),
+    ):
+        judged = levels.judge(quakes, levels.expected_of(quakes, {"path": wanted}), {"response": given}, run)
+        assert judged.level == expected, judged
 
 
 def test_what_was_cut_off_is_no_call_and_a_failed_engine_says_nothing(mygene: API) -> None:

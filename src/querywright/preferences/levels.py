@@ -15,12 +15,13 @@ better, where that is wanted: see `SHORTER`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from querywright.api.call import Call
 from querywright.api.definition import API
 from querywright.api.hits import Run, read
+from querywright.api.paging import role_of
 from querywright.api.refusal import refusal, refused
 from querywright.errors import QuerywrightError, did_you_mean
 
@@ -134,11 +135,22 @@ def _by_hits(call: Call, expected: Call, run: Run | None) -> Judgement:
     wanted = run(expected)
     if wanted is None or wanted[0] == 0:  # that both find nothing has too many reasons
         return Judgement(OTHER, "means something else; the expected call finds nothing to compare with")
+    if found == wanted and not wanted[1]:  # as many, none of them shown: many calls find one record, or two
+        found, wanted = (run(_from_the_start(one)) or (0, frozenset()) for one in (call, expected))
+        if not wanted[1]:
+            return Judgement(OTHER, f"finds {found[0]} records as well, and nothing tells which")
     if found == wanted:
         return Judgement(HITS, f"finds the same {wanted[0]} records")
     if found[0] == wanted[0]:
         return Judgement(OTHER, f"finds {found[0]} records as well, but others")
     return Judgement(OTHER, f"finds {found[0]} records in place of {wanted[0]}")
+
+
+def _from_the_start(call: Call) -> Call:
+    """A call without what says which of the records are shown: with `size=0`, or far down, there are none."""
+    cut = {"limit", "offset", "page"}
+    kept = [(name, value) for name, value in call.params if role_of(name, call.api.params[name]) not in cut]
+    return replace(call, params=tuple(kept))
 
 
 def _searches(call: Call) -> bool:
