@@ -133,7 +133,7 @@ def test_a_later_answer_takes_the_place_of_a_failure(mix: Path, tmp_path: Path) 
 
 
 def test_an_answer_that_was_cut_counts_as_far_as_it_goes(mix: Path, tmp_path: Path) -> None:
-    judge(tmp_path / "judged", {(0, "honesty"): blocks(2, 1) + "#### Output for Text 3\nRating:"}, finish="length")
+    judge(tmp_path / "judged", {(0, "honesty"): blocks(2, 1) + "#### Output for Text 3\nRating: 4"}, finish="length")
     report = parse(options(tmp_path))
     assert report["answers"]["honesty"] == {"missing": 2, "parsed": 1, "cut": 1}
     assert report["texts"]["honesty"] == {"rated": 2, "missing": 2}

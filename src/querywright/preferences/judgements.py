@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -127,7 +128,8 @@ def judged(rows: Iterable[Row], said: dict[str, Answer], counts: Counts) -> Iter
                 for of_text in given if aspect in asked else ():
                     of_text[aspect] = None
                 continue
-            read = ratings(answer.text, len(given))
+            whole = answer.text if answer.finish != "length" else re.sub(r"\S+\Z", "", answer.text)  # 4 may be 4.5
+            read = ratings(whole, len(given))
             counts.states[aspect].update(rating.state for rating in read)
             known = any(rating.state in (RATED, NOT_APPLICABLE) for rating in read)
             counts.answers[aspect]["parsed" if known else "unparsable"] += 1
