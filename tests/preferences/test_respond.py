@@ -468,7 +468,34 @@ def test_a_model_that_is_not_there_is_said_before_any_is_asked(source: Path, tmp
         (tmp_path / "empty").mkdir()
         with pytest.raises(QuerywrightError, match=r"holds no weights"):
             ask(source, {**entries(service), "c": Entry(model=str(tmp_path / "empty"))}, tmp_path)
+        with pytest.raises(QuerywrightError, match="c: an adapter is for a checkpoint folder"):
+            ask(source, {**entries(service), "c": Entry(model=f"{service.url}#m", adapter="x")}, tmp_path)
         assert chat.bodies == []
+
+
+@pytest.mark.parametrize(
+    "line", ['"all": 3', '"all": [[1]]', '"text": 1, "all": [["a", "stop", "x", 1]]', '"text": "a"', '"ms": null']
+)
+def test_a_damaged_line_of_the_ledger_is_asked_again(line: str, source: Path, tmp_path: Path) -> None:
+    with server() as (service, chat):
+        ask(source, entries(service, cold={}), tmp_path)
+        before = tree(tmp_path / "set")
+        path = tmp_path / "set" / "ledger" / "cold.jsonl"
+        first, *others = path.read_text().splitlines(keepends=True)
+        key = json.loads(first)["key"]
+        path.write_text(f'{{"key": "{key}", {line}}}\n[1]\n\n' + "".join(others))
+        (tmp_path / "set" / "manifest.json").unlink()
+        ask(source, entries(service, cold={}), tmp_path)
+        assert len(chat.bodies) == N + 1
+        assert tree(tmp_path / "set") == before
+
+
+def test_strategies_are_for_apis(cli: Cli, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text("models: {a: {model: base, decoding: free}}")
+    done = cli("respond", "--name", "s", "--source", source, "--target", "out", "--models", "m.yaml")
+    assert (done.returncode, "a: strategy and decoding are an API's" in done.stderr) == (2, True)
+    done = cli("respond", "--name", "s", "--source", source, "--target", "out", "--models", "m.yaml", "--api", "mygen")
+    assert (done.returncode, "mygene" in done.stderr) == (2, True)
 
 
 def test_a_checkpoint_answers_in_batches_as_one_by_one(source: Path, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def respond(
 ) -> None:
     """Ask every model of a catalogue every prompt; stopped, the same command goes on."""
     from querywright.api.definition import load
+    from querywright.errors import QuerywrightError
     from querywright.preferences.models import choose, default_catalogue, read_catalogue
     from querywright.preferences.prompts import read_prompts
     from querywright.preferences.respond import estimate as count
@@ -61,6 +62,9 @@ def respond(
     entries = {one: catalogue[one] for one in chosen}
     if threads:
         entries = {one: entry.model_copy(update={"threads": threads}) for one, entry in entries.items()}
+    odd = [one for one, entry in entries.items() if not definition and (entry.strategy or entry.decoding)]
+    if odd:
+        raise QuerywrightError(f"{', '.join(odd)}: strategy and decoding are an API's", hint="--api NAME, or -x these")
     rows = read_prompts(source, pairs=definition is not None)[:limit]
     if definition and any(row.get("system") for row in rows):
         say("the prompts' own system messages are left out: an API's sentences have one of its strategy")

@@ -58,13 +58,18 @@ def open_many(model: str, n: int = 1, *, threads: int | None = None) -> list[Eng
     return [open_engine(model, tries=1) for _ in range(max(1, n))]
 
 
-def completions_of(row: dict[str, Any]) -> list[Completion]:
-    """The answers in a line of a ledger."""
-    tokens_in = int(row.get("tokens_in") or 0)
-    known = row.get("all") or [
-        [row.get("text", ""), row.get("finish", "stop"), row.get("tokens_out") or 0, row.get("ms") or 0.0]
+def completions_of(row: dict[str, Any] | None) -> list[Completion]:
+    """The answers in a line of a ledger; none of no line, or of a damaged one."""
+    try:
+        known = (row or {}).get("all") or [[row[key] for key in ("text", "finish", "tokens_out", "ms")]]  # type: ignore[index]
+        facts = [(str(text), str(finish), int(out), float(ms)) for text, finish, out, ms in known]
+        tokens_in = int(row["tokens_in"])  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        return []
+    return [
+        Completion(text, tokens_in, out, ms, "length" if finish == "length" else "stop")
+        for text, finish, out, ms in facts
     ]
-    return [Completion(text, tokens_in, out, ms, finish) for text, finish, out, ms in known]
 
 
 def _length(done: Completion) -> int:
@@ -141,10 +146,10 @@ class Sender:
             BudgetReached: they might cost more than is left.
             QuerywrightError: the model is gone, or refuses everything; what it answered is kept.
         """
-        known = self.ledger.rows.get(self.key(prompt))
-        if known is not None:
+        known = completions_of(self.ledger.rows.get(self.key(prompt)))
+        if known:
             self.kept += 1
-            return completions_of(known)
+            return known
         return self._send(prompt, "")
 
     def texts(self, prompts: Iterable[Prompt]) -> Iterator[str | None]:

@@ -91,6 +91,10 @@ def resolved(name: str, entry: Entry, model: str, about: dict[str, Any], batch_s
         model: the path or address that `entry.model` stands for.
         about: what the way of asking hangs on.
     """
+    if entry.adapter and not Path(model).is_dir():
+        raise QuerywrightError(
+            f"{name}: an adapter is for a checkpoint folder, not for {model}", hint="querywright export merges one"
+        )
     given = entry.model_dump(exclude_none=True)
     weights = model.partition("#")[2] or model if is_address(model) else _digest(Path(model))
     adapter = {"adapter_weights": _digest(Path(entry.adapter))} if entry.adapter else {}
@@ -141,7 +145,7 @@ def run(
     config = read_config(folder / "models" / f"{name}.yaml")
     ledger = Ledger(folder / "ledger" / f"{name}.jsonl")
     keys = [key_of(config, row) for row in rows]
-    left = [index for index, key in enumerate(keys) if key not in ledger.rows]
+    left = [index for index, key in enumerate(keys) if not completions_of(ledger.rows.get(key))]
     written = _Shards(folder / "responses" / name, rows, keys, ledger, way, name, per_shard)
     reasons: dict[str, str] = {}
     error: QuerywrightError | None = None
@@ -156,8 +160,8 @@ def run(
     written.up_to(len(rows))
     ledger.close()
     _failures(folder / "failed" / f"{name}.jsonl", rows, keys, reasons)
-    known = [ledger.rows[key] for key in keys if key in ledger.rows]
-    finishes = [one.finish for row in known for one in completions_of(row)]
+    known = [done for key in keys if (done := completions_of(ledger.rows.get(key)))]
+    finishes = [one.finish for done in known for one in done]
     return Outcome(name, len(rows), len(known), len(reasons), len(finishes), finishes.count("length"), error)
 
 
@@ -249,7 +253,7 @@ class _Shards:
 
     def _lines(self, index: int) -> Iterator[Row]:
         row, kept = self._rows[index], self._ledger.rows.get(self._keys[index])
-        for sample, done in enumerate(completions_of(kept) if kept else ()):
+        for sample, done in enumerate(completions_of(kept)):
             told = self._way.read(row, done)
             facts = {"finish": done.finish, "tokens_in": done.tokens_in, "tokens_out": done.tokens_out, "ms": done.ms}
             yield {**row, "model": self._model, "sample": sample, **told, **facts}
