@@ -220,6 +220,23 @@ def test_a_larger_number_adds_and_the_same_one_asks_nothing(
         run(configured(num_turns_max=2), tmp_path / "a.json", 9)
 
 
+def test_what_a_run_was_made_from_may_not_change(configured: Configured, tmp_path: Path) -> None:
+    first, out = tmp_path / "first.jsonl", tmp_path / "o.json"
+    first.write_text('{"text": "Why?"}')
+    config = configured(openings=str(first))
+    run(config, out, 2)
+    before = out.read_bytes()
+    first.write_text('{"text": "How?"}')
+    with pytest.raises(QuerywrightError, match=r"first.jsonl has changed since"):
+        run(config, out, 3)
+    out.write_text('{"version": 1, "conversations": []}')
+    with pytest.raises(QuerywrightError, match="not from this command"):
+        run(config, out, 3)
+    first.write_text('{"text": "Why?"}')
+    out.write_bytes(before)
+    assert run(config, out, 3)["planned"] == 3
+
+
 def test_what_was_answered_is_never_asked_again(configured: Configured, tmp_path: Path, service: Service) -> None:
     config = configured(num_turns_min=2)
     whole = run(config, tmp_path / "o.json", 5)
