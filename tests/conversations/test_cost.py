@@ -110,6 +110,7 @@ def test_the_documentation_has_every_key() -> None:
     from querywright.conversations.llm import LLM
 
     page = (repo_dir() / "docs" / "conversations.md").read_text(encoding="utf-8")
+    page = page.partition("### The config\n")[2].partition("\n### ")[0]
     rows = {line.split("|")[1] for line in page.splitlines() if line.startswith("| `")}
     named = {key.strip(" `…").rstrip("_") for row in rows for key in row.split(",")}
     assert named == {*Config.model_fields, *LLM.model_fields}
