@@ -187,6 +187,11 @@ def _row(row: Row, prompt: list[Message], best: Row, worse: Row) -> dict[str, An
         "prompt_hash": row["prompt_hash"],
         "chosen_model": best["model"], "rejected_model": worse["model"],
         "chosen_rating": float(best["rating"]), "rejected_rating": float(worse["rating"]),
-        "ratings": {"chosen": dict(best["ratings"]), "rejected": dict(worse["ratings"])},
+        "ratings": {"chosen": _floats(best["ratings"]), "rejected": _floats(worse["ratings"])},
         **beside, **({"metadata": clashing} if clashing else {}),
     }  # fmt: skip
+
+
+def _floats(ratings: dict[str, float | None]) -> dict[str, float | None]:
+    """Ratings of one type: data set libraries take a column's type from its first rows."""
+    return {aspect: None if value is None else float(value) for aspect, value in ratings.items()}
