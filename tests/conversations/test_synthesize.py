@@ -550,6 +550,19 @@ def test_the_shipped_configs_are_right() -> None:
 
 
 # --- the reader of the file ---
+def test_an_id_is_what_was_said_and_by_whom() -> None:
+    def said(
+        persona: str = "p", user: str = "u", model: str = "m", text: str = "t", picked: int = 0, ms: int = 1
+    ) -> str:
+        responses = [{"model": model, "text": text, "ms": ms}, {"model": "n", "text": "o", "ms": 2}]
+        turns = [{"user": user, "responses": responses, "picked": picked}]
+        return conversation_id({"persona": {"persona": persona}, "turns": turns})
+
+    changed = [said(), said("P"), said(user="U"), said(model="M"), said(text="T"), said(picked=1)]
+    assert len(set(changed)) == len(changed)
+    assert said(ms=99) == said()
+
+
 def test_damaged_files_are_said_not_read(configured: Configured, tmp_path: Path) -> None:
     out = tmp_path / "o.json"
     run(configured(), out, 2)
