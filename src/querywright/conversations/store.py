@@ -37,8 +37,9 @@ def opened(where: Path | str, *, write: bool = False) -> Iterator[Database]:
     Raises:
         QuerywrightError: it can't be opened, or holds what this version can't read.
     """
-    if not write and (isinstance(where, Path) or "://" not in where) and not Path(where).is_file():
-        raise QuerywrightError(f"no database at {where}", hint=READ_HINT)
+    file = str(where).removeprefix("sqlite:///")
+    if not write and "://" not in file and not Path(file).is_file():  # to look is not to make one
+        raise QuerywrightError(f"no database at {file}", hint=READ_HINT)
     database = connect(where, "database", FILE_HINT)
     try:
         if write:
