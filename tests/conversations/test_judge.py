@@ -411,11 +411,8 @@ def test_the_packaged_model_judges(tmp_path: Path) -> None:
     """Its verdicts are worth little, but they have their form, whatever it would like to say."""
     pytest.importorskip("llama_cpp")
     base = pytest.importorskip("querywright.finetune.base")
-    source, out = write(tmp_path / "t.json", [talk(0, 1)], models={}), tmp_path / "judged.json"
+    source, out = write(tmp_path / "t.json", [talk(0, 1)], models={}, user={}), tmp_path / "judged.json"
     one = {"provider": "local", "name": "base", "label": "small", "max_tokens": 16}
-    whole = json.loads(source.read_text())
-    whole["conversations"][0]["user"] = "somebody"
-    source.write_text(json.dumps(whole))
     report = judge(
         Config.model_validate({"judge_llms": [one]}), source, out, Openers(path=lambda name: str(base.packaged_gguf()))
     )
