@@ -373,6 +373,18 @@ def test_reasons_are_kept(tmp_path: Path) -> None:
     assert [*chat.bodies[0]["response_format"]["json_schema"]["schema"]["properties"]] == ["reason", "better"]
 
 
+def test_a_judges_own_system_message_stands_before_the_task(tmp_path: Path) -> None:
+    source, out = write(tmp_path / "t.json", [talk(0, 1)]), tmp_path / "judged.json"
+    chat = Chat(prefers("one says"))
+    with serve(chat) as service:
+        llm = {"provider": "openai-compatible", "name": "wise", "url": service.url, "system": "You are strict."}
+        judge(Config.model_validate({"judge_llms": [llm]}), source, out, OPENERS)
+    assert preferred(out) == [0]
+    for body in chat.bodies:
+        assert [m["role"] for m in body["messages"]] == ["system", "user"]
+        assert body["messages"][0]["content"].startswith("You are strict.\n\nYou compare two answers")
+
+
 def test_configs_are_checked_all_at_once(tmp_path: Path) -> None:
     path = tmp_path / "judge.json"
     path.write_text(

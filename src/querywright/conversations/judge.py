@@ -65,6 +65,7 @@ def judge(
         with alone(folder):
             timed = replace(openers, around=lambda engine: Timed(engine, config.timeout))
             cast = open_cast(llms, folder, timed, Purse(money, tokens), len(ORDERS) * config.concurrency)
+            failure = QuerywrightError("interrupted")
             try:
                 failure = _run(config, work, cast)
             finally:  # Ctrl-C too
@@ -126,26 +127,34 @@ class _Judges:
         left = [llm for llm in task.judges if llm.known_as not in self._gone]
         for llm in left:
             try:
-                said = [self._text(llm, task, swapped) for swapped in ORDERS]
+                said = self._said(llm, task)
             except BudgetReached:
                 raise
             except QuerywrightError as error:
                 if self._gone.setdefault(llm.known_as, error) is error:
                     say(f"{llm.known_as} judges no more: {error}")
                 continue
-            if None not in said:
-                return self._judgement(llm, [str(text) for text in said])
+            if said:
+                return self._judgement(llm, said)
         gone = [self._gone[llm.known_as] for llm in task.judges if llm.known_as in self._gone]
         if len(gone) == len(task.judges):
             raise gone[0]
         return None
 
-    def _text(self, llm: LLM, task: Task, swapped: bool) -> str | None:
-        system = [{"role": "system", "content": llm.system}] if llm.system else []
-        chat = [*system, *task_messages(self._config, task.conversation, task.place, swapped)]
-        grammar = verdict.grammar(self._config.reasons)
-        prompt = Prompt(chat, grammar, llm.max_tokens, llm.temperature, self._config.seed)
-        return next((done.text for done in self._cast.ask(llm, prompt)), None)
+    def _said(self, llm: LLM, task: Task) -> list[str]:
+        """What a judge says in both orders; nothing where one of them has no answer."""
+        texts: list[str] = []
+        for swapped in ORDERS:
+            first, *rest = task_messages(self._config, task.conversation, task.place, swapped)
+            if llm.system:  # of an entry, before what every judge is told: some templates take one system message only
+                first = {**first, "content": f"{llm.system}\n\n{first['content']}"}
+            grammar = verdict.grammar(self._config.reasons)
+            prompt = Prompt([first, *rest], grammar, llm.max_tokens, llm.temperature, self._config.seed)
+            answers = self._cast.ask(llm, prompt)
+            if not answers:
+                return []
+            texts.append(answers[0].text)
+        return texts
 
     def _judgement(self, llm: LLM, said: Sequence[str]) -> dict[str, Any]:
         orders = [verdict.read(text, swapped) for text, swapped in zip(said, ORDERS, strict=True)]
