@@ -220,23 +220,22 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.status or f.drop or ('html' if f.body else 'cut')}")
-@pytest.mark.parametrize("at", range(0, 12, 2))
-def test_a_fault_at_any_step_is_got_over(fault: Fault, at: int, tmp_path: Path) -> None:
-    """Of reads as well as of writes; nothing is sent twice, and nothing is missing at the end."""
+@pytest.mark.parametrize("at", range(3))
+def test_faults_at_every_step_are_got_over(fault: Fault, at: int, tmp_path: Path) -> None:
+    """Every third request fails, reads as well as writes: nothing is sent twice, and nothing is missing at the end."""
     room, clock = Batches(steps=("validating", "completed")), Clock()
     convert(mix(tmp_path / "mix", 3, ("honesty",)), tmp_path / "out", JUDGE)
-    with serve(room, faults=[None] * at + [fault]) as server:
+    with serve(room, faults=[None] * at + [fault, None, None] * 20) as server:
         server.faulty = ("GET", "POST")
         upload(tmp_path / "out", server.url, wait=clock)
         download(tmp_path / "out", watch=True, wait=clock)
-        assert at >= len(server.requests) or clock.waits
     assert len([u for u in room.uploads if u["purpose"] == "batch"]) == len(room.created) == 1
     assert [a.text for a in answers(tmp_path / "out").values()] == ["Rating: 3"] * 3
-    if fault.retry_after and at < 6:
-        assert 7.0 in clock.waits
+    assert len(clock.waits) >= 3
+    assert not fault.retry_after or clock.waits.count(7.0) >= 3
 
 
-@pytest.mark.parametrize("size", [0, 40, -1, -200])
+@pytest.mark.parametrize("size", [0, -200])
 def test_a_file_that_came_in_part_is_fetched_again(
     folder: Path, room: Batches, server: Service, size: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -452,7 +451,7 @@ def test_a_servers_words_are_no_formula(folder: Path, room: Batches, server: Ser
     assert Report(folder).shards[0].note == '=HYPERLINK("http://x") [31m'
 
 
-ODD: list[Any] = [None, 5, "x", [], {}, [None], {"choices": 3}, {"choices": [{"message": {"content": None}}]}, True]
+ODD: list[Any] = [None, "x", [None], {"choices": 3}, {"choices": [{"message": {"content": None}}]}, True]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)

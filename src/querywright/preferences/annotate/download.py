@@ -22,7 +22,7 @@ from querywright.preferences.annotate.report import (
     names_in,
 )
 from querywright.preferences.annotate.results import missing, read_line
-from querywright.preferences.annotate.status import Hosts, Told, look
+from querywright.preferences.annotate.status import Hosts, Told, look, pause
 from querywright.preferences.annotate.upload import Limits, send
 from querywright.progress import say
 
@@ -56,7 +56,7 @@ def download(
             if not watch or not (sent or any(s.under_way for s in report.shards)):
                 break
             clock.tell(report)
-            wait(poll_s)
+            pause(wait, poll_s)
         outcome = report.outcome()
         report.write_failed(outcome)
         report.save()

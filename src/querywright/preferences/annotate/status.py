@@ -38,7 +38,16 @@ def status(
             if not watch or not under_way:
                 return report
             clock.tell(report)
-            wait(poll_s)
+            pause(wait, poll_s)
+
+
+def pause(wait: Callable[[float], None], seconds: float) -> None:
+    """Wait between two looks; who is stopped meanwhile hears that the batches are not."""
+    try:
+        wait(seconds)
+    except KeyboardInterrupt:
+        say("annotate: the batches go on at the server, and are paid for")
+        raise
 
 
 class Hosts:
