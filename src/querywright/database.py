@@ -17,7 +17,7 @@ try:
     import sqlalchemy as sa
     from sqlalchemy.engine import URL, make_url
 except ImportError:
-    need("sqlalchemy", extra="serve")  # which says how to install it
+    need("sqlalchemy", extra="conversations")  # which says how to install it
     raise
 
 WAIT_S = 10
@@ -167,7 +167,7 @@ def _sqlite(path: Path, hint: str) -> Database:
 
 
 def _postgresql(url: URL) -> Database:
-    need("psycopg", extra="serve")
+    need("psycopg", extra="postgres")
     engine = sa.create_engine(
         url, hide_parameters=True, pool_pre_ping=True,
         connect_args={"connect_timeout": WAIT_S, "client_encoding": "utf8", "application_name": "querywright"},
