@@ -133,7 +133,7 @@ def _api_way(api: API, entry: Entry, home: Path) -> Way:
         response = parse(api, answer.path).text if answer.ok else done.text.strip()
         return {"response": response, **({"wrote": done.text} if response != done.text else {})}
 
-    prompts = sorted((data_dir() / "prompts").glob("*"))
+    prompts = sorted(p for p in (data_dir() / "prompts").glob("*") if p.is_file())
     about = {
         "api": api.name, "definition": content_id(api.model_dump_json()), "strategy": named, "decoding": decoding,
         "prompts": content_id("".join(p.read_text(encoding="utf-8") for p in prompts)),
