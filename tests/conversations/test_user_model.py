@@ -14,7 +14,7 @@ from querywright.conversations.corpus import talks
 from querywright.conversations.document import conversation_id
 from querywright.conversations.near import Near
 from querywright.conversations.turns import START, user_chat
-from querywright.conversations.user_measure import held_out, told
+from querywright.conversations.user_measure import held_out, known, told
 from querywright.conversations.user_model import PLACE, TRAIN, VALID, Wanted, prepare
 from querywright.engines.base import Completion
 from querywright.errors import QuerywrightError
@@ -249,7 +249,7 @@ class Weighing:
         return [Completion(text, 1, 4, 0.0, "stop", known, known) for text in texts]
 
 
-def test_the_base_and_the_tuned_one_on_held_out_messages() -> None:
+def test_the_base_and_the_tuned_one_on_held_out_messages(tmp_path: Path) -> None:
     rows = [{"messages": [*user_chat(talk("a", "b")["messages"][:2]), {"role": "assistant", "content": "so?"}]}] * 3
     before: Any
     before, after = Weighing(3.0), Weighing(2.5)
@@ -258,6 +258,11 @@ def test_the_base_and_the_tuned_one_on_held_out_messages() -> None:
     assert "gained +0.500" in told(found)
     assert held_out(Weighing(None), Weighing(None), rows) == {"n": 0}  # type: ignore[arg-type]
     assert "nothing is held out" in told({"n": 0})
+    path = tmp_path / "held_out.json"
+    assert known(path, "x") == {}
+    path.write_text(json.dumps({**found, "model_sha256": "x"}), encoding="utf-8")
+    assert known(path, "x")["n"] == 6
+    assert known(path, "y") == {}, "of another model"
 
 
 def test_the_command_says_what_is_wrong_before_it_reads(

@@ -127,6 +127,18 @@ def test_batches_and_accumulation(tiny: Path, source: Path, tmp_path: Path, way:
     assert_close(*found)
 
 
+def test_the_reference_is_asked_once_for_each_row(
+    tiny: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the second epoch it is known. That it is the same as if asked again shows where a run was resumed."""
+    from querywright.finetune import dpo_loss
+
+    plain, asked = dpo_loss._log_probs, []
+    monkeypatch.setattr(dpo_loss, "_log_probs", lambda *given: asked.append(1) or plain(*given))
+    trained(dpo_config(tiny, source, tmp_path / "run", epochs=2, max_steps_per_epoch=None))
+    assert len(asked) == 2 * 24 + 24
+
+
 @pytest.mark.parametrize("stopped", [2, 3], ids=["inside an epoch", "between two"])
 def test_resumed_is_uninterrupted(tiny: Path, source: Path, tmp_path: Path, stopped: int) -> None:
     more = {"epochs": 2, "max_steps_per_epoch": 3}

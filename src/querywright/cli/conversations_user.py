@@ -26,9 +26,7 @@ def fit_user(
     near: Annotated[
         float, typer.Option(min=0.5, max=1.0, help="share of three-word runs from which on two users said the same")
     ] = 0.8,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="times over the rows; else as the config says")
-    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="times over the rows; else as the config says")] = None,
     config: Annotated[str, typer.Option(help="training config, by name or file")] = CONFIG,
     setting: Annotated[list[str] | None, typer.Option("--set", help="key=value over the training config")] = None,
     rows_only: Annotated[bool, typer.Option("--rows-only", help="write the rows and train nothing")] = False,
@@ -81,8 +79,8 @@ def _trained(cfg: Any, out: Path, valid: Path) -> Path:
     Raises:
         typer.Exit: with the training's exit code, where it was stopped or has said what is wrong.
     """
-    from querywright.artefacts import read_jsonl, write_json
-    from querywright.conversations.user_measure import held_out, told
+    from querywright.artefacts import read_jsonl, sha256, write_json
+    from querywright.conversations.user_measure import held_out, known, told
     from querywright.engines.open import open_engine
     from querywright.finetune.base import is_packaged, packaged_gguf
     from querywright.finetune.gguf import one_gguf
@@ -93,13 +91,17 @@ def _trained(cfg: Any, out: Path, valid: Path) -> Path:
         raise typer.Exit(code)
     base = Path(cfg.checkpointer.checkpoint_dir)
     model = one_gguf(Path(cfg.output_dir), out / "model" / "user-q8_0.gguf", "user")
+    measured, digest = out / "held_out.json", sha256(model)
+    if earlier := known(measured, digest):
+        say(told(earlier))
+        return model
     before, after = open_engine(packaged_gguf() if is_packaged(base) else base), open_engine(model)
     try:
         found = held_out(before, after, read_jsonl(valid))
     finally:
         before.close()
         after.close()
-    write_json(out / "held_out.json", found)
+    write_json(measured, {**found, "model_sha256": digest})
     say(told(found))
     return model
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from querywright.engines.base import Engine, weigh
@@ -37,6 +39,15 @@ def held_out(before: Engine, after: Engine, rows: Sequence[Row], most: int = 40)
     return found | {
         "gained": round(mean, 4), "low": round(mean - 1.96 * spread, 4), "high": round(mean + 1.96 * spread, 4)
     }  # fmt: skip
+
+
+def known(path: Path, digest: str) -> dict[str, Any]:
+    """An earlier comparison of the same model, by its `model_sha256`; empty where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and found.get("model_sha256") == digest else {}
 
 
 def _nats(engine: Engine, chat: list[dict[str, str]], text: str) -> float | None:

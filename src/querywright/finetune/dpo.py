@@ -51,7 +51,7 @@ class Recipe(stock_recipe(DPO, "LoRADPORecipeSingleDevice")):  # type: ignore[mi
         names, tally = Names(self._model), Tally()
         if self._packed:
             say("DPO: each prompt is computed once for both answers, and logits for answer tokens only")
-            loss = partial(packed_loss, self._model, loss=self._loss_fn, tally=tally)
+            loss = partial(packed_loss, self._model, loss=self._loss_fn, tally=tally, known={})
         else:
             forward, off = partial(self.concatenated_forward, self._model), partial(disable_adapter, self._model)
             loss = partial(padded_loss, forward, off, loss=self._loss_fn, tally=tally)

@@ -23,6 +23,8 @@ PARTS, LABELS = "parts", "labels"
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 REWARDS = ("chosen", "rejected", "margins", "accuracies")
 Sample = Mapping[str, list[int]]
+Known = dict[bytes, tuple[Tensor, Tensor]]
+"""What the reference says of rows that were seen before, by their tokens: it never changes."""
 
 
 def tokens_of(row: Sample) -> int:
@@ -81,15 +83,22 @@ class Tally:
         }
 
 
-def packed_loss(model: Any, batch: Mapping[str, Any], loss: Loss, tally: Tally) -> Tensor:
-    """Mean loss of a packed batch, shape []; the model is a :class:`querywright.finetune.packed.PackedDecoder`."""
+def packed_loss(model: Any, batch: Mapping[str, Any], loss: Loss, tally: Tally, known: Known) -> Tensor:
+    """Mean loss of a packed batch, shape []; the model is a :class:`querywright.finetune.packed.PackedDecoder`.
+
+    Args:
+        known: gets what the reference says of each row, so that epochs after the first need not ask it.
+    """
     model.replicas(1)
     told: list[Any] = [None] * len(batch[PARTS])
 
     def work(replica: Any, at: int, part: dict[str, Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
         counts = part["counts"].tolist()
-        with torch.no_grad():
-            before = _log_probs(model.reference.losses(part), counts)
+        key = b"|".join(part[name].numpy().tobytes() for name in ("tokens", "lengths", "counts"))
+        before = known.get(key)
+        if before is None:
+            with torch.no_grad():
+                before = known[key] = _log_probs(model.reference.losses(part), counts)
         with torch.enable_grad():
             now = _log_probs(replica.losses(part), counts)
             losses, *rewards = loss(*now, *before)
