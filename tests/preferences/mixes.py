@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from querywright.artefacts import write_jsonl
+from querywright.artefacts import write_jsonl, write_manifest
 
 
 def mix(folder: Path, n: int = 5, aspects: tuple[str, ...] = ("helpfulness", "honesty")) -> Path:
@@ -22,6 +22,13 @@ def mix(folder: Path, n: int = 5, aspects: tuple[str, ...] = ("helpfulness", "ho
         for part, some in enumerate((rows[: n // 2], rows[n // 2 :])):
             write_jsonl(folder / aspect / f"{part:05d}.jsonl", some)
     write_jsonl(folder / "full" / "00000.jsonl", [{"prompt_hash": "x", "text": "t", "responses": []}])
+    return whole(folder)
+
+
+def whole(folder: Path) -> Path:
+    """Say that a mix was written to its end, as `mix` does."""
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.jsonl"))
+    write_manifest(folder, {"stage": "preferences mix"}, files)
     return folder
 
 

@@ -22,11 +22,11 @@ from querywright.preferences.annotate.again import ask_again
 from querywright.preferences.annotate.convert import Judge, convert, estimate
 from querywright.preferences.annotate.download import download
 from querywright.preferences.annotate.report import CSV, FAILED, Report
-from querywright.preferences.annotate.results import answers
+from querywright.preferences.annotate.results import Answer, answers, read_line
 from querywright.preferences.annotate.status import status
 from querywright.preferences.annotate.upload import Limits, upload
 from tests.preferences.conftest import command
-from tests.preferences.mixes import Clock, mix
+from tests.preferences.mixes import Clock, mix, whole
 from tests.protocol import Fault, Service, serve
 from tests.protocol.batches import Batches
 
@@ -137,6 +137,7 @@ def test_bad_rows_are_named(tmp_path: Path, line: str, words: str) -> None:
 def test_the_same_prompt_twice_is_asked_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = mix(tmp_path / "mix") / "honesty"
     write_jsonl(folder / "00002.jsonl", read_jsonl(folder / "00000.jsonl"))
+    whole(tmp_path / "mix")
     report = convert(tmp_path / "mix", tmp_path / "out", JUDGE)
     assert sum(s.rows for s in report.shards) == 10
     assert "honesty: 2 prompts stand there twice" in capsys.readouterr().err
@@ -301,6 +302,20 @@ def test_rows_that_failed_are_sent_again(folder: Path, room: Batches, server: Se
     n = len(room.created)
     upload(folder, server.url, failed=True, wait=Clock())
     assert len(room.created) == n  # three times are enough
+
+
+def test_a_row_in_both_files_has_its_answer(folder: Path, room: Batches, server: Service) -> None:
+    room.expires = {0: 2}
+    upload(folder, server.url, wait=Clock())
+    status(folder, watch=True, wait=Clock())
+    out, late = (next(u for u in room.uploads if u["filename"] == f"batch_1_{k}.jsonl") for k in ("output", "error"))
+    name = json.loads(room.bodies[out["id"]].splitlines()[0])["custom_id"]
+    row = {"custom_id": name, "response": None, "error": {"code": "batch_expired", "message": "late"}}
+    for file in (out, late):
+        room.bodies[file["id"]] += json.dumps(row).encode() + b"\n"
+        file["bytes"] = len(room.bodies[file["id"]])
+    _, outcome = download(folder, wait=Clock())
+    assert (len(outcome.done), len(outcome.failed)) == (9, 1)
 
 
 def test_a_refused_batch_says_why(folder: Path, room: Batches, server: Service) -> None:
@@ -470,6 +485,33 @@ def test_odd_lines_are_failures_not_crashes(folder: Path, room: Batches, server:
     _, outcome = download(folder, wait=Clock())
     assert len(outcome.done) + len(outcome.failed) == 10
     assert len(outcome.done) >= 6
+
+
+def line(name: str, text: str, status: int = 200) -> dict[str, Any]:
+    body = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
+    return {"custom_id": name, "response": {"status_code": status, "body": body}, "error": None}
+
+
+def test_a_text_beats_a_failure_wherever_it_stands(tmp_path: Path) -> None:
+    good, bad = line("a", "Rating: 1"), {"custom_id": "a", "response": None, "error": {"message": "late"}}
+    for n, rows in enumerate(([good, bad], [bad, good])):
+        write_jsonl(tmp_path / f"one{n}" / "h-00000.jsonl", rows)
+        write_jsonl(tmp_path / f"two{n}" / "results" / "h-00000.jsonl", rows[:1])
+        write_jsonl(tmp_path / f"two{n}" / "results" / "again-1-h-00000.jsonl", rows[1:])
+        for folder in (tmp_path / f"one{n}", tmp_path / f"two{n}"):
+            assert answers(folder)["a"].text == "Rating: 1"
+    write_jsonl(tmp_path / "two0" / "results" / "again-2-h-00000.jsonl", [line("a", "Rating: 2")])
+    assert answers(tmp_path / "two0")["a"].text == "Rating: 2"
+
+
+def test_an_answer_is_one_only_with_a_good_status_and_a_text() -> None:
+    assert read_line(line("a", "Rating: 1", 503)) == Answer("a", status=503, why="HTTP 503")
+    assert read_line(line("a", " ")) == Answer("a", status=200, why="an empty answer")
+    refused = line("a", "")
+    refused["response"]["body"]["choices"][0]["message"]["refusal"] = "I can't\x1b[2J rate that"
+    answer = read_line(refused)
+    assert answer is not None
+    assert answer.why == "refused: I can't [2J rate that"
 
 
 def test_results_of_elsewhere_are_taken(folder: Path) -> None:

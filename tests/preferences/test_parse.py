@@ -15,6 +15,7 @@ from querywright.finetune.preferences import read_preferences
 from querywright.preferences.annotate.results import answered, missing
 from querywright.preferences.parse import Options, parse
 from querywright.preferences.rated import read_rated, write_rated
+from tests.preferences.mixes import whole
 
 ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
 MODELS = ("one", "two", "three", "four")
@@ -37,6 +38,7 @@ def mixed(folder: Path, n: int = 3) -> list[dict[str, Any]]:
         write_jsonl(folder / aspect / "00000.jsonl", asked)
     write_jsonl(folder / "full" / "00000.jsonl", rows[: n // 2])
     write_jsonl(folder / "full" / "00001.jsonl", rows[n // 2 :])
+    whole(folder)
     return rows
 
 
@@ -117,11 +119,13 @@ def test_what_cannot_be_read_is_counted(mix: Path, tmp_path: Path, capsys: pytes
 def test_aspects_are_those_of_the_mix(mix: Path, tmp_path: Path) -> None:
     """A template of one's own asks about other things; answers about what was not asked are left alone."""
     write_jsonl(mix / "brevity" / "00000.jsonl", [])
+    whole(mix)
     judge(tmp_path / "judged", {(0, "brevity"): blocks(1, 2, 3, 4), (0, "beauty"): blocks(4, 3, 2, 1)})
     report = parse(options(tmp_path))
     assert (report["aspects"], report["other_mix"]) == (["brevity"], 1)
     assert [r["rating"] for r in next(iter(read_rated(tmp_path / "out")))["responses"]] == [1.0, 2.0, 3.0, 4.0]
     write_jsonl(mix / "execution" / "00000.jsonl", [])
+    whole(mix)
     with pytest.raises(QuerywrightError, match="another judge"):
         parse(options(tmp_path))
 

@@ -68,7 +68,7 @@ def templates(folder: Path, only: Sequence[str] = ()) -> list[Template]:
     Raises:
         QuerywrightError: an unknown aspect, or a file without its sections.
     """
-    there = sorted((p.stem for p in folder.glob("*.md") if not p.stem.startswith("_")), key=_rank)
+    there = sorted((p.stem for p in folder.glob("*.md") if not p.stem.startswith("_")), key=rank)
     odd = [name for name in there if not ASPECT.fullmatch(name) or name == "full"]
     if odd:
         raise QuerywrightError(
@@ -89,7 +89,8 @@ def templates(folder: Path, only: Sequence[str] = ()) -> list[Template]:
     return found
 
 
-def _rank(name: str) -> tuple[int, str]:
+def rank(name: str) -> tuple[int, str]:
+    """What aspects are ordered by: the usual four first, then others by name."""
     return (ASPECTS.index(name) if name in ASPECTS else len(ASPECTS), name)
 
 

@@ -35,7 +35,7 @@ from querywright.preferences.choose import Choice, Message, choose
 from querywright.preferences.draw import PROMPTS, RESPONSES
 from querywright.preferences.draw import answers as answers_of
 from querywright.preferences.levels import RATINGS, SHORTER, Expected, Judgement, expected_of, judge, tie
-from querywright.preferences.mix import FULL
+from querywright.preferences.mixture import FULL
 from querywright.preferences.prompts import chat_of, read_shards, shards
 from querywright.preferences.rated import EXECUTION, RATED, REFERENCE, Row, rated, write_rated, wrong
 from querywright.progress import say, track

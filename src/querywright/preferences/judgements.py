@@ -12,12 +12,12 @@ from querywright.artefacts import read_jsonl
 from querywright.errors import QuerywrightError
 from querywright.preferences.annotate.results import Answer
 from querywright.preferences.aspects import ASPECTS
+from querywright.preferences.mixture import FULL, aspect_files
 from querywright.preferences.prompts import shards
 from querywright.preferences.rated import EXECUTION, Row, rated
 from querywright.preferences.rating_values import NOT_APPLICABLE, RATED
 from querywright.preferences.ratings import ratings
 
-FULL = "full"
 _MIXES = "querywright preferences mix writes such rows"
 
 
@@ -25,15 +25,11 @@ def aspects_of(source: Path) -> list[str]:
     """The aspects that a mix asks about, the usual four first.
 
     Raises:
-        QuerywrightError: there are none, or one that is the name of the judgement by execution.
+        QuerywrightError: it is not whole, or an aspect has the name of the judgement by execution.
     """
-    found = [name for name in ASPECTS if shards(source / name)]
-    found += sorted(p.name for p in source.iterdir() if p.name not in (*ASPECTS, FULL) and shards(p))
-    if not found or EXECUTION in found:
-        raise QuerywrightError(
-            f"{source / EXECUTION}: the name of another judge" if found else f"{source} asks about no aspect",
-            hint="querywright preferences mix writes a folder for each aspect of its template",
-        )
+    found = [*aspect_files(source)]
+    if EXECUTION in found:
+        raise QuerywrightError(f"{source / EXECUTION}: the name of another judge", hint="another name for the aspect")
     return found
 
 

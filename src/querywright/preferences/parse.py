@@ -19,7 +19,8 @@ from querywright.preferences.agreement import agreements, by_model, with_others
 from querywright.preferences.agreement import told as agreed
 from querywright.preferences.annotate.results import RESULTS, answers
 from querywright.preferences.choose import Choice, Message, choose
-from querywright.preferences.judgements import FULL, Counts, aspects_of, judged, mixed
+from querywright.preferences.judgements import Counts, aspects_of, judged, mixed
+from querywright.preferences.mixture import FULL
 from querywright.preferences.prompts import chat_of, shards
 from querywright.preferences.rated import EXECUTION, REFERENCE, Row, key, read_rated, together, write_rated
 from querywright.preferences.rating_values import RATED

@@ -15,12 +15,12 @@ from querywright.engines.prices import Price
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.preferences.annotate.report import REQUESTS, Report
 from querywright.preferences.annotate.results import RESULTS
+from querywright.preferences.mixture import aspect_files
 from querywright.progress import say
 
 MOST_ROWS, MOST_BYTES = 50_000, 190_000_000
 """Of a file: OpenAI takes 50,000 requests and 200 MB (platform.openai.com/docs/guides/batch)."""
 ENDPOINT = "/v1/chat/completions"
-_NOT_ASPECTS = ("full",)
 _OURS = ("model", "messages", "stream")  # of a body; `--body` can't change them
 _ROLES = ("system", "user", "assistant", "developer")
 
@@ -133,19 +133,9 @@ def shards_of(source: Path, aspects: Iterable[str] = ()) -> dict[str, list[Path]
     """The files of each aspect in a mix's folder, in order.
 
     Raises:
-        QuerywrightError: there are none, or an aspect that is asked for is not there.
+        QuerywrightError: it is no mix, or not whole, or an aspect that is asked for is not there.
     """
-    source = Path(source)
-    folders = sorted(source.iterdir()) if source.is_dir() else []
-    there = {
-        p.name: found
-        for p in folders
-        if p.is_dir() and p.name not in _NOT_ASPECTS and (found := sorted(p.glob("*.jsonl")))
-    }
-    if not there:
-        inside = [str(p) for p in folders if (p / "full").is_dir()]
-        hint = f"--input {inside[0]}" if inside else "querywright preferences mix --output DIR writes DIR/NAME/ASPECT"
-        raise QuerywrightError(f"no folders of aspects in {source}", hint=hint)
+    there = aspect_files(source)
     wanted = list(aspects)
     for aspect in wanted:
         if aspect not in there:
