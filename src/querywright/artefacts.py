@@ -53,7 +53,7 @@ def apart(source: Path | str, **outs: Path | str | None) -> None:
     for option, path in outs.items():
         place = None if path is None else Path(path).resolve()
         if place in seen:
-            raise QuerywrightError(f"--{option} {path} is {seen[place]}", hint=f"another file for --{option}")
+            raise QuerywrightError(f"--{option} {path} is {seen[place]}", hint=f"another path for --{option}")
         if place is not None:
             seen[place] = f"--{option} too"
 

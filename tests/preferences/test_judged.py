@@ -16,6 +16,7 @@ pytest.importorskip("openai", reason="servers are an extra: pip install 'querywr
 from querywright.cli import cli
 from querywright.finetune.preferences import read_preferences
 from tests.preferences.conftest import read_rows, write_rows
+from tests.preferences.mixes import whole
 from tests.protocol import Fault, Service, serve
 from tests.protocol.batches import Batches
 from tests.protocol.chat import Chat
@@ -158,6 +159,7 @@ def test_the_packaged_model_keeps_to_the_form(tmp_path: Path) -> None:
     asked = {"custom_id": f"{key}-honesty", "aspect": "honesty", "prompt_hash": key,
              "messages": [{"role": "user", "content": "Rate four texts about bread from 1 to 5."}]}  # fmt: skip
     write_rows(tmp_path / "mixed" / "honesty" / "00000.jsonl", [asked])
+    whole(tmp_path / "mixed")
     preferences("annotate", "local", "--input", "mixed", "--output", "judged", "--in-form", "--temperature", "1")
     preferences("parse", "--input", "mixed", "--annotations", "judged", "--output", "parsed")
     report = json.loads((tmp_path / "parsed" / "report.json").read_text())

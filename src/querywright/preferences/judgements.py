@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import read_jsonl
+from querywright.artefacts import content_id, numbered_jsonl, read_jsonl
 from querywright.errors import QuerywrightError
-from querywright.preferences.annotate.results import Answer
+from querywright.preferences.annotate.report import REQUESTS
+from querywright.preferences.annotate.results import RESULTS, Answer
 from querywright.preferences.aspects import ASPECTS
 from querywright.preferences.mixture import FULL, aspect_files
 from querywright.preferences.prompts import shards
@@ -107,6 +109,37 @@ class Counts:
         }  # fmt: skip
 
 
+def requests_beside(annotations: Path) -> list[Path]:
+    """The requests that the results in a folder answer, where they are there: as `annotate convert` left them."""
+    home = annotations if (annotations / RESULTS).is_dir() or annotations.name != RESULTS else annotations.parent
+    return sorted((home / REQUESTS).glob("*.jsonl"))
+
+
+def of_this_mix(said: dict[str, Answer], source: Path, annotations: Path, counts: Counts) -> dict[str, Answer]:
+    """The answers without those to what another mix asked under the same name (prompt and aspect): the texts have other
+    places there, and their ratings would be given to the wrong ones. They count as `foreign`."""
+    asked = _asked(requests_beside(annotations), lambda row: row["body"]["messages"])
+    if not asked:  # answers that came from elsewhere
+        return said
+    now = _asked((p for paths in aspect_files(source).values() for p in paths), lambda row: row["messages"])
+    kept = {name: answer for name, answer in said.items() if asked.get(name) in (None, now.get(name))}
+    counts.foreign += len(said) - len(kept)
+    return kept
+
+
+def _asked(paths: Iterable[Path], messages: Callable[[Row], Any]) -> dict[str, str]:
+    """A digest of what is asked, by name."""
+    found = {}
+    for path in paths:
+        for number, row in numbered_jsonl(path):
+            try:
+                said = [(m["role"], m["content"]) for m in messages(row)]
+                found[str(row["custom_id"])] = content_id(json.dumps(said), 32)
+            except (KeyError, TypeError) as error:
+                raise QuerywrightError(f"{path}:{number}: no request (no {error})", hint=_MIXES) from error
+    return found
+
+
 def judged(rows: Iterable[Row], said: dict[str, Answer], counts: Counts) -> Iterator[Row]:
     """Rows of a mix as rated rows; what was read is counted."""
     used = 0
@@ -140,7 +173,7 @@ def judged(rows: Iterable[Row], said: dict[str, Answer], counts: Counts) -> Iter
                     reason[aspect] = rating.why
         responses = [rated(r, g, why=w) for r, g, w in zip(row["responses"], given, why, strict=True)]
         yield {**row, "responses": responses}
-    counts.foreign = len(said) - used
+    counts.foreign += len(said) - used
 
 
 def _mean(values: Sequence[float]) -> float | None:

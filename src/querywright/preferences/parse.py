@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import MANIFEST, alone, is_done, sha256, write_json, write_jsonl, write_manifest
+from querywright.artefacts import MANIFEST, alone, apart, is_done, sha256, write_json, write_jsonl, write_manifest
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.preferences.agreement import agreements, by_model, with_others
 from querywright.preferences.agreement import told as agreed
 from querywright.preferences.annotate.results import RESULTS, answers
 from querywright.preferences.choose import Choice, Message, choose
-from querywright.preferences.judgements import Counts, aspects_of, judged, mixed
-from querywright.preferences.mixture import FULL
+from querywright.preferences.judgements import Counts, aspects_of, judged, mixed, of_this_mix, requests_beside
+from querywright.preferences.mixture import FULL, aspect_files
 from querywright.preferences.prompts import chat_of, shards
 from querywright.preferences.rated import EXECUTION, REFERENCE, Row, key, read_rated, together, write_rated
 from querywright.preferences.rating_values import RATED
@@ -74,6 +74,8 @@ def parse(options: Options, render: Callable[[Row], list[Message]] = chat_of) ->
     if options.combine not in COMBINE:
         near = did_you_mean(options.combine, [*COMBINE])
         raise QuerywrightError(f"--combine {options.combine!r}{near}", hint=f"one of {', '.join(COMBINE)}")
+    for read in (options.source, options.annotations, *_others(options)):
+        apart(read, output=options.out)
     config = _config(options)
     aspects = config["aspects"]
     with alone(options.out):
@@ -82,7 +84,8 @@ def parse(options: Options, render: Callable[[Row], list[Message]] = chat_of) ->
             return dict(json.loads((options.out / REPORT).read_text(encoding="utf-8")))
         (options.out / MANIFEST).unlink(missing_ok=True)
         counts = Counts(aspects)
-        rows = list(track(judged(mixed(options.source), answers(options.annotations), counts), "parsing judgements"))
+        said = of_this_mix(answers(options.annotations), options.source, options.annotations, counts)
+        rows = list(track(judged(mixed(options.source), said, counts), "parsing judgements"))
         if not counts.answered:
             raise QuerywrightError(
                 f"none of the {counts.foreign} answers in {options.annotations} is to a request of {options.source}",
@@ -124,14 +127,19 @@ def _config(options: Options) -> dict[str, Any]:
             f"no judge's answers in {options.annotations}: no {RESULTS}/*.jsonl",
             hint="querywright preferences annotate download, or annotate local, puts them there",
         )
-    others = [folder for folder in (options.execution, *options.compare) if folder is not None]
-    rest = [path for folder in others for path in sorted(folder.glob("**/*.jsonl"))]
+    rest = [path for folder in _others(options) for path in sorted(folder.glob("**/*.jsonl"))]
+    asked = [path for paths in aspect_files(options.source).values() for path in paths]
+    asked += requests_beside(options.annotations)
     return {
         "stage": "preferences parse", "aspects": aspects_of(options.source), "combine": options.combine,
         "rejected": options.rejected, "seed": options.seed, "margin": options.margin, "asked_as": options.asked_as,
         "execution": str(options.execution or ""), "compare": [str(folder) for folder in options.compare],
-        "source": {str(path): sha256(path) for path in [*mixed, *results, *rest]},
+        "source": {str(path): sha256(path) for path in [*mixed, *asked, *results, *rest]},
     }  # fmt: skip
+
+
+def _others(options: Options) -> list[Path]:
+    return [folder for folder in (options.execution, *options.compare) if folder is not None]
 
 
 def combined(rows: Iterable[Row], executed: Iterable[Row], how: str) -> Iterator[Row]:

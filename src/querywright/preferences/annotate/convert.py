@@ -9,11 +9,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import alone, content_id, is_done, read_jsonl, replacing, sha256, write_manifest
+from querywright.artefacts import (
+    MANIFEST,
+    alone,
+    apart,
+    content_id,
+    is_done,
+    read_jsonl,
+    replacing,
+    sha256,
+    write_manifest,
+)
 from querywright.engines.budget import tokens_of
 from querywright.engines.prices import Price
 from querywright.errors import QuerywrightError, did_you_mean
-from querywright.preferences.annotate.report import REQUESTS, Report
+from querywright.preferences.annotate.report import CSV, REQUESTS, Report
 from querywright.preferences.annotate.results import RESULTS
 from querywright.preferences.mixture import aspect_files
 from querywright.progress import say
@@ -74,6 +84,7 @@ def convert(
         QuerywrightError: rows that are no prompts, no such aspect, or other requests in `out`.
     """
     _check(judge, rows_per_shard)
+    apart(source, output=out)
     shards = shards_of(source, aspects)
     config = {
         "stage": "preferences annotate convert",
@@ -210,15 +221,16 @@ def _make_room(out: Path) -> None:
         QuerywrightError: some were sent or answered.
     """
     old = sorted((out / REQUESTS).glob("*.jsonl"))
-    whole = (out / REQUESTS / "manifest.json").is_file()
-    if old and whole:
+    if old:  # whole or not: who was killed while writing may have sent what there was
         touched = [s.file for s in Report(out).shards if s.batch_id or s.file_id or s.tries]
         if touched or any((out / RESULTS).glob("*.jsonl")):
             raise QuerywrightError(
                 f"{out} holds other requests, sent or answered", hint="another --output for other settings"
             )
-        say(f"annotate: {out / REQUESTS} was made with other settings and never sent: made anew")
-    (out / REQUESTS / "manifest.json").unlink(missing_ok=True)
+        if (out / REQUESTS / MANIFEST).is_file():
+            say(f"annotate: {out / REQUESTS} was made with other settings and never sent: made anew")
+    (out / REQUESTS / MANIFEST).unlink(missing_ok=True)
+    (out / CSV).unlink(missing_ok=True)  # it counts files that are other ones now
     for path in old:
         path.unlink()
 
