@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -108,6 +109,20 @@ def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
     one.close()
     two.put("j", "text")
     two.close()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"tokens_in": "abc"}, {"tokens_in": [1]}, {"tokens_in": 1e400}, {"tokens_in": -900}, {"text": None}, {"text": 5}],
+)
+def test_a_damaged_line_counts_for_nothing(tmp_path: Path, facts: dict[str, Any]) -> None:
+    path = tmp_path / "a"
+    lines = [{"key": "k", "text": "yes", "tokens_in": 7}, {"key": "j", "text": "no", "tokens_in": 7, **facts}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + "[" * 5000 + "\n")
+    found = Ledger(path)
+    assert found.get("k") == "yes"
+    assert found.get("j") == ("no" if "tokens_in" in facts else None)  # asked again
+    assert found.total("tokens_in") == (7 if "tokens_in" in facts else 14)
 
 
 @pytest.mark.parametrize("n", [1, 4])

@@ -124,6 +124,42 @@ def test_nonsense(url: str, answer: tuple[int, Any]) -> None:
         open_engine(url).generate(ASK)
 
 
+@pytest.mark.parametrize("status", [200, 401, 503])
+def test_a_key_that_a_server_repeats_is_not_said(url: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(server.KEY, "sk-very-secret")
+    told = {"error": {"message": "x" * 240 + "Incorrect API key provided: sk-very-secret"}}
+    event = b"data: " + json.dumps({"error": told["error"]["message"][200:]}).encode() + b"\n\n"
+    Stub.answers = [(status, told if status != 200 else [event])] * 3
+    with pytest.raises(EngineError) as failed:
+        open_engine(url).generate(ASK, progress=(lambda text: True) if status == 200 else None)
+    assert "***" in str(failed.value)
+    assert "sk-very" not in str(failed.value)
+
+
+@pytest.mark.parametrize("tokens", ["x", [7], -5, 10**400, float("inf"), None, {"a": 1}, True])
+def test_counts_that_are_none_are_not_believed(url: str, tokens: Any) -> None:
+    answer = said("fine")
+    answer[1]["usage"] = {"prompt_tokens": tokens, "completion_tokens": tokens}
+    Stub.answers = [answer]
+    (done,) = open_engine(url).generate(ASK)
+    assert done.text == "fine"
+    assert (done.tokens_in, done.tokens_out) in ((0, 0), (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": "one "}, {"type": "image"}, {"type": "text", "text": "two"}, 5], "one two"),
+        (None, ""),
+        ({"text": "x"}, ""),
+        (5, ""),
+    ],
+)
+def test_a_message_in_parts_is_their_text(url: str, content: Any, text: str) -> None:
+    Stub.answers = [said(content)]
+    assert open_engine(url).generate(ASK)[0].text == text
+
+
 def test_nobody_there() -> None:
     engine = server.ServerEngine("http://127.0.0.1:9/v1", model="m", timeout_s=1)
     with pytest.raises(EngineError, match="does not answer"):

@@ -16,12 +16,12 @@ import pytest
 
 pytest.importorskip("openai", reason="hosted fine-tuning is an extra: pip install 'querywright[hosted]'")
 
-from querywright.engines.host import OPENAI, Host, key_for
+from querywright.engines.host import OPENAI, Host, HostError, key_for
 from querywright.errors import QuerywrightError
 from querywright.finetune.chat_rows import read_rows
 from querywright.finetune.hosted import DONE, STATE, Order, run
 from querywright.protected import VARIABLE, digest
-from tests.protocol import Fault, Service, serve
+from tests.protocol import Fault, Reply, Service, serve
 from tests.protocol.jobs import Jobs
 
 
@@ -307,6 +307,17 @@ def test_ctrl_c_at_the_keyboard(order: Order, room: Jobs) -> None:
     assert child.returncode == 130
     assert "goes on" in said
     assert "Traceback" not in said
+
+
+def test_a_key_that_a_server_repeats_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUERYWRIGHT_SERVER_KEY", "sk-very-secret")
+    said = {"error": {"message": "x" * 390 + "sk-very-secret is no key"}}
+    with serve(lambda request: Reply(401, said)) as service:
+        host = Host(service.url)
+        with pytest.raises(HostError) as failed:
+            host.ask("list", lambda: host.client.files.list())
+    assert "***" in str(failed.value)
+    assert "sk-very" not in str(failed.value)
 
 
 @pytest.mark.parametrize("url", ["http://[::", "http://a:99999999/v1", "ftp://a/v1", "a", "http://"])

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from querywright.engines.fence import clean
 from querywright.engines.server import KEY
+from querywright.engines.stream import masked
 from querywright.errors import QuerywrightError, need
 from querywright.progress import say
 
@@ -67,7 +68,9 @@ class Host:
         self._openai: Any = need("openai", extra="hosted")
         self.url = url.rstrip("/")
         self._wait = wait
-        self.client = self._openai.OpenAI(base_url=self.url, api_key=key_for(url), max_retries=0, timeout=120.0)
+        key = key_for(url)
+        self._headers = {"Authorization": f"Bearer {key}" if key != "none" else ""}
+        self.client = self._openai.OpenAI(base_url=self.url, api_key=key, max_retries=0, timeout=120.0)
 
     def ask(self, what: str, request: Callable[[], T]) -> T:
         """What a request gives.
@@ -85,14 +88,14 @@ class Host:
             try:
                 return request()
             except self._openai.APIStatusError as error:
-                failure = _said(error)
+                failure = _said(error, self._headers)
                 if not _again(error):
                     raise HostError(
                         f"{self.url} refuses the {what}: {failure}", hint=_hint(error), status=error.status_code
                     ) from error
                 pause = max(pause, _asked_for(error)) if pause else 0.0
             except (self._openai.APIConnectionError, self._openai.APIResponseValidationError, ValueError) as error:
-                failure = f"{type(error).__name__}: {error}"
+                failure = masked(f"{type(error).__name__}: {error}", self._headers)
             if pause:
                 say(f"{what}: {failure}; try {n + 1} in {pause:.0f} s")
                 self._wait(pause)
@@ -142,10 +145,10 @@ def _asked_for(error: Any) -> float:
     return min(max(0.0, seconds), _LONGEST) if seconds == seconds else 0.0
 
 
-def _said(error: Any) -> str:
+def _said(error: Any, headers: dict[str, str]) -> str:
     body = error.body if isinstance(error.body, dict) else {}
     message = body.get("message") or error.message
-    return f"HTTP {error.status_code}: {line(message)}"
+    return f"HTTP {error.status_code}: {line(masked(str(message), headers))}"
 
 
 def _hint(error: Any) -> str:

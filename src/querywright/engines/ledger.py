@@ -103,15 +103,18 @@ class Ledger:
                 self._file = None
 
     def total(self, name: str) -> int:
-        """The sum of a fact over all lines, lost answers included."""
-        return sum(int(row.get(name) or 0) for row in (*self.rows.values(), *self.lost))
+        """The sum of a fact over all lines, lost answers included; what is no number counts as nothing."""
+        values = [row.get(name) for row in (*self.rows.values(), *self.lost)]
+        return sum(int(v) for v in values if isinstance(v, int | float) and 0 < v < 1e12)
 
     def _read(self, line: str) -> None:
         try:
             row = json.loads(line)
             row["key"] = str(row["key"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return
+        if not isinstance(row.get("text", ""), str):  # damaged: paid for, and asked again
+            del row["text"]
         self._remember(row)
 
     def _remember(self, row: dict[str, Any]) -> None:

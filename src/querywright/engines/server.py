@@ -27,7 +27,7 @@ from querywright.engines.base import (
     go_on,
 )
 from querywright.engines.mask import Compiler, matches
-from querywright.engines.stream import stream
+from querywright.engines.stream import masked, stream
 from querywright.errors import need
 
 KEY = "QUERYWRIGHT_SERVER_KEY"
@@ -201,7 +201,7 @@ class ServerEngine:
             if isinstance(parsed, dict):
                 return parsed
             raise EngineError(f"{self.url} gave no JSON object", hint="is it a model server?")
-        said = reply.text[:300].strip()
+        said = masked(reply.text, self._headers)[:300].strip()
         failure = f"HTTP {reply.status_code}: {said}"
         if reply.status_code not in _BUSY or "insufficient_quota" in said:
             raise _Refused(f"{self.url} refused: {failure}", said)
@@ -235,11 +235,25 @@ def _completions(reply: dict[str, Any], ms: float) -> list[Completion]:
     done = []
     for choice in choices:
         message = choice.get("message")
-        text = str((message.get("content") if isinstance(message, dict) else None) or "")
+        text = _text(message.get("content") if isinstance(message, dict) else None)
         finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
-        out = int(usage.get("completion_tokens") or 0) // len(choices)
-        done.append(Completion(text, int(usage.get("prompt_tokens") or 0), out, ms, finish))
+        out = _count(usage, "completion_tokens") // len(choices)
+        done.append(Completion(text, _count(usage, "prompt_tokens"), out, ms, finish))
     return done
+
+
+def _text(content: Any) -> str:
+    """A message's text, where it comes in parts those that are text; of anything else there is none."""
+    if isinstance(content, list):
+        texts = [p.get("text") for p in content if isinstance(p, dict) and p.get("type") == "text"]
+        return "".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) else ""
+
+
+def _count(usage: dict[str, Any], key: str) -> int:
+    """Tokens that a server has counted; 0, which is not believed, for what is no number of them."""
+    value = usage.get(key)
+    return int(value) if isinstance(value, int | float) and 0 < value < 1e12 else 0
 
 
 def _retry_after(headers: Any) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -36,9 +36,15 @@ def stream(url: str, body: dict[str, Any], headers: dict[str, str], timeout_s: f
     return asyncio.run(_stream(url, body, headers, timeout_s, progress))
 
 
+def masked(text: str, headers: Mapping[str, str]) -> str:
+    """What a server says, without the key that it was sent: some repeat it in an error."""
+    key = headers.get("Authorization", "").removeprefix("Bearer ")
+    return text.replace(key, "***") if len(key) > 3 else text
+
+
 async def _stream(url: str, body: dict[str, Any], headers: dict[str, str], timeout_s: float, progress: Progress) -> Any:
     httpx: Any = need("httpx", extra="api")
-    got = _Got()
+    got = _Got(headers)
 
     async def exchange() -> Any:
         async with (
@@ -86,7 +92,8 @@ async def _events(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
 class _Got:
     """What has come of an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
         self._texts: dict[int, str] = {}
         self._ends: dict[int, str] = {}
         self._usage: dict[str, Any] = {}
@@ -108,7 +115,7 @@ class _Got:
             EngineError: it tells of a failure.
         """
         if event.get("error"):
-            said = str(event["error"])[:300]
+            said = masked(str(event["error"]), self._headers)[:300]
             raise EngineError(
                 f"the server failed: {said}", hint="look at the server's log", retryable=True, charged=True
             )
