@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+pytest.importorskip("httpx", reason="servers are an extra: pip install 'querywright[hosted]'")
+
+from querywright.api.definition import load
 from querywright.artefacts import read_jsonl, write_jsonl
+from querywright.engines.budget import Budget
+from querywright.engines.ledger import Ledger
 from querywright.errors import QuerywrightError
 from querywright.preferences.annotate.convert import Judge, convert
 from querywright.preferences.annotate.report import Report
 from querywright.preferences.annotate.results import answered as result
+from querywright.preferences.execute import Options as Judged
+from querywright.preferences.execute import execute
 from querywright.preferences.mix import Options as Mixed
 from querywright.preferences.mix import mix
+from querywright.preferences.models import Entry
 from querywright.preferences.parse import Options, parse
+from querywright.preferences.prompts import read_prompts, read_shards
 from querywright.preferences.rated import read_rated
+from querywright.preferences.respond import respond
+from querywright.preferences.responses import Outcome, plain_way
+from tests.preferences.conftest import write_rows
 from tests.preferences.test_mix import MODELS, SHIPPED, answered
+from tests.protocol import Chat, serve
+from tests.protocol.http import Reply, Request
 
 JUDGE = Judge("judge")
 
@@ -113,3 +128,80 @@ def test_an_output_is_no_input(tmp_path: Path, which: str) -> None:
     with pytest.raises(QuerywrightError, match="is the source"):
         convert(source, tmp_path / "in" / ".." / "mix", JUDGE)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+# --- respond
+
+
+def said(body: dict[str, Any]) -> str:
+    return f"{body['model']} on {body['messages'][-1]['content']} at {body['temperature']}"
+
+
+def asked(source: Path, models: dict[str, dict[str, Any]], target: Path, **more: Any) -> list[Outcome]:
+    entries = {name: Entry(**{"max_tokens": 20, **entry}) for name, entry in models.items()}
+    rows = read_prompts([str(source)], into=target / "set")
+    return respond(rows, entries, target, "set", locate=str, way=lambda entry: plain_way(entry.system), **more)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_rows(tmp_path / "in.jsonl", [{"text": f"question {i}"} for i in range(6)])
+
+
+def test_a_budget_counts_models_that_are_left_out_this_time(source: Path, tmp_path: Path) -> None:
+    with serve(Chat(said)) as service:
+        asked(source, {"one": {"model": f"{service.url}#one"}}, tmp_path)
+        spent = Ledger(tmp_path / "set" / "ledger" / "one.jsonl")
+        limit = spent.total("tokens_in") + spent.total("tokens_out") + 5
+        with pytest.raises(QuerywrightError, match="6 prompts are left"):
+            asked(source, {"two": {"model": f"{service.url}#two"}}, tmp_path, tokens=limit)
+
+
+def test_answers_of_other_settings_do_not_stay_among_new_ones(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed behind its first model, a run with other settings has none of the second one's answers."""
+
+    def killed(*args: Any, **more: Any) -> Outcome:
+        raise KeyboardInterrupt
+
+    with serve(Chat(said)) as service:
+        models = {name: {"model": f"{service.url}#{name}"} for name in ("one", "two")}
+        asked(source, models, tmp_path)
+        monkeypatch.setattr("querywright.preferences.respond.run", killed)
+        with pytest.raises(KeyboardInterrupt):
+            asked(source, {"one": models["one"], "two": {**models["two"], "temperature": 0.5}}, tmp_path, batch_size=7)
+        responses = tmp_path / "set" / "responses"
+        assert [len([*read_shards(responses / name)]) for name in models] == [6, 0]
+
+
+def test_texts_that_are_too_long_do_not_stop_the_others(tmp_path: Path) -> None:
+    """Also where they come first, and on a server that says so of each."""
+    rows = [{"text": f"{i} " * 900} for i in range(4)] + [{"text": f"question {i}"} for i in range(6)]
+    error = {"message": "This model's maximum context length is 512 tokens", "code": "context_length_exceeded"}
+
+    def small(request: Request) -> Reply | None:
+        return Reply(400, {"error": error}) if len(request.body) > 1500 else None
+
+    with serve(small, Chat(said)) as service:
+        source = write_rows(tmp_path / "in.jsonl", rows)
+        (done,) = asked(source, {"one": {"model": f"{service.url}#one"}}, tmp_path, batch_size=1)
+    assert (done.answered, done.failed) == (6, 4)
+    assert "context length" in read_jsonl(tmp_path / "set" / "failed" / "one.jsonl")[0]["reason"]
+
+
+def test_prompts_do_not_lie_where_they_are_written_to(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "set" / "prompts" / "00000.jsonl", [{"text": "mine"}])
+    with pytest.raises(QuerywrightError, match="which is written to"):
+        asked(path, {"one": {"model": "http://127.0.0.1:9/v1#x"}}, tmp_path)
+    assert read_jsonl(path) == [{"text": "mine"}]
+
+
+def test_an_execution_does_not_write_into_what_it_judges(tmp_path: Path) -> None:
+    with pytest.raises(QuerywrightError, match="is the source"):
+        execute(load("mygene"), Judged(answered(tmp_path / "in"), tmp_path / "in"), None)
+
+
+def test_a_budget_is_a_number() -> None:
+    with pytest.raises(QuerywrightError, match="no number"):
+        Budget(money=float("nan"))

@@ -65,7 +65,7 @@ def respond(
     odd = [one for one, entry in entries.items() if not definition and (entry.strategy or entry.decoding)]
     if odd:
         raise QuerywrightError(f"{', '.join(odd)}: strategy and decoding are an API's", hint="--api NAME, or -x these")
-    rows = read_prompts(source, pairs=definition is not None)[:limit]
+    rows = read_prompts(source, pairs=definition is not None, into=target / name)[:limit]
     if definition and any(row.get("system") for row in rows):
         say("the prompts' own system messages are left out: an API's sentences have one of its strategy")
     home = workspace or Path("work") / (definition.name if definition else "")

@@ -44,6 +44,11 @@ class Budget:
     _held: list[tuple[int, int]] = field(default_factory=list)
     _guard: threading.Condition = field(default_factory=threading.Condition)
 
+    def __post_init__(self) -> None:
+        """Refuse a limit that nothing is ever above."""
+        if self.money is not None and math.isnan(self.money):
+            raise QuerywrightError("the budget is no number", hint="--budget 5")
+
     def cost(self, tokens_in: int, tokens_out: int) -> float:
         """The price of so many tokens."""
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6

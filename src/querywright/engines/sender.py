@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 import time
 from collections import deque
@@ -29,6 +30,8 @@ _WAITS = (2.0, 4.0, 8.0, 16.0, 32.0)  # seconds, when a server is busy
 _LONGEST_WAIT = 600.0  # what a server may ask for
 _HOPELESS = 3  # failures in a row that end a run in which nothing has worked yet
 _GIVEN_UP = 20  # and one in which something has
+_TOO_LONG_IN_A_ROW = 200  # and where each is the prompt's own fault: texts may be sorted, the longest first
+_TOO_LONG = re.compile(r"context_length|context (?:length|window|size|holds)|too long|too many tokens", re.I)
 
 
 @dataclass(frozen=True)
@@ -299,7 +302,8 @@ class Sender:
             self.reasons[key] = str(error)
             self.failed += 1
             self._row += 1
-            over = self._row >= (_GIVEN_UP if self.asked or self.kept else _HOPELESS)
+            most = _GIVEN_UP if self.asked or self.kept else _HOPELESS
+            over = self._row >= (_TOO_LONG_IN_A_ROW if _TOO_LONG.search(str(error)) else most)
         if over:
             hint = error.hint or "check --model"
             raise QuerywrightError(f"{error}; {state or self.state()}", hint=hint) from error

@@ -21,6 +21,7 @@ from querywright.api.identity import definition_id
 from querywright.artefacts import (
     MANIFEST,
     alone,
+    apart,
     content_id,
     is_done,
     numbered_jsonl,
@@ -85,6 +86,7 @@ def execute(
         QuerywrightError: no answers there, rows that are damaged, no prompt that expects anything and nothing to run
             calls on, or a service that can't be reached.
     """
+    apart(options.source, output=options.out)
     read = answer_files(options.source)
     tie(Judgement(""), "", options.shorter)  # a word that is none of its choices is said before anything is run
     choose([], rejected=options.rejected, margin=options.margin)

@@ -69,22 +69,27 @@ def write_shards(folder: Path | str, rows: Sequence[Row], per_shard: int = ROWS_
     return paths
 
 
-def read_prompts(sources: Sequence[str], *, pairs: bool = False) -> list[Row]:
+def read_prompts(sources: Sequence[str], *, pairs: bool = False, into: Path | None = None) -> list[Row]:
     """The prompts of JSONL files, each with its `prompt_hash`, a prompt that comes twice only once (which is said).
 
     Args:
         sources: paths, or patterns as a shell knows them (`in/*.jsonl`, `in/**/*.jsonl`).
         pairs: whether rows of pairs are prompts, too: their `instruction` is the text then.
+        into: the folder of the set that they will be written to, which none of the files may be in.
 
     Raises:
-        QuerywrightError: a pattern that matches nothing, or rows that are no prompts: all files are read first, and
-            the message names the first ones.
+        QuerywrightError: a pattern that matches nothing, a file in the set's own folder, or rows that are no prompts:
+            all files are read first, and the message names the first ones.
     """
     rows: dict[str, Row] = {}
     names: dict[str, tuple[str, str]] = {}  # id: (where, prompt_hash)
     wrong: list[str] = []
     twice: list[str] = []
     for path in _files(sources):
+        if into is not None and path.resolve().is_relative_to(into.resolve()):
+            raise QuerywrightError(
+                f"{path} lies in {into}, which is written to", hint="another --name, or another --target"
+            )
         numbered = [*numbered_jsonl(path)]
         said = ({**row, "instruction": row.get("text", row.get("instruction"))} for _, row in numbered)
         refuse(said, path, "source of preferences", [number for number, _ in numbered])

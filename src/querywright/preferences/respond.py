@@ -22,10 +22,11 @@ from querywright.engines.prices import price_of
 from querywright.errors import QuerywrightError
 from querywright.preferences.models import NAME, Entry, write_config
 from querywright.preferences.prompts import ROWS_PER_SHARD, Row, read_shards, shards, write_shards
-from querywright.preferences.responses import Outcome, Way, key_of, resolved, run
+from querywright.preferences.responses import Outcome, Way, config_before, key_of, resolved, run
 from querywright.progress import say
 
 _LOOKED_AT = 200  # prompts, of which an estimate counts the tokens
+_ANY = {"prompt_hash": ""}  # a prompt, where only the settings of two runs are compared
 AGAIN = "run the same command again to go on"
 
 
@@ -104,14 +105,17 @@ def _folder(target: Path, name: str) -> Path:
 
 
 def _prepare(folder: Path, rows: Sequence[Row], per_shard: int, configs: Mapping[str, dict[str, Any]]) -> None:
-    before = {row["prompt_hash"] for row in read_shards(folder / "prompts")}
+    earlier = {row.get("prompt_hash") for row in read_shards(folder / "prompts")}
     now = {row["prompt_hash"] for row in rows}
-    if before and before != now:
-        say(f"{folder}: other prompts than before, {len(now - before)} new and {len(before - now)} gone")
+    if earlier and earlier != now:
+        say(f"{folder}: other prompts than before, {len(now - earlier)} new and {len(earlier - now)} gone")
     (folder / MANIFEST).unlink(missing_ok=True)
     paths = write_shards(folder / "prompts", rows, per_shard)
     say(f"{_some(len(rows), 'prompt')} in {_some(len(paths), 'shard')}, {_some(len(configs), 'model')}: {folder}")
     for model, config in configs.items():
+        before = config_before(folder, model)
+        if before and key_of(before, _ANY) != key_of(config, _ANY):  # until they are asked anew, there are none
+            write_shards(folder / "responses" / model, [])
         write_config(folder / "models" / f"{model}.yaml", config)
 
 
@@ -129,14 +133,16 @@ def _budget(
             f"the price of {configs[model]['model']} is not known, so --budget can't hold",
             hint="add it to data/prices.yaml, or --max-tokens-total",
         )
-    for other, config in configs.items():
-        if other == model or (money is None and tokens is None):
+    for path in sorted((folder / "ledger").glob("*.jsonl")) if money is not None or tokens is not None else ():
+        other = path.name.removesuffix(".jsonl")  # also one that is left out this time: it has cost something
+        if other == model:
             continue
-        ledger = Ledger(folder / "ledger" / f"{other}.jsonl")
+        ledger = Ledger(path)
         spent = ledger.total("tokens_in"), ledger.total("tokens_out")
         if tokens is not None:
             tokens = max(0, tokens - sum(spent))
-        if money is not None and (known := price_of(config["model"])) is not None:
+        config = configs.get(other) or config_before(folder, other)
+        if money is not None and (known := price_of(str(config.get("model")))) is not None:
             money = max(0.0, money - known.cost(*spent))
     cost = (price.tokens_in, price.tokens_out) if price else (0.0, 0.0)
     return Budget(*cost, money=money, tokens=tokens)

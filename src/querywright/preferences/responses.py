@@ -121,6 +121,15 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def config_before(folder: Path, model: str) -> dict[str, Any]:
+    """The config of a model's last run into the folder of a set; empty where there was none, or it can't be read."""
+    try:
+        config = read_config(folder / "models" / f"{model}.yaml")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
 def key_of(config: dict[str, Any], row: Row) -> str:
     """What the answers to a prompt are kept under: what they hang on, and not where or how fast they are made."""
     apart = ("name", "batch_size", "concurrency", "slots", "threads", "api_key", "model", "adapter")
