@@ -8,16 +8,20 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("httpx", reason="servers are an extra: pip install 'querywright[hosted]'")
+pytest.importorskip("openai", reason="servers are an extra: pip install 'querywright[hosted]'")
 
 from querywright.api.definition import load
 from querywright.artefacts import read_jsonl, write_jsonl
 from querywright.engines.budget import Budget
 from querywright.engines.ledger import Ledger
+from querywright.engines.prices import Price
 from querywright.errors import QuerywrightError
+from querywright.preferences.annotate.again import ask_again
 from querywright.preferences.annotate.convert import Judge, convert
-from querywright.preferences.annotate.report import Report
+from querywright.preferences.annotate.report import CSV, Report, names_in
 from querywright.preferences.annotate.results import answered as result
+from querywright.preferences.annotate.status import status
+from querywright.preferences.annotate.upload import Limits, upload
 from querywright.preferences.execute import Options as Judged
 from querywright.preferences.execute import execute
 from querywright.preferences.mix import Options as Mixed
@@ -29,8 +33,11 @@ from querywright.preferences.rated import read_rated
 from querywright.preferences.respond import respond
 from querywright.preferences.responses import Outcome, plain_way
 from tests.preferences.conftest import write_rows
+from tests.preferences.mixes import Clock
+from tests.preferences.mixes import mix as small_mix
 from tests.preferences.test_mix import MODELS, SHIPPED, answered
 from tests.protocol import Chat, serve
+from tests.protocol.batches import Batches
 from tests.protocol.http import Reply, Request
 
 JUDGE = Judge("judge")
@@ -205,3 +212,62 @@ def test_an_execution_does_not_write_into_what_it_judges(tmp_path: Path) -> None
 def test_a_budget_is_a_number() -> None:
     with pytest.raises(QuerywrightError, match="no number"):
         Budget(money=float("nan"))
+
+
+# --- annotate
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> Path:
+    """Ten requests in four files."""
+    convert(small_mix(tmp_path / "small"), tmp_path / "out", JUDGE, rows_per_shard=3)
+    return tmp_path / "out"
+
+
+def test_half_a_conversion_is_not_sent(requests: Path) -> None:
+    (requests / "requests" / "manifest.json").unlink()
+    (requests / "requests" / "honesty-00001.jsonl").unlink()
+    with serve(Batches()) as service:
+        with pytest.raises(QuerywrightError, match="not all there") as error:
+            upload(requests, service.url, wait=Clock())
+        assert "annotate convert" in error.value.hint
+        assert not service.requests
+
+
+def test_results_that_another_tool_wrote_half_are_asked_again(requests: Path) -> None:
+    """`vllm run-batch` writes a line as it comes; killed, it leaves some of them."""
+    said = result("0000000000000001-helpfulness", "4", model="j", finish="stop", tokens_in=1, tokens_out=1)
+    write_jsonl(requests / "results" / "helpfulness-00000.jsonl", [said])
+    report = Report(requests)
+    assert [(s.rows, s.done, s.failed, s.state) for s in report.shards[:2]] == [
+        (3, 1, 2, "completed"),
+        (2, 0, 0, "new"),
+    ]
+    again = [name for shard in ask_again(report, 3) for name in names_in(report.requests(shard))]
+    assert again == ["0000000000000000-helpfulness", "0000000000000002-helpfulness"]
+
+
+def test_a_budget_of_batches_reckons_with_the_worst(requests: Path, tmp_path: Path) -> None:
+    """Reckoned tokens are those of English; and where answers have no end, no budget can hold."""
+    report = Report(requests)
+    about = sum(s.tokens for s in report.shards)
+    with serve(Batches()) as service:
+        upload(requests, service.url, limits=Limits(price=Price(1e6, 0.0), budget=float(about)), wait=Clock())
+        assert sum(s.under_way for s in Report(requests).shards) < 4
+        convert(tmp_path / "small", tmp_path / "endless", Judge("judge", body={"max_completion_tokens": None}))
+        with pytest.raises(QuerywrightError, match="at any length"):
+            upload(tmp_path / "endless", service.url, limits=Limits(price=Price(1.0, 1.0), budget=9.0), wait=Clock())
+
+
+@pytest.mark.parametrize("body", ["{}", '{"messages": 5}', '{"messages": [1]}', "[]", '{"messages": [{"content": 1}]}'])
+def test_requests_that_are_none_are_named(requests: Path, body: str) -> None:
+    (requests / "requests" / "honesty-00000.jsonl").write_text(f'{{"custom_id": "a", "body": {body}}}\n')
+    (requests / CSV).unlink()
+    with pytest.raises(QuerywrightError, match=r"honesty-00000.jsonl:1: no request with chat messages"):
+        status(requests)
+
+
+def test_a_misspelt_folder_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(QuerywrightError, match="no requests in"):
+        status(tmp_path / "typo")
+    assert not (tmp_path / "typo").exists()

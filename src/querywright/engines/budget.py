@@ -25,6 +25,11 @@ def tokens_of(messages: Sequence[Message], bytes_a_token: float = BYTES_A_TOKEN)
     return sum(math.ceil(len(m["content"].encode()) / bytes_a_token) + _FRAME for m in messages)
 
 
+def most_tokens(about: int) -> int:
+    """The most that `tokens_of` may stand for: text of another language, or of signs, needs more of them."""
+    return math.ceil(about * BYTES_A_TOKEN / _FEWEST_BYTES)
+
+
 @dataclass
 class Budget:
     """Counts what was spent and holds the limits. Any thread may use it.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import alone, replacing
+from querywright.artefacts import replacing
 from querywright.engines.host import Host, HostError
 from querywright.preferences.annotate.again import ask_again
 from querywright.preferences.annotate.report import (
@@ -20,6 +20,7 @@ from querywright.preferences.annotate.report import (
     Shard,
     as_lines,
     names_in,
+    reported,
 )
 from querywright.preferences.annotate.results import missing, read_line
 from querywright.preferences.annotate.status import Hosts, Told, look, pause
@@ -43,8 +44,8 @@ def download(
     Raises:
         QuerywrightError: there are no requests, or a server refuses or does not answer; what came is kept.
     """
-    with alone(folder):
-        report, hosts, clock, first = Report(folder), Hosts(wait), Told(), True
+    with reported(folder) as report:
+        hosts, clock, first = Hosts(wait), Told(), True
         while True:
             look(report, hosts)
             if fetch(report, hosts) or first:

@@ -11,13 +11,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import alone, read_jsonl, write_jsonl
+from querywright.artefacts import read_jsonl, write_jsonl
 from querywright.engines.base import Grammar
 from querywright.engines.budget import Budget
 from querywright.engines.sender import Prompt, Sender
 from querywright.errors import QuerywrightError
 from querywright.preferences.annotate.again import ask_again, round_of
-from querywright.preferences.annotate.report import LOCAL, Outcome, Report, Shard
+from querywright.preferences.annotate.report import LOCAL, Outcome, Report, Shard, reported
 from querywright.preferences.annotate.results import answered, missing
 from querywright.progress import say, track
 
@@ -39,8 +39,8 @@ def judge(
     Raises:
         QuerywrightError: there are no requests, a server has them all, or the judge is gone; its answers are kept.
     """
-    with alone(folder):
-        report = Report(folder)
+    with reported(folder) as report:
+        report.complete()
         if failed:
             ask_again(report, most_tries)
         report.save()

@@ -9,11 +9,12 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import read_jsonl, replacing
+from querywright.artefacts import MANIFEST, alone, numbered_jsonl, read_jsonl, replacing
 from querywright.engines.budget import tokens_of
 from querywright.errors import QuerywrightError
 from querywright.preferences.annotate.results import RESULTS, Answer, answers_in
@@ -21,6 +22,7 @@ from querywright.preferences.annotate.results import RESULTS, Answer, answers_in
 REQUESTS, CSV, FAILED = "requests", "batches.csv", "failed.csv"
 NEW, LOCAL, GONE = "new", "local", "gone"
 ENDED = ("completed", "failed", "expired", "cancelled", GONE)
+_CONVERTS = "querywright preferences annotate convert --input MIX --output DIR"
 _NUMBERS = ("rows", "bytes", "tokens", "tries", "done", "failed")
 
 
@@ -72,14 +74,25 @@ class Report:
         self.folder = folder
         paths = sorted((folder / REQUESTS).glob("*.jsonl"), key=lambda p: (p.name.startswith("again-"), p.name))
         if not paths:
-            raise QuerywrightError(
-                f"no requests in {folder}", hint="querywright preferences annotate convert --input MIX --output DIR"
-            )
+            raise QuerywrightError(f"no requests in {folder}", hint=_CONVERTS)
         known = {shard.file: shard for shard in _read(folder / CSV)}
         self.shards = [known.get(path.name) or _counted(path) for path in paths]
         for shard in self.shards:
             if self.results(shard).is_file() and shard.state not in ENDED:  # its line was lost, or it was put there
                 self.note_results(shard)
+
+    def complete(self) -> None:
+        """Make sure that `convert` came to its end, before anything is asked: of half a set the rest would be missed.
+
+        Raises:
+            QuerywrightError: it was stopped.
+        """
+        if not (self.folder / REQUESTS / MANIFEST).is_file():
+            raise QuerywrightError(
+                f"the requests in {self.folder} are not all there: `annotate convert` was stopped, and did not write "
+                f"{REQUESTS}/{MANIFEST}",
+                hint="the same `annotate convert` again",
+            )
 
     def save(self) -> None:
         """Write `batches.csv`."""
@@ -98,10 +111,17 @@ class Report:
 
     def note_results(self, shard: Shard) -> dict[str, Answer]:
         """Count what is in a shard's results file."""
-        found = answers_in(self.results(shard))
+        found = self.answers(shard)
         shard.failed = sum(bool(a.why) for a in found.values())
         shard.done = len(found) - shard.failed
         shard.state = shard.state if shard.state in ENDED else "completed"
+        return found
+
+    def answers(self, shard: Shard) -> dict[str, Answer]:
+        """What is in a shard's results file; a request without a line there (whoever wrote it was stopped) failed."""
+        found = answers_in(self.results(shard))
+        for name in names_in(self.requests(shard)):
+            found.setdefault(name, Answer(name, why=f"no line in {RESULTS}/"))
         return found
 
     def outcome(self) -> Outcome:
@@ -111,7 +131,7 @@ class Report:
             if not self.results(shard).is_file():
                 found.waiting.update(names_in(self.requests(shard)))
                 continue
-            for name, answer in answers_in(self.results(shard)).items():
+            for name, answer in self.answers(shard).items():
                 found.tries[name] += 1
                 if answer.why:
                     found.failed[name] = (shard.file, answer)
@@ -133,6 +153,19 @@ class Report:
             for name, (file, answer) in sorted(outcome.failed.items()):
                 row = (name, file, answer.status or "", outcome.tries[name], answer.why)
                 table.writerow([_cell(v) for v in row])
+
+
+@contextmanager
+def reported(folder: Path) -> Iterator[Report]:
+    """The report of a folder, for this run alone.
+
+    Raises:
+        QuerywrightError: there are no requests, or another run works there.
+    """
+    if not folder.is_dir():  # a misspelt one is not made
+        raise QuerywrightError(f"no requests in {folder}", hint=_CONVERTS)
+    with alone(folder):
+        yield Report(folder)
 
 
 class Outcome:
@@ -157,9 +190,14 @@ def names_in(path: Path) -> Iterator[str]:
 
 
 def _counted(path: Path) -> Shard:
-    rows = read_jsonl(path)
-    tokens = sum(request_tokens(row) for row in rows)
-    return Shard(path.name, len(rows), path.stat().st_size, tokens)
+    rows, tokens = 0, 0
+    for number, row in numbered_jsonl(path):
+        try:
+            tokens += request_tokens(row)
+        except (KeyError, TypeError, AttributeError):
+            raise QuerywrightError(f"{path}:{number}: no request with chat messages", hint=_CONVERTS) from None
+        rows += 1
+    return Shard(path.name, rows, path.stat().st_size, tokens)
 
 
 def request_tokens(row: dict[str, Any]) -> int:
@@ -184,7 +222,7 @@ def _first(path: Path) -> dict[str, Any]:
         with open(path, encoding="utf-8") as lines:
             return dict(json.loads(next(lines, "{}"))["body"])
     except (ValueError, TypeError, KeyError) as error:
-        raise QuerywrightError(f"{path} holds no requests ({error})", hint="annotate convert makes them") from error
+        raise QuerywrightError(f"{path} holds no requests ({error})", hint=_CONVERTS) from error
 
 
 def _read(path: Path) -> list[Shard]:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import alone
 from querywright.engines.host import Host, HostError, line
-from querywright.preferences.annotate.report import ENDED, GONE, LOCAL, NEW, Report, Shard
+from querywright.preferences.annotate.report import ENDED, GONE, LOCAL, NEW, Report, Shard, reported
 from querywright.progress import LOG_EVERY_S, say
 
 _TOO_MUCH = "token_limit_exceeded"  # too many tokens wait already; the same file is taken later
@@ -28,8 +27,7 @@ def status(
     Raises:
         QuerywrightError: there are no requests, or a server refuses or does not answer; what is known is noted.
     """
-    with alone(folder):
-        report = Report(folder)
+    with reported(folder) as report:
         hosts = Hosts(wait)
         clock = Told()
         while True:

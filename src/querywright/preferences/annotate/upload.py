@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from querywright.artefacts import alone, content_id, sha256
+from querywright.artefacts import content_id, sha256
+from querywright.engines.budget import most_tokens
 from querywright.engines.files import files_at, listed, send_file
 from querywright.engines.host import OPENAI, Host, line
 from querywright.engines.prices import Price
 from querywright.errors import QuerywrightError
 from querywright.preferences.annotate.again import ask_again
 from querywright.preferences.annotate.convert import ENDPOINT
-from querywright.preferences.annotate.report import NEW, Report, Shard, max_tokens_of
+from querywright.preferences.annotate.report import NEW, Report, Shard, max_tokens_of, reported
 from querywright.preferences.annotate.results import answers_in
 from querywright.progress import say
 
@@ -59,8 +60,8 @@ def upload(
         QuerywrightError: there are no requests, the server refuses, or does not answer; what was sent is noted.
     """
     checked(url)
-    with alone(folder):
-        report = Report(folder)
+    with reported(folder) as report:
+        report.complete()
         if failed:
             ask_again(report, most_tries)
         report.save()
@@ -154,7 +155,13 @@ def _spent(report: Report, limits: Limits) -> float:
 def _most(report: Report, shard: Shard, limits: Limits) -> float:
     if limits.price is None:
         return 0.0
-    return limits.price.cost(shard.tokens, shard.rows * max_tokens_of(report.requests(shard)))
+    answer = max_tokens_of(report.requests(shard))
+    if not answer:
+        raise QuerywrightError(
+            f"the requests in {shard.file} may be answered at any length, so --budget can't hold",
+            hint="annotate convert --max-tokens; and no null for it in --body",
+        )
+    return limits.price.cost(most_tokens(shard.tokens), shard.rows * answer)
 
 
 def _batches(host: Host) -> list[Any]:
