@@ -18,10 +18,17 @@ def loads(text: str) -> Any:
     """The value of a text; lines and columns in errors are those of the text as it is.
 
     Raises:
-        ValueError: it is no JSON (a `json.JSONDecodeError`), or a key stands twice in a table.
+        ValueError: it is no JSON (a `json.JSONDecodeError`), a key stands twice in a table, or a text holds half a
+            character (`"\\ud800"`).
     """
     bare = _COMMENTS.sub(_blank, text)
-    return json.loads(_PARTS.sub(_blank, bare), object_pairs_hook=_once)
+    found = json.loads(_PARTS.sub(_blank, bare), object_pairs_hook=_once)
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:  # what is made with it could not be written
+        half = ascii(error.object[error.start])
+        raise ValueError(f"a text holds {half}, which is half a character") from None
+    return found
 
 
 def read(path: Path | str, example: str = "") -> dict[str, Any]:

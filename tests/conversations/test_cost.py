@@ -75,7 +75,8 @@ def test_prices_of_the_table_say_their_day(
 
 
 def test_personas_that_are_to_be_written_count(configured: Configured, raw: dict[str, Any]) -> None:
-    writer = {f"persona_llm_{key}": raw[f"user_llm_{key}"] for key in ("provider", "url", "name", "price_in")}
+    keys = ("provider", "url", "name", "price_in", "price_out")
+    writer = {f"persona_llm_{key}": raw[f"user_llm_{key}"] for key in keys}
     found = estimate(configured(use_personas=True, generate_num_personas=7, **writer), N)
     assert found["models"][0]["role"] == "personas"
     assert found["models"][0]["calls"] == 7

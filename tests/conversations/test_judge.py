@@ -396,6 +396,10 @@ def test_configs_are_checked_all_at_once(tmp_path: Path) -> None:
     said = str(error.value)
     assert all(part in said for part in ("'openai'", "'name'", "'choice_strategy'", "timeout", "env:NAME"))
     assert "sk-secret" not in said
+    never = '{"provider": "openai", "name": "x", "sample_weight": 0}'
+    path.write_text(f'{{"judge_llms": [{never}], "choice_strategy": "random"}}')
+    with pytest.raises(QuerywrightError, match="sample_weight above 0"):
+        load(path)
     path.write_text('{"judge_llms": [{"provider": "querywright", "name": "mygene"}]}')
     with pytest.raises(QuerywrightError, match="query assistant"):
         load(path)

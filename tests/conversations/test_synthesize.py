@@ -467,6 +467,7 @@ def test_comments_and_last_commas_are_allowed() -> None:
         ("[" * 100_000, "."),
         ("", "no JSON"),
         ("/* {", "no JSON"),
+        (r'{"topics": ["\ud800x"]}', "half a character"),
     ],
 )
 def test_a_file_that_is_no_config_says_where(tmp_path: Path, text: str, says: str) -> None:
@@ -505,6 +506,13 @@ def test_all_mistakes_are_said_at_once(raw: dict[str, Any]) -> None:
         ({"user_llm_provider": "querywright", "user_llm_name": "mygene", "user_llm_url": ""}, "one of eval_llms"),
         ({"user_llm_url": ""}, "needs a `url`"),
         ({"user_llm_url": "http://me:pass@host/v1"}, "no password"),
+        ({"user_llm_url": "http://me:pa/ss@host/v1"}, "no password"),
+        ({"user_llm_url": "http://host/v1?key=sk-1"}, "no key"),
+        ({"user_llm_label": "a\x1b[31m"}, "can be printed"),
+        ({"user_llm_name": "models/ "}, "can be printed"),
+        ({"user_llm_price_in": float("inf")}, "finite"),
+        ({"user_llm_name": "ann", "user_llm_api_key": "env:OTHER"}, "the same model: give both the same `api_key`"),
+        ({"user_llm_name": "ann", "user_llm_price_out": 9.0}, "the same model: give both the same `price_out`"),
         ({"user_llm_adapter": "x"}, "nothing that the provider"),
         ({"eval_llms": [{"provider": "local", "name": "a/x"}, {"provider": "local", "name": "b/x"}]}, "stands twice"),
         ({"personas": "nowhere.jsonl"}, "could not read"),
@@ -513,6 +521,31 @@ def test_all_mistakes_are_said_at_once(raw: dict[str, Any]) -> None:
 def test_what_does_not_fit_together_is_said(raw: dict[str, Any], changed: dict[str, Any], says: str) -> None:
     with pytest.raises(QuerywrightError, match=says):
         configs.check({**raw, **changed}, "c.json")
+
+
+def test_what_does_not_fit_is_said_beside_what_is_wrong(raw: dict[str, Any]) -> None:
+    """Checks of several keys are made although one of these, or another one, can't be read."""
+    first, *others = raw["eval_llms"]
+    bad = {
+        **raw, "seed": "x", "num_turns_min": 5, "num_turns_max": 2, "use_personas": True, "generate_num_personas": 2,
+        "eval_llms": [{**first, "temperature": 7, "url": "h"}, *others], "user_llm_temperature": 9, "openings": 5,
+    }  # fmt: skip
+    with pytest.raises(QuerywrightError) as caught:
+        configs.check(bad, "c.json")
+    for said in (
+        "c.json: 6 mistakes", "seed: ", "openings: ", "user_llm_temperature: ", "eval_llms.0.temperature: ",
+        "eval_llms.0: an openai-compatible server needs a `url`", "num_turns_max (2) is below num_turns_min (5)",
+        "needs persona_llm_provider",
+    ):  # fmt: skip
+        assert said in str(caught.value)
+    with pytest.raises(QuerywrightError, match=r"3 mistakes\n  personas: could not read(.|\n)*num_turns_max.*\n  seed"):
+        configs.check({**raw, "personas": "nowhere.jsonl", "num_turns_max": 1000, "seed": "x"}, "c.json")
+
+
+def test_an_entry_without_a_price_has_that_of_the_same_model(raw: dict[str, Any], tmp_path: Path, chat: Chat) -> None:
+    raw = {**raw, "user_llm_name": "ann", "user_llm_price_in": None, "user_llm_price_out": None}
+    found = run(configs.check(raw, "c.json"), tmp_path / "o.json", 2, Limits(money=1.0))
+    assert found["usage"]["ann"]["money"] > 0
 
 
 def test_whatever_stands_in_a_config_is_no_traceback(raw: dict[str, Any]) -> None:

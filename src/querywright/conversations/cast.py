@@ -123,13 +123,12 @@ def open_cast(llms: Iterable[LLM], folder: Path, openers: Openers, purse: Purse,
     Raises:
         QuerywrightError: a key or a model is missing, or a limit in money stands beside a model without a price.
     """
-    places: dict[str, LLM] = {}
-    labels: dict[str, dict[str, None]] = {}
+    entries: dict[str, list[LLM]] = {}
     for llm in llms:
-        places.setdefault(place_of(llm), llm)
-        labels.setdefault(place_of(llm), {})[llm.known_as] = None
+        entries.setdefault(place_of(llm), []).append(llm)
+    places = {place: same[0] for place, same in entries.items()}
     keys = {place: _key(llm) for place, llm in places.items()}
-    prices = {place: price(llm) for place, llm in places.items()}
+    prices = {place: next(filter(None, map(price, same)), None) for place, same in entries.items()}
     unpriced = [llm.known_as for place, llm in places.items() if prices[place] is None]
     if purse.money is not None and unpriced:
         raise QuerywrightError(
@@ -138,18 +137,23 @@ def open_cast(llms: Iterable[LLM], folder: Path, openers: Openers, purse: Purse,
         )
     paths = {place: _path(llm, openers) for place, llm in places.items() if llm.provider == "local"}
     weights = {place: str(weights_sha256(path))[:16] for place, path in paths.items()}
-    cast = Cast({}, purse, {place: ", ".join(known) for place, known in labels.items()}, weights)
+    names = {place: ", ".join(dict.fromkeys(llm.known_as for llm in same)) for place, same in entries.items()}
+    cast = Cast({}, purse, names, weights)
     try:
         for place, llm in places.items():
             engines = _engines(llm, paths.get(place, ""), keys[place], openers, connections)
             engines = [openers.around(engine) for engine in engines] if openers.around else engines
             known = content_id(place + weights.get(place, ""), 8)
-            ledger = Ledger(folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', llm.name.rpartition('/')[2])}-{known}.jsonl")
+            ledger = Ledger(folder / f"{_file_name(llm.name)}-{known}.jsonl")
             cast.senders[place] = Sender(engines, ledger, purse.part(*(prices[place] or (0.0, 0.0))), openers.wait)
     except BaseException:
         cast.close()
         raise
     return cast
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name.rpartition("/")[2])[:100]
 
 
 def _key(llm: LLM) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from querywright import jsonc
 from querywright.artefacts import read_jsonl
 from querywright.conversations.document import SIDES
-from querywright.conversations.llm import LLM, Strict, checked
+from querywright.conversations.llm import LLM, Strict, checked, clash
 from querywright.errors import QuerywrightError, did_you_mean
 
 EXAMPLE = "data/conversations/ holds examples"
@@ -89,12 +89,17 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _whole(self) -> Config:
+        wrong = []
         if self.num_turns_max < self.num_turns_min:
-            raise ValueError(f"num_turns_max ({self.num_turns_max}) is below num_turns_min ({self.num_turns_min})")
+            wrong += [f"num_turns_max ({self.num_turns_max}) is below num_turns_min ({self.num_turns_min})"]
         if self.use_personas and not self.personas and not self.generate_num_personas:
-            raise ValueError("use_personas needs personas, or generate_num_personas above 0")
+            wrong += ["use_personas needs personas, or generate_num_personas above 0"]
         if self.use_personas and self.generate_num_personas and self.persona_llm is None:
-            raise ValueError("generate_num_personas needs persona_llm_provider and persona_llm_name")
+            wrong += ["generate_num_personas needs persona_llm_provider and persona_llm_name"]
+        if differs := clash([*self.eval_llms, self.user_llm, *([self.persona_llm] if self.persona_llm else [])]):
+            wrong += [differs]
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
 
     def models(self) -> dict[str, LLM]:
@@ -134,10 +139,14 @@ def check(raw: dict[str, Any], where: str) -> Config:
     if "user_llm" not in data:
         wrong.append("user_llm_provider and user_llm_name: are missing")
     if isinstance(data.get("personas"), str):
-        data["personas"] = _personas(Path(data["personas"]))
+        try:
+            data["personas"] = _personas(Path(data["personas"]))
+        except QuerywrightError as error:
+            wrong.append(str(error))
+            data["personas"] = _SPARE["personas"]
     try:
-        found = checked(Config, {**data, "user_llm": data.get("user_llm", _NOBODY)}, where,
-                        {"eval_llms": LLM, "personas": Persona, "user_llm": LLM, "persona_llm": LLM})  # fmt: skip
+        parts: dict[str, type[BaseModel]] = {"eval_llms": LLM, "personas": Persona, "user_llm": LLM, "persona_llm": LLM}
+        found = checked(Config, {**data, "user_llm": data.get("user_llm", _NOBODY)}, where, parts, _SPARE)
     except QuerywrightError as error:
         if not wrong:
             raise
@@ -148,7 +157,12 @@ def check(raw: dict[str, Any], where: str) -> Config:
     return found
 
 
-_NOBODY = {"provider": "local", "name": "base"}  # stands in where there is a mistake already
+# stand in where there is a mistake already
+_NOBODY = {"provider": "local", "name": "base"}
+_SPARE = {
+    "user_llm": _NOBODY, "persona_llm": _NOBODY, "eval_llms": [{**_NOBODY, "label": label} for label in "ab"],
+    "personas": [{"persona": "x"}], "num_turns_min": 1, "num_turns_max": 100, "generate_num_personas": 1,
+}  # fmt: skip
 
 
 def _told(where: str, lines: list[str]) -> str:

@@ -28,7 +28,7 @@ from querywright.progress import say, track
 
 DB, JSON, JSONL, PROMPTS, PREFERENCES = "db", "json", "jsonl", "prompts", "preferences"
 _ENV = re.compile(r"env:([A-Za-z_]\w*)")
-_PASSWORD = re.compile(r"//[^/@\s]*:[^/@\s]+@|[?&]password=")
+_PASSWORD = re.compile(r"://[^/@\s]*:[^@\s]+@|[?&]password=")
 
 Item = tuple[tables.Source, Conversation]
 Counts = dict[str, int]

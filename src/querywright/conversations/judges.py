@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from querywright import jsonc
 from querywright.artefacts import content_id, weights_sha256
 from querywright.conversations import verdict
 from querywright.conversations.cast import price
 from querywright.conversations.document import Conversation
-from querywright.conversations.llm import LLM, Strict, checked
+from querywright.conversations.llm import LLM, Strict, checked, clash
 
 EXAMPLE = "data/conversations/judge.json is an example"
 
@@ -57,11 +57,19 @@ class Config(Strict):
             raise ValueError(f"{', '.join(map(repr, twice))} stands twice: give each a `label` of its own")
         if any(llm.provider == "querywright" for llm in value):
             raise ValueError("the query assistant writes calls; it can't judge")
+        if differs := clash(value):
+            raise ValueError(differs)
         # the same question is to have the same verdict
         return tuple(
             llm if "temperature" in llm.model_fields_set else llm.model_copy(update={"temperature": 0.0})
             for llm in value
         )
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Config:
+        if self.choice_strategy == "random" and not any(llm.sample_weight for llm in self.judge_llms):
+            raise ValueError("choice_strategy random needs a judge with a sample_weight above 0")
+        return self
 
     def settings(self, llm: LLM) -> str:
         """What a verdict depends on besides the turn, as an id: who judges, what it is asked, how."""
@@ -80,7 +88,8 @@ def load(path: Path | str) -> Config:
     Raises:
         QuerywrightError: no such file, no JSON, or mistakes in it: all of them are named, with the nearest known key.
     """
-    return checked(Config, jsonc.read(path, EXAMPLE), str(path), {"judge_llms": LLM})
+    spare = {"judge_llms": [{"provider": "local", "name": "base"}]}
+    return checked(Config, jsonc.read(path, EXAMPLE), str(path), {"judge_llms": LLM}, spare)
 
 
 class Bench:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -19,7 +20,7 @@ _SECRET = "write `env:NAME`, the name of an environment variable: a key in a fil
 class Strict(BaseModel):
     """Frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class LLM(Strict):
@@ -45,7 +46,7 @@ class LLM(Strict):
 
     provider: Provider
     name: str = Field(min_length=1)
-    label: str = ""
+    label: str = Field(default="", max_length=200)
     url: str = ""
     api_key: str = Field(default="", repr=False)
     adapter: str = ""
@@ -77,20 +78,28 @@ class LLM(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> LLM:
+        wrong = [*self._wrong()]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def _wrong(self) -> Iterator[str]:
+        """What does not fit together."""
+        if not self.known_as.strip() or not self.known_as.isprintable():
+            yield "give it a `label` of characters that can be printed"
         if self.provider == "openai-compatible" and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", self.url):
-            raise ValueError("an openai-compatible server needs a `url`, such as http://127.0.0.1:8080/v1")
-        if "@" in self.url.partition("://")[2].partition("/")[0]:
-            raise ValueError(f"an address holds no password; `api_key`: {_SECRET}")
+            yield "an openai-compatible server needs a `url`, such as http://127.0.0.1:8080/v1"
+        if re.search("[@?#]", self.url):
+            yield f"an address ends with the version and holds no key and no password; `api_key`: {_SECRET}"
         if self.provider != "openai-compatible" and self.url:
-            raise ValueError(f"`url` is for openai-compatible servers, not for {self.provider}")
+            yield f"`url` is for openai-compatible servers, not for {self.provider}"
         own = {"local": "adapter threads slots", "querywright": "adapter model strategy decoding"}
         wrong = [
             key for key in ("adapter", "threads", "slots", "model", "strategy", "decoding")
             if getattr(self, key) and key not in own.get(self.provider, "").split()
         ]  # fmt: skip
         if wrong:
-            raise ValueError(f"{', '.join(wrong)}: nothing that the provider {self.provider} takes")
-        return self
+            yield f"{', '.join(wrong)}: nothing that the provider {self.provider} takes"
 
     @property
     def known_as(self) -> str:
@@ -123,15 +132,37 @@ class LLM(Strict):
         return self.model_dump(exclude_defaults=True, exclude={"api_key"})
 
 
+def clash(llms: Iterable[LLM]) -> str:
+    """What two entries say differently of the same model, which is opened once; empty where they agree."""
+    seen: dict[str, LLM] = {}
+    for llm in llms:
+        first = seen.setdefault(repr(llm.place), llm)
+        if first.price_in is first.price_out is None:  # one that names no price has the other's
+            seen[repr(llm.place)] = llm
+        said = {"api_key": True, "price_in": _priced(first, llm), "price_out": _priced(first, llm)}
+        for key, counts in said.items():
+            if counts and getattr(first, key) != getattr(llm, key):
+                return f"{first.known_as!r} and {llm.known_as!r} are the same model: give both the same `{key}`"
+    return ""
+
+
+def _priced(*llms: LLM) -> bool:
+    return all(llm.price_in is not None or llm.price_out is not None for llm in llms)
+
+
 M = TypeVar("M", bound=BaseModel)
 
 
-def checked(kind: type[M], raw: Mapping[str, Any], where: str, parts: Mapping[str, type[BaseModel]] | None = None) -> M:
+def checked(
+    kind: type[M], raw: Mapping[str, Any], where: str, parts: Mapping[str, type[BaseModel]] | None = None,
+    spare: Mapping[str, Any] | None = None,
+) -> M:  # fmt: skip
     """Validate a table that was read.
 
     Args:
         where: begins the message; a file's name.
         parts: the kinds of the tables in it by their key, for the names of keys.
+        spare: values that stand in for wrong ones by their key, so that what does not fit together is found as well.
 
     Raises:
         QuerywrightError: names all mistakes, with the nearest known keys. Values of keys are never shown.
@@ -139,12 +170,42 @@ def checked(kind: type[M], raw: Mapping[str, Any], where: str, parts: Mapping[st
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        lines = [_reason(item, kind, parts or {}) for item in error.errors()]
-        plural = "s" * (len(lines) > 1)
-        raise QuerywrightError(
-            "\n  ".join([f"{where}: {len(lines)} mistake{plural}", *lines]),
-            hint="correct them; see docs/conversations.md",
-        ) from None
+        found = error.errors()
+    tried: Any = copy.deepcopy(dict(raw))
+    for whole in (False, True):  # what belongs together is looked at only where each part is right
+        for item in found:
+            _mend(tried, item, whole, spare or {})
+        try:
+            kind.model_validate(tried)
+            break
+        except ValidationError as error:
+            known = {item["loc"] for item in found}  # what was taken out is not missing
+            found += [item for item in error.errors() if item["type"] != "missing" or item["loc"] not in known]
+    lines = [*dict.fromkeys(_reason(item, kind, parts or {}) for item in found)]
+    plural = "s" * (len(lines) > 1)
+    raise QuerywrightError(
+        "\n  ".join([f"{where}: {len(lines)} mistake{plural}", *lines]), hint="correct them; see docs/conversations.md"
+    )
+
+
+def _mend(table: dict[str, Any], item: Any, whole: bool, spare: Mapping[str, Any]) -> None:
+    """Take a wrong value out of a table; with `whole` all that stands under its outermost key."""
+    if not item["loc"]:
+        return
+    top, *path = item["loc"]
+    if whole or (not path and top in spare):
+        table.pop(top, None)
+        table.update({top: spare[top]} if top in spare else {})
+        return
+    inner: Any = table
+    for step in (top, *path[:-1]):
+        try:
+            inner = inner[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    last = path[-1] if path else top
+    if isinstance(inner, dict) and last != "provider":  # what else is right depends on that
+        inner.pop(last, None)
 
 
 def _reason(item: Any, kind: type[BaseModel], parts: Mapping[str, type[BaseModel]]) -> str:
