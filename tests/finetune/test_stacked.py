@@ -14,7 +14,7 @@ from querywright.errors import QuerywrightError
 from querywright.finetune.export import export, place
 from querywright.finetune.lora import CONFIG, WEIGHTS, deltas, read_adapter
 from querywright.finetune.merge import made_by
-from querywright.finetune.record import base_facts
+from querywright.finetune.record import base_facts, is_finished, merged_id
 from querywright.finetune.stacked import below, stack
 
 LAYER = "base_model.model.model.layers.{}.self_attn.{}.lora_{}.weight"
@@ -108,3 +108,19 @@ def test_an_adapter_whose_rank_is_not_what_it_says_is_refused(tmp_path: Path) ->
     first = adapter(tmp_path / "a", 1, 2, r=4)
     with pytest.raises(QuerywrightError, match="is of rank 2, not 4"):
         stack(first, adapter(tmp_path / "b", 2, 3), tmp_path / "both")
+
+
+@pytest.mark.parametrize("source", ["run", "merge"])
+def test_a_run_on_a_merge_that_was_made_anew_is_not_done(tmp_path: Path, source: str) -> None:
+    checkpoint, run = merged(tmp_path, source), tmp_path / "dpo"
+    facts = {"settings": {"checkpointer": {"checkpoint_dir": str(checkpoint)}}}
+    write_manifest(run, facts, [], base=base_facts(checkpoint))
+    assert is_finished(run, facts)
+    before = merged_id(facts)
+    made = made_by(checkpoint)
+    assert made is not None
+    (checkpoint / "model.safetensors").write_bytes(b"another sum")
+    write_manifest(tmp_path / "made", made["config"], [*made["files"]], base_folder=made["base_folder"])
+    assert not is_finished(run, facts), "the same config and the same folder, but other weights to start from"
+    assert merged_id(facts) not in ("", before)
+    assert merged_id({"settings": {"checkpointer": {"checkpoint_dir": str(tmp_path / "base")}}}) == ""

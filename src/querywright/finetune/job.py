@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from querywright.artefacts import MANIFEST, alone, content_id, is_done, sha256
+from querywright.artefacts import MANIFEST, alone, content_id, sha256
 from querywright.errors import QuerywrightError
 from querywright.finetune.init import LoraWords
 from querywright.finetune.loggers import with_losses
 from querywright.finetune.lora import WEIGHTS, read_adapter
+from querywright.finetune.record import is_finished, merged_id
 from querywright.finetune.resume import RESUME, load_state, read_about, save_state
 from querywright.progress import say
 
@@ -111,8 +112,9 @@ def begin(job: Job, given: Callable[[dict[str, Any]], dict[str, Tensor]]) -> Non
     path = job.output / RESUME
     if path.is_file():
         left = read_about(path)
-        if left is None or left.get("run") != run_id(job):
-            say(f"{path} is of another config or other data: starting anew")
+        base = merged_id(job.facts)
+        if left is None or left.get("run") != run_id(job) or left.get("base", base) != base:
+            say(f"{path} is of another config, other data or another base: starting anew")
         else:
             load_state(path, job.trained, job.optimizer)
             job.step, job.seconds, job.tokens = left["step"], left["seconds"], left["tokens"]
@@ -130,6 +132,7 @@ def run_id(job: Job) -> str:
 def save(job: Job) -> None:
     """Write the checkpoint that :func:`begin` goes on from."""
     about = {"run": run_id(job), "step": job.step, "seconds": job.seconds, "tokens": job.tokens}
+    about["base"] = merged_id(job.facts)
     save_state(job.output / RESUME, job.trained, job.optimizer, about)
 
 
@@ -143,13 +146,13 @@ def main(cfg: Any, backend: str, train: Callable[[Any, dict[str, Any]], None]) -
     try:
         with alone(output):
             facts = run_facts(cfg, backend)
-            if is_done(output, facts):
+            if is_finished(output, facts):
                 say(f"nothing to do: {output / MANIFEST} covers this config and data")
                 return 0
             if (output / MANIFEST).is_file():
                 say(
-                    f"{output} holds a run of another config or other data: it is trained anew and replaced;"
-                    " output_dir=ANOTHER/FOLDER keeps both"
+                    f"{output} holds a run of another config, other data or another base: it is trained anew and"
+                    " replaced; output_dir=ANOTHER/FOLDER keeps both"
                 )
                 (output / MANIFEST).unlink()
             train(cfg, facts)

@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import MANIFEST, alone, is_done, replacing, write_json
+from querywright.artefacts import MANIFEST, alone, replacing, write_json
 from querywright.errors import QuerywrightError, need
 from querywright.finetune.hardware import peak_memory
 from querywright.finetune.recipes import DEFAULT, DISTRIBUTED, DPO, PEFT, TORCHTUNE, backend_of, recipe_of
-from querywright.finetune.record import LOSSES, RESOLVED
+from querywright.finetune.record import LOSSES, RESOLVED, is_finished
 from querywright.progress import say
 
 MODULES = {TORCHTUNE: "querywright.finetune.recipe", PEFT: "querywright.finetune.with_peft"}
@@ -43,7 +43,7 @@ def train(cfg: Any) -> int:
     from querywright.finetune.preflight import check
 
     output, recipe = Path(cfg.output_dir), recipe_of(cfg)
-    if (output / MANIFEST).is_file() and is_done(output, _facts(cfg)):
+    if (output / MANIFEST).is_file() and is_finished(output, _facts(cfg)):
         say(f"nothing to do: {output / MANIFEST} covers this config and data")
         return 0
     rows = check(cfg)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import MANIFEST, replacing, weights_sha256, write_manifest
+from querywright.artefacts import MANIFEST, is_done, replacing, weights_sha256, write_manifest
 from querywright.errors import QuerywrightError
 from querywright.finetune.family import family
 from querywright.finetune.hardware import hardware, packages, peak_memory
@@ -207,6 +207,27 @@ def finish_run(
     }
     write_manifest(output, dict(facts), list(dict.fromkeys(names)), **made)
     return made
+
+
+def is_finished(output: Path, facts: Mapping[str, Any]) -> bool:
+    """Whether just this run is done, on the base as it is now: a merge that was made anew keeps its folder's name."""
+    if not is_done(output, dict(facts)):
+        return False
+    was = (json.loads((output / MANIFEST).read_text(encoding="utf-8")).get("base") or {}).get("sha256")
+    now = merged_id(facts)
+    return not (was and now) or was == now
+
+
+def merged_id(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of the weights that a run starts from, where they were merged here; empty for a publisher's, which stay
+    what they are."""
+    settings = facts.get("settings") or {}
+    folder = Path((settings.get("checkpointer") or {}).get("checkpoint_dir") or "")
+    made = made_by(folder)
+    if made is None:
+        return ""
+    known = {Path(name).name: digest for name, digest in made["files"].items() if Path(name).parent.name == folder.name}
+    return weights_sha256(folder, known) or ""
 
 
 def base_facts(folder: Path) -> dict[str, Any]:
