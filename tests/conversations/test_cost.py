@@ -83,6 +83,19 @@ def test_personas_that_are_to_be_written_count(configured: Configured, raw: dict
     assert found["models"][0]["most_calls"] == 28
 
 
+@pytest.mark.parametrize("odd", ["x", [1], {}, None, -4, float("inf"), float("nan"), 1e300])
+def test_a_pilot_with_odd_numbers_is_measured_by_its_texts(configured: Configured, tmp_path: Path, odd: Any) -> None:
+    pilot = tmp_path / "pilot.json"
+    synthesize(configured(), pilot, 6, Openers())
+    found = json.loads(pilot.read_text())
+    for turn in (turn for one in found["conversations"] for turn in one["turns"]):
+        turn["tries"] = odd
+        for response in turn["responses"]:
+            response |= {"tokens_out": odd, "text": "\ud800" + "x" * 69}
+    pilot.write_text(json.dumps(found))
+    assert set(estimate(configured(), N, pilot)["lengths"]["responses"].values()) == {20.0}
+
+
 def test_longer_talks_cost_more_than_in_proportion(configured: Configured) -> None:
     """What was said before is sent again with each turn."""
     two, eight = (estimate(configured(num_turns_min=t, num_turns_max=t), N)["total"] for t in (2, 8))

@@ -230,11 +230,58 @@ def test_what_a_run_was_made_from_may_not_change(configured: Configured, tmp_pat
     with pytest.raises(QuerywrightError, match=r"first.jsonl has changed since"):
         run(config, out, 3)
     out.write_text('{"version": 1, "conversations": []}')
-    with pytest.raises(QuerywrightError, match="not from this command"):
+    with pytest.raises(QuerywrightError, match="not as this command left them"):
         run(config, out, 3)
     first.write_text('{"text": "Why?"}')
     out.write_bytes(before)
     assert run(config, out, 3)["planned"] == 3
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda made: made.update(planned="4"),
+        lambda made: made.update(planned=10**12),
+        lambda made: made.update(missing=None),
+        lambda made: made.update(left_out="ab"),
+        lambda made: made.update(left_out=[[1]]),
+        lambda made: made.update(config="x"),
+        lambda made: made["conversations"][0].pop("number"),
+        lambda made: made["conversations"][0].update(number="x"),
+        lambda made: made["conversations"][0].update(number=2),
+        lambda made: made["conversations"][0].update(id="f" * 16),
+        lambda made: made["conversations"][0].pop("id"),
+        lambda made: made["conversations"][0]["turns"][0].update(user="Something else?"),
+        lambda made: made["conversations"].pop(),
+    ],
+)
+def test_an_output_that_somebody_changed_is_not_gone_on_with(
+    configured: Configured, tmp_path: Path, changed: Callable[[dict[str, Any]], object]
+) -> None:
+    out = tmp_path / "o.json"
+    run(configured(), out, 4)
+    made = json.loads(out.read_text())
+    changed(made)
+    out.write_text(json.dumps(made))
+    before = out.read_bytes()
+    with pytest.raises(QuerywrightError, match="not as this command left them") as caught:
+        run(configured(), out, 6)
+    assert "move it away" in caught.value.hint
+    assert out.read_bytes() == before
+
+
+def test_a_damaged_answer_is_asked_again(configured: Configured, tmp_path: Path, chat: Chat) -> None:
+    out = tmp_path / "o.json"
+    said = [one["id"] for one in run(configured(), out, 4)["conversations"]]
+    out.unlink()
+    for file in (tmp_path / "o.json.answers").glob("*.jsonl"):
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        for number, row in enumerate(rows):
+            row |= ({"ms": "x"}, {"text": None}, {"tokens_in": "x"})[number % 3]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = len(chat.bodies)
+    assert [one["id"] for one in run(configured(), out, 4)["conversations"]] == said
+    assert len(chat.bodies) == 2 * asked
 
 
 def test_what_was_answered_is_never_asked_again(configured: Configured, tmp_path: Path, service: Service) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from querywright.engines.base import Engine
 
 Given = Annotated[Path, typer.Option("--config", "-c", help="JSON with comments; data/conversations/ holds examples")]
-Number = Annotated[int, typer.Option("--number", "-n", min=1, help="so many conversations")]
+Number = Annotated[int, typer.Option("--number", "-n", min=1, max=1_000_000, help="so many conversations")]
 
 
 def register(app: typer.Typer) -> None:

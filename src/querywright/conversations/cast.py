@@ -71,10 +71,10 @@ class Cast:
             Missing: the ledger does not have it.
         """
         sender = self.sender(llm)
-        known = sender.ledger.rows.get(sender.key(prompt))
-        if known is None:
+        known = completions_of(sender.ledger.rows.get(sender.key(prompt)))
+        if not known:  # or a damaged line, which is asked again
             raise Missing
-        return completions_of(known)
+        return known
 
     def usage(self) -> dict[str, dict[str, Any]]:
         """What each model's answers have cost in all; entries of the same place count together."""

@@ -121,8 +121,8 @@ def measured(config: Config, pilot: Path) -> Lengths:
             f"{', '.join(absent)} did not answer in {pilot}", hint="a pilot of a few more conversations, or none"
         )
     written = [turn for turn in turns if turn.get("tries", 1)] or turns
-    said = [len(turn["user"].encode()) / BYTES_A_TOKEN for turn in written]
-    tries = [int(turn.get("tries", 1)) or 1 for turn in written]
+    said = [len(turn["user"].encode("utf-8", "replace")) / BYTES_A_TOKEN for turn in written]
+    tries = [_count(turn, "tries") or 1 for turn in written]
     return Lengths(
         sum(said) / len(said), sum(tries) / len(tries), {label: sum(v) / len(v) for label, v in spoken.items()}
     )
@@ -193,4 +193,10 @@ def _as_of(llm: LLM) -> str | None:
 
 
 def _tokens(response: Mapping[str, Any]) -> int:
-    return int(response.get("tokens_out") or len(response["text"].encode()) / BYTES_A_TOKEN)
+    return _count(response, "tokens_out") or int(len(response["text"].encode("utf-8", "replace")) / BYTES_A_TOKEN)
+
+
+def _count(table: Mapping[str, Any], key: str) -> int:
+    """A number that a file gives; 0 for what is none."""
+    value = table.get(key)
+    return int(value) if isinstance(value, int | float) and 0 < value < 1e12 else 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from querywright.artefacts import alone, sha256, write_json
 from querywright.conversations.cast import Cast, Openers, open_cast, told
 from querywright.conversations.config import Config, Persona
-from querywright.conversations.document import SIDES, VERSION, Conversation, read
+from querywright.conversations.document import SIDES, VERSION, Conversation, conversation_id, read
 from querywright.conversations.llm import LLM
 from querywright.conversations.personas import generate
 from querywright.conversations.plan import Plan, openings_of, plans
@@ -205,15 +205,29 @@ def _old(out: Path, config: Config, facts: dict[str, Any]) -> dict[str, Any]:
     if not out.is_file():
         return {}
     found = read(out)
-    if "planned" not in found or "missing" not in found:
-        raise _other(out, "they are not from this command as they stand")
-    if found.get("config") != json.loads(json.dumps(config.public())):
-        now, then = config.public(), dict(found.get("config") or {})
+    then = found.get("config")
+    if not isinstance(then, dict) or not _as_written(found):
+        raise _other(out, "they are not as this command left them")
+    if then != json.loads(json.dumps(config.public())):
+        now = config.public()
         keys = sorted(k for k in {*now, *then} if json.loads(json.dumps(now.get(k))) != then.get(k))
         raise _other(out, f"another config ({', '.join(keys)})")
     if found.get("inputs") != facts["inputs"]:
-        raise _other(out, f"{config.openings} has changed since")
+        raise _other(out, f"{config.openings or 'the file of openings'} has changed since")
     return found
+
+
+def _as_written(found: Mapping[str, Any]) -> bool:
+    """Whether a document is one of `synthesize`'s own: its numbers fit together, and its talks are under their ids."""
+    talks, left_out = found["conversations"], found.get("left_out")
+    if not isinstance(left_out, list):
+        return False
+    places = [*(one.get("number") for one in talks), *left_out]
+    planned, missing = found.get("planned"), found.get("missing")
+    if any(type(n) is not int or n < 0 for n in (*places, planned, missing)):
+        return False
+    whole = len({*places}) == len(places) and planned == len(places) + missing
+    return whole and all(one.get("id") == conversation_id(one) for one in talks)
 
 
 def _other(out: Path, why: str) -> QuerywrightError:
