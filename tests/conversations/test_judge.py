@@ -131,6 +131,8 @@ def test_only_models_that_took_no_part_judge(tmp_path: Path) -> None:
     ]
     bench = Bench(Config.model_validate({"judge_llms": judges}), whole)
     assert [llm.known_as for llm in bench.may(one)] == ["third"]
+    given = {**one, "turns": [{**turn, "tries": 0} for turn in one["turns"]]}
+    assert [llm.known_as for llm in bench.may(given)] == ["y", "third"], "a user whose messages were given said nothing"
 
 
 def test_nobody_left_to_judge_is_an_error(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def judge(
         QuerywrightError: nothing can be judged, or the run could not be finished: what was judged is written.
     """
     apart(source, output=out)
+    if out.is_dir():
+        raise QuerywrightError(f"{out} is a folder", hint=f"--output {out / 'judged.json'}")
     whole = _read(source)
     bench = Bench(config, whole, openers.path)
     work = plan(config, bench, whole["conversations"], limit)
@@ -106,7 +108,8 @@ def _refuse_nothing(work: Work, conversations: Sequence[Conversation], config: C
     if not work.tasks and work.left_out["no_judge"] and not work.left_out["judged_before"]:
         names = ", ".join(llm.known_as for llm in config.judge_llms)
         raise QuerywrightError(
-            f"nobody may judge: {names} took part in every conversation", hint="another model under judge_llms"
+            f"nobody may judge: {names} took part in every conversation",
+            hint="another model under judge_llms: a server's, or a GGUF file with other weights",
         )
 
 

@@ -1,7 +1,8 @@
 """Who may judge a conversation, and who does: the config of `conversations judge`.
 
-Only models that took no part: neither as one of those that answered nor as the user. A model is known by its label,
-by its name (whatever server it is behind), and on this machine by its weights.
+Only models that took no part: neither as one of those that answered nor as the user, where it wrote anything (not where
+all of its messages were given). A model is known by its label, by its name (whatever server it is behind), and on this
+machine by its weights.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ class Bench:
         for label in labels:
             found |= self._known(label, self._models.get(label))
         user = one.get("user")
-        if isinstance(user, str) and user:
+        spoke = any(turn.get("tries") != 0 for turn in one["turns"])  # 0: its message was given, an opening
+        if isinstance(user, str) and user and spoke:
             found |= self._known(user, self._user or self._models.get(user))
         return found
 
