@@ -347,6 +347,27 @@ def test_mistakes_say_what_to_do(
         assert all(part in err for part in ("'batch_size'", "turns", "env:NAME"))
 
 
+@pytest.mark.parametrize("named", ["postgresql://me:s3cret@h/chats", "env:CHATS"])
+def test_a_database_where_a_file_is_said_is_not_a_file(tmp_path: Path, source: Path, named: str) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    for words in ((named, "json", str(tmp_path / "x.json"), "jsonl"), (str(source), "json", named, "preferences")):
+        with pytest.raises(QuerywrightError, match="names a database") as failed:
+            convert(*words, Config())
+        assert "s3cret" not in str(failed.value)
+        assert "t db" in failed.value.hint
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_database_is_not_written_over_by_its_own_file(tmp_path: Path, source: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    convert(str(source), "json", str(path), "db", Config())
+    before = path.read_bytes()
+    for words in ((f"sqlite:///{path}", "db", str(path), "json"), (f"sqlite:///{path}", "db", str(path), "db")):
+        with pytest.raises(QuerywrightError, match="is the source"):
+            convert(*words, Config())
+    assert path.read_bytes() == before
+
+
 def test_a_newer_layout_is_left_alone(tmp_path: Path, source: Path) -> None:
     where = tmp_path / "x.sqlite"
     convert(str(source), "json", str(where), "db", Config(), limit=2)

@@ -143,6 +143,12 @@ def test_nobody_left_to_judge_is_an_error(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def test_a_folder_is_no_output(tmp_path: Path) -> None:
+    source = write(tmp_path / "t.json", [talk(0)])
+    with pytest.raises(QuerywrightError, match="is a folder"):
+        judge(config("http://127.0.0.1:9/v1"), source, tmp_path, OPENERS)
+
+
 def test_the_cheapest_judges_or_one_drawn_by_weight(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/v1"
     llms = [

@@ -52,10 +52,13 @@ def convert(
     """
     import json
 
+    from querywright.artefacts import apart
     from querywright.conversations.convert import convert as run
     from querywright.conversations.convert import load
     from querywright.errors import QuerywrightError
 
+    if config is not None:
+        apart(config, out=out.removeprefix("sqlite:///"))
     if api and out_type != To.preferences:
         raise QuerywrightError("--api is for -ot preferences", hint="leave it out; respond takes --api for prompts")
     found = load(config)

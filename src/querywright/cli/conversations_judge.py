@@ -37,10 +37,12 @@ def judge(
     """
     import json
 
+    from querywright.artefacts import apart
     from querywright.cli.conversations_synthesize import openers
     from querywright.conversations.judge import judge as run
     from querywright.conversations.judges import load
 
+    apart(config, output=out)
     found = run(
         load(config), source, out, openers(), limit=limit, money=budget, tokens=max_tokens_total, dry=estimate
     )  # fmt: skip

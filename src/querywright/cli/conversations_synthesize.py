@@ -36,10 +36,12 @@ def synthesize(
     max_tokens_total: Annotated[int | None, typer.Option(min=0, help="the same in tokens, in and out")] = None,
 ) -> None:
     """Let synthetic users talk with several models, two side by side; run again, it goes on where it was."""
+    from querywright.artefacts import apart
     from querywright.conversations import config as configs
     from querywright.conversations.synthesize import Limits
     from querywright.conversations.synthesize import synthesize as run
 
+    apart(config, output=output)
     settings = configs.load(config)
     if concurrency is not None:
         settings = settings.model_copy(update={"concurrency": concurrency})

@@ -118,8 +118,9 @@ def convert(
         place(where, kind, config, option)
         for where, kind, option in ((source, source_type, "-i"), (out, out_type, "-o"))
     )
-    if "://" not in read_from and "://" not in write_to:
-        apart(read_from, out=write_to)
+    files = [where.removeprefix("sqlite:///") for where in (read_from, write_to)]
+    if not any("://" in where for where in files):
+        apart(files[0], out=files[1])
     elif read_from == write_to:
         raise QuerywrightError("-i and -o are the same database", hint="another one for -o")
     done = Done()
@@ -148,7 +149,11 @@ def place(where: str, kind: str, config: Config, option: str) -> str:
         also = ", or `database` in the config" if kind == DB else ""
         raise QuerywrightError(f"{option} is missing", hint=f"{option} {'FILE_OR_URL' if kind == DB else 'FILE'}{also}")
     named = _ENV.fullmatch(where)
-    if not named or kind != DB:
+    if kind != DB and (named or "://" in where):  # perhaps with a password in it: not shown
+        raise QuerywrightError(
+            f"{option} names a database, and {option}t says {kind}", hint=f"{option}t db, or a file for {option}"
+        )
+    if not named:
         return where
     found = os.environ.get(named[1], "")
     if not found:

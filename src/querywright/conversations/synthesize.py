@@ -223,10 +223,10 @@ def _as_written(found: Mapping[str, Any]) -> bool:
     if not isinstance(left_out, list):
         return False
     places = [*(one.get("number") for one in talks), *left_out]
-    planned, missing = found.get("planned"), found.get("missing")
-    if any(type(n) is not int or n < 0 for n in (*places, planned, missing)):
+    sums: Any = (found.get("planned"), found.get("missing"))
+    if any(type(n) is not int or n < 0 for n in (*places, *sums)):
         return False
-    whole = len({*places}) == len(places) and planned == len(places) + missing
+    whole = len({*places}) == len(places) and sums[0] == len(places) + sums[1]
     return whole and all(one.get("id") == conversation_id(one) for one in talks)
 
 

@@ -11,6 +11,7 @@ from querywright.conversations.llm import LLM
 from querywright.conversations.plan import Plan
 from querywright.conversations.turns import usable, user_chat, utterance
 from querywright.engines.base import Completion, Message
+from querywright.engines.fence import inert_lines
 from querywright.engines.sender import Prompt
 
 TRIES = 3  # of a user's message that can't be used
@@ -53,7 +54,7 @@ def talk(
         if not said:
             found["ended"] = "user"
             break
-        messages: list[Message] = [*before, {"role": "user", "content": said}]
+        messages = _inert([*before, {"role": "user", "content": said}])
         responses = _responses(plan, number, [models[label] for label in order], messages, ask, pool)
         if responses is None:
             found["ended"] = "responders"
@@ -66,9 +67,14 @@ def talk(
     return {**found, "id": conversation_id(found)}
 
 
+def _inert(messages: Sequence[Message]) -> list[Message]:
+    """A chat in which no message ends its place: what one model wrote goes to another one."""
+    return [{**message, "content": inert_lines(message["content"])} for message in messages]
+
+
 def _said(plan: Plan, number: int, user: LLM, before: Sequence[Message], ask: Ask) -> tuple[str, int]:
     """A message that can be used, empty for none, and how many were asked for."""
-    chat = user_chat(before, plan.persona, plan.topic)
+    chat = user_chat(_inert(before), plan.persona, plan.topic)
     for tried in range(TRIES):
         # at temperature 0 the same text would come again
         temperature = user.temperature if not tried else max(user.temperature, 0.7)

@@ -55,7 +55,8 @@ def system(persona: Persona | None = None, topic: str = "") -> str:
 def utterance(text: str, finish: str = "stop") -> str:
     """A user's message out of what a model wrote, empty where it wrote none: without a name in front, quotes around it,
     the next speaker's words behind it, and a last sentence that was cut off."""
-    text = _CONTROL.sub(" ", HIDDEN.sub("", text.rpartition("</think>")[2])).strip()
+    text = text.rpartition("</think>")[2].partition("<think>")[0]  # thoughts that do not end are no message
+    text = _CONTROL.sub(" ", HIDDEN.sub("", text)).strip()
     text = _NAMED.sub("", text)
     other = _OTHER.search(text)
     if other:
