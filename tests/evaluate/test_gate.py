@@ -286,8 +286,16 @@ def test_the_table_tells_the_verdict(api: API, tmp_path: Path, pairs: Path, caps
 def test_the_command_says_keep_or_drop_by_its_exit_code(
     tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     words = ["gate", "--api", "mygene", "--before", "old.gguf", "--after", "new.gguf", "--pairs", str(pairs),
              "--out", str(tmp_path / "out"), "--no-execute"]  # fmt: skip
+    for name in ("old.gguf", "new.gguf"):
+        done = CliRunner().invoke(app, words)
+        assert f"no model at {name}" in str(done.exception)
+        (tmp_path / name).touch()
+    done = CliRunner().invoke(app, [*words, "--pairs", "gone.jsonl"])
+    assert "no test set at gone.jsonl" in str(done.exception)
+    assert "--pairs FILE" in done.exception.hint  # type: ignore[union-attr]
     monkeypatch.setattr(eval_models, "sources_of", Models(right, right))
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output

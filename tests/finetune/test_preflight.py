@@ -334,3 +334,8 @@ def test_the_small_base_is_unpacked_first(place: SimpleNamespace, monkeypatch: p
     with pytest.raises(QuerywrightError):
         preflight.check(cfg)
     assert unpacked == [place.tmp / "base"]
+    cfg.recipe = "lora_dpo_single_device"  # starts from what was tuned: the base does not stand in for it
+    with pytest.raises(QuerywrightError, match="no checkpoint at") as error:
+        preflight.check(cfg)
+    assert "export general --out" in f"{error.value} {error.value.hint}"
+    assert len(unpacked) == 1

@@ -381,5 +381,7 @@ def test_the_command_runs_the_calls_on_records(mygene: API, tmp_path: Path, monk
     assert prompt == prepare(mygene, "CDK2 in humans", "tuned", "free")[0], (
         "the prompt of use is the prompt of training"
     )
+    gone = CliRunner().invoke(cli, [*words, "--input", "gone", "--records", "none.jsonl"])
+    assert "no answers in gone" in str(gone.exception), "said before records are opened"
     both = CliRunner().invoke(cli, [*words, "--records", "records.jsonl", "--http"])
     assert isinstance(both.exception, QuerywrightError)

@@ -15,9 +15,9 @@ def gate(
     before: Annotated[
         str, Option("--before", help="What it was trained from: a GGUF file, a folder, URL#NAME, `base` or `tuned`.")
     ],
-    after: Annotated[str, Option("--after", help="What came out; best of the same kind.")],
+    after: Annotated[str, Option("--after", help="What came out of it; best a file of the same kind.")],
     pairs: Annotated[
-        Path | None, Option("--pairs", help="The frozen test set; default: work/API/pairs/test.jsonl.")
+        Path | None, Option("--pairs", help="The frozen test set; default: test.jsonl in work/API/pairs.")
     ] = None,
     decoding: Annotated[
         str, Option("--decoding", help="The one that is served, then others, with commas between them.")
@@ -37,9 +37,9 @@ def gate(
     better: Annotated[bool, Option("--better", help="Keep it only if it is better, too.")] = False,
     records: Annotated[str, Option("--records", help="What calls are run on; else the definition's records.")] = "",
     execute: Annotated[bool, Option("--execute/--no-execute", help="Also compare what the calls find.")] = True,
-    max_tokens: Annotated[int, Option("--max-tokens", min=8, max=2048)] = 200,
+    max_tokens: Annotated[int, Option("--max-tokens", min=8, max=2048, help="Of an answer.")] = 200,
     threads: Annotated[int | None, Option("--threads", min=1, help="Half of the cores by default.")] = None,
-    out: Annotated[Path | None, Option("--out", help="Folder of gate.json; default: work/API/gate/AFTER.")] = None,
+    out: Annotated[Path | None, Option("--out", help="Folder of gate.json; default: one in work/API/gate.")] = None,
     answers: Annotated[
         Path | None, Option("--answers", help="Folder of the answers, each asked for once; default: in --out's.")
     ] = None,
@@ -71,6 +71,7 @@ def gate(
         api, before, after, kept, pairs=str(pairs or home.parent / "pairs" / "test.jsonl"), decodings=decoding,
         limit=limit, max_tokens=max_tokens, threads=threads, records=records, execute=execute,
     )  # fmt: skip
+    room.look_for(config)
     folder = out or home / room.label(after)
     if trained_on:
         refuse_learnt(suite.load(definition, config.pairs, config.seed)[: config.limit], trained_on)

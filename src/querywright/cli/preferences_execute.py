@@ -50,13 +50,14 @@ def execute(
     from querywright.api.definition import load
     from querywright.errors import QuerywrightError
     from querywright.logs.validate import executor_for
-    from querywright.preferences.execute import PREFERENCES, Options
+    from querywright.preferences.execute import PREFERENCES, Options, answer_files
     from querywright.preferences.execute import execute as run
     from querywright.progress import say
 
     if (server or http) and records:
         raise QuerywrightError("--server and --records exclude each other", hint="leave one of them out")
     definition = load(api)
+    answer_files(source)  # before records are indexed, which takes a minute the first time
     if not (server or http or records or definition.records):
         raise QuerywrightError(
             f"the definition of {definition.name} names no records to run calls on",

@@ -77,7 +77,10 @@ def _folder(path: Path, adapter: Path | str | None, threads: int | None, slots: 
         config: dict[str, Any] = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
         base = Path(str(config.get("base_model_name_or_path", "")))
         if not base.is_dir():
-            raise EngineError(f"{path} is an adapter whose base {base} is not here", hint="--model BASE --adapter IT")
+            raise EngineError(
+                f"{path} is an adapter whose base {base} is not here",
+                hint="the merged checkpoint or GGUF file that `querywright export` writes beside it",
+            )
         path, adapter = base, path
     if not (path / "config.json").is_file():
         ggufs = sorted(path.glob("*.gguf"))

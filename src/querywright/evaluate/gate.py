@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 FILE = "gate.json"
 VERSION = 1
+EXPORT = "--before and --after take what `querywright export` writes: OUT/model-q8_0.gguf, or OUT/merged"
 METRICS = {"same": "right answers", "valid": "valid answers", "hits_same": "same records found"}
 _BINDING = ("same", "valid")
 _SHAPES = 8  # the worst ones are shown
@@ -62,6 +63,25 @@ def plan(api: str, before: str, after: str, answers: Path, **settings: Any) -> C
     raw: dict[str, Any] = {"api": api, "name": f"gate-{names[1]}", "strategies": ["tuned"], "out": str(answers)}
     raw |= {"models": {name: {"path": path} for name, path in zip(names, (before, after), strict=True)}}
     return check(raw | {key: value for key, value in settings.items() if value is not None}, "eval gate")
+
+
+def look_for(config: Config) -> None:
+    """See that both models and the test set are there, before a model is merged or loaded.
+
+    Raises:
+        QuerywrightError: one is not.
+    """
+    for model in config.models.values():
+        path = str(model.path)
+        if path in ("base", "tuned") or "://" in path:
+            continue
+        if not Path(path.removeprefix("outlines:")).exists():
+            raise QuerywrightError(f"no model at {path}", hint=EXPORT)
+    if not Path(config.pairs).is_file():
+        raise QuerywrightError(
+            f"no test set at {config.pairs}",
+            hint="`querywright pairs split` writes test.jsonl; or --pairs FILE: rows of api, instruction, path",
+        )
 
 
 def label(model: str) -> str:
@@ -93,9 +113,7 @@ def gate(
     """
     here, missing = sources(config, api)
     if missing:
-        raise QuerywrightError(
-            f"no model at {', '.join(missing.values())}", hint="querywright export makes one; --before and --after"
-        )
+        raise QuerywrightError(f"no model at {', '.join(missing.values())}", hint=EXPORT)
     names = list(config.models)
     models = {
         which: {"name": name, "path": here[name].path, "weights": str(here[name].identity.get("weights", ""))}

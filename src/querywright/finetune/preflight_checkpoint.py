@@ -12,6 +12,7 @@ from typing import Any
 from querywright.errors import QuerywrightError
 from querywright.finetune.family import IDS, read_config
 from querywright.finetune.lora import WEIGHTS
+from querywright.finetune.recipes import DPO, recipe_of
 
 Problem = tuple[str, str]
 """What is wrong, and what to do about it."""
@@ -31,8 +32,13 @@ def checkpoint_problems(cfg: Any) -> Iterator[Problem]:
     folder, get = Path(str(node.get("checkpoint_dir"))), download(cfg)
     names = ["model.safetensors"]
     if node._component_ == SMALL:
-        from querywright.finetune.base import ensure_base
+        from querywright.finetune.base import ensure_base, is_packaged
 
+        if recipe_of(cfg) == DPO and not folder.is_dir() and not is_packaged(folder):
+            # the base in its place would be trained without a word, though a tuned model was meant
+            made = f"`querywright export general --out {folder.parent}` writes {folder.parent / 'checkpoint'}"
+            yield f"no checkpoint at {folder}", f"{made}; an export of your own, its merged/"
+            return
         if not (folder / names[0]).is_file() or not (folder / "config.json").is_file():
             try:
                 ensure_base(folder)
