@@ -89,10 +89,26 @@ class Models:
         return opened
 
 
-def judged(api: API, tmp_path: Path, pairs: Path, models: Models, **more: Any) -> dict[str, Any]:
-    config = room.plan("mygene", "old.gguf", "new.gguf", tmp_path / "answers", pairs=str(pairs),
+def judged(
+    api: API, tmp_path: Path, pairs: Path, models: Models, after: str = "new.gguf", **more: Any
+) -> dict[str, Any]:  # fmt: skip
+    config = room.plan("mygene", "old.gguf", after, tmp_path / "answers", pairs=str(pairs),
                        decodings="grounded,free", execute=False)  # fmt: skip
     return room.gate(api, config, models, **more)
+
+
+def test_records_are_opened_when_all_answers_are_there(api: API, tmp_path: Path, pairs: Path) -> None:
+    """An index of many records takes a minute; a model that is not there is said before."""
+
+    def opened() -> None:
+        raise AssertionError("too early")
+
+    with pytest.raises(QuerywrightError, match="no model at"):
+        judged(api, tmp_path, pairs, Models(right, right), records=opened, after="gone.gguf")
+    models = Models(right, right)
+    with pytest.raises(AssertionError, match="too early"):
+        judged(api, tmp_path, pairs, models, records=opened)
+    assert len(models.asked) == 4 * N, "everything was asked before"
 
 
 def test_an_equal_model_is_kept(api: API, tmp_path: Path, pairs: Path) -> None:

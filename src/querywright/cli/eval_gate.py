@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +55,7 @@ def gate(
     from rich.console import Console
 
     from querywright.api.definition import load
+    from querywright.api.records import source_of
     from querywright.artefacts import alone, write_json
     from querywright.cli.eval_models import records as opened
     from querywright.cli.eval_models import sources_of
@@ -75,10 +77,12 @@ def gate(
     folder = out or home / room.label(after)
     if trained_on:
         refuse_learnt(suite.load(definition, config.pairs, config.seed)[: config.limit], trained_on)
+    if config.execute and config.records:
+        source_of(definition, config.records)  # a misspelt file is said now, not after all answers
     with alone(kept):
         bounds = Bounds(alpha, margin, shape_bound, shape_rows)
-        executor = opened(config, definition)
-        made = finite(room.gate(definition, config, sources_of, bounds, must_gain=better, records=executor))
+        found = partial(opened, config, definition)
+        made = finite(room.gate(definition, config, sources_of, bounds, must_gain=better, records=found))
         write_json(folder / room.FILE, made)
     if as_json:
         print(json.dumps({key: value for key, value in made.items() if key != "changed"}))

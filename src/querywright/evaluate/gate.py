@@ -16,7 +16,7 @@ for, and a model that reaches the same records by another call has not learnt wh
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,7 +93,7 @@ def label(model: str) -> str:
 
 def gate(
     api: API, config: Config, sources: Sources, bounds: Bounds | None = None, *, must_gain: bool = False,
-    records: Any = None,
+    records: Callable[[], Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Ask both models what they were not asked yet, compare, decide.
 
@@ -101,7 +101,7 @@ def gate(
         config: see `plan`; its two models are before and after, in this order.
         sources: what answers for them.
         must_gain: whether it also has to be better.
-        records: an executor, for the share of calls that find the same records.
+        records: opens an executor, for the share of calls that find the same records.
 
     Returns:
         `decide`'s, and what was compared: `api`, `before` and `after` (`name`, `path`, `weights`), `pairs` (`file`,

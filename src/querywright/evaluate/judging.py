@@ -56,12 +56,13 @@ def ask(
     return answers(api, config, here)
 
 
-def answers(api: API, config: Config, sources: dict[str, Source], records: Any = None) -> Scored:
+def answers(api: API, config: Config, sources: dict[str, Source], records: Callable[[], Any] | None = None) -> Scored:
     """The scored answers of a sweep, none of which failed.
 
     Args:
         sources: what answers for each model, by `sweep.Cell.source`.
-        records: an executor, for the scores of equal hits.
+        records: opens an executor, for the scores of equal hits; asked only when all answers are there, since an index
+            of many records takes a minute.
 
     Raises:
         QuerywrightError: no pairs of this API, or answers that failed for reasons that are not the model's.
@@ -78,7 +79,7 @@ def answers(api: API, config: Config, sources: dict[str, Source], records: Any =
             hint="the same command asks these again",
             retryable=True,
         )
-    scored: Scored = score.score(api, rows, records, config.seed)["rows"]
+    scored: Scored = score.score(api, rows, records() if records else None, config.seed)["rows"]
     return scored
 
 
