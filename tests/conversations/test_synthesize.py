@@ -21,9 +21,11 @@ from typer.testing import CliRunner
 from querywright import jsonc
 from querywright.cli.conversations import app
 from querywright.conversations import config as configs
+from querywright.conversations import judges as judging
 from querywright.conversations.cast import Openers
 from querywright.conversations.config import Config, Persona
 from querywright.conversations.document import conversation_id, conversations, history, read
+from querywright.conversations.judges import Bench
 from querywright.conversations.plan import openings_of, plans
 from querywright.conversations.synthesize import Limits, synthesize
 from querywright.conversations.turns import START, usable, user_chat, utterance
@@ -730,6 +732,18 @@ def test_the_query_assistant_answers_with_a_call(
     assert options["temperature"] == 0.0
     assert messages[0]["content"].startswith("Write") or "mygene" in messages[0]["content"]
     assert [m["role"] for m in messages[1:]] == ["user", "assistant", "user"]
+    weights = tmp_path / "tuned.gguf"
+    weights.write_bytes(b"weights")
+    openers = Openers(assistant=assistant, assistants_model=lambda llm: str(weights))
+    made = synthesize(config, tmp_path / "known.json", 2, openers)
+    judges = {"judge_llms": [{"provider": "local", "name": str(weights), "label": "j"}]}
+    talk = next(c for c in made["conversations"] for t in c["turns"] if t["responses"][0]["model"] == "mygene")
+    bench = Bench(judging.Config.model_validate(judges), made)
+    assert bench.may(talk) == []  # the same model, without the assistant around it
+    weights.write_bytes(b"others")
+    assert Bench(judging.Config.model_validate(judges), made).may(talk)
+    with pytest.raises(QuerywrightError, match="a local model has changed"):
+        synthesize(config, tmp_path / "known.json", 4, openers)
     one = assistant(config.eval_llms[0])
     assert len(one.generate([{"role": "user", "content": "CDK2"}], temperature=1.0, n=2)) == 2
     assert engine.seen[-1][1]["temperature"] == 1.0

@@ -70,7 +70,7 @@ def openers() -> Openers:
     from querywright.conversations.cast import Openers
 
     engines: dict[tuple[str, str], Engine] = {}  # entries that differ in how they decode share a model
-    return Openers(path=_path, assistant=lambda llm: _assistant(llm, engines))
+    return Openers(path=_path, assistant=lambda llm: _assistant(llm, engines), assistants_model=_model)
 
 
 def _path(name: str) -> str:
@@ -79,17 +79,27 @@ def _path(name: str) -> str:
     return str(packaged_gguf()) if name == "base" else name
 
 
-def _assistant(llm: LLM, engines: dict[tuple[str, str], Engine]) -> Engine:
+def _workspace(llm: LLM) -> Path:
     from querywright.api.definition import load
-    from querywright.engines.open import open_engine
+
+    return Path("work") / load(llm.name).name
+
+
+def _model(llm: LLM) -> str:
+    """The model that the query assistant of an entry asks."""
+    from querywright.api.definition import load
     from querywright.finetune.shipped import ensure_model
+
+    tuned = llm.model in ("", "tuned")
+    return _path(str(ensure_model(load(llm.name), _workspace(llm))) if tuned else llm.model)
+
+
+def _assistant(llm: LLM, engines: dict[tuple[str, str], Engine]) -> Engine:
+    from querywright.engines.open import open_engine
     from querywright.generate.batch import open_session
     from querywright.generate.responder import Assistant
 
-    api = load(llm.name)
-    workspace = Path("work") / api.name
-    model = llm.model if llm.model not in ("", "tuned") else str(ensure_model(api, workspace))
-    path = _path(model)
+    path, workspace = _model(llm), _workspace(llm)
     if (path, llm.adapter) not in engines:
         engines[path, llm.adapter] = open_engine(path, adapter=llm.adapter or None, isolated=True)
     session = open_session(

@@ -17,7 +17,7 @@ from querywright.engines.base import Completion, Engine, capacity_of
 from querywright.engines.budget import Purse
 from querywright.engines.host import OPENAI, key_for
 from querywright.engines.ledger import Ledger
-from querywright.engines.open import open_engine
+from querywright.engines.open import is_address, open_engine
 from querywright.engines.prices import price_of
 from querywright.engines.sender import Prompt, Sender, completions_of
 from querywright.errors import QuerywrightError
@@ -31,12 +31,14 @@ class Openers:
     Attributes:
         path: a local model's name to its path (`base` is the packaged model).
         assistant: the query assistant of an entry, behind the seam of engines.
+        assistants_model: the model that it asks: a path, or a server's address; empty where nobody knows.
         wait: how to sleep between tries; a test's own takes no time.
         around: put around each engine that was opened.
     """
 
     path: Callable[[str], str] = str
     assistant: Callable[[LLM], Engine] | None = None
+    assistants_model: Callable[[LLM], str] = lambda llm: ""
     wait: Callable[[float], None] = time.sleep
     around: Callable[[Engine], Engine] | None = None
 
@@ -136,7 +138,9 @@ def open_cast(llms: Iterable[LLM], folder: Path, openers: Openers, purse: Purse,
             hint="price_in and price_out for a million tokens in its entry, or --max-tokens-total",
         )
     paths = {place: _path(llm, openers) for place, llm in places.items() if llm.provider == "local"}
-    weights = {place: str(weights_sha256(path))[:16] for place, path in paths.items()}
+    asked = {p: openers.assistants_model(llm) for p, llm in places.items() if llm.provider == "querywright"}
+    here = paths | {place: path for place, path in asked.items() if path and not is_address(path)}
+    weights = {place: str(weights_sha256(path))[:16] for place, path in here.items()}
     names = {place: ", ".join(dict.fromkeys(llm.known_as for llm in same)) for place, same in entries.items()}
     cast = Cast({}, purse, names, weights)
     try:

@@ -20,7 +20,7 @@ from querywright.artefacts import content_id, weights_sha256
 from querywright.conversations import verdict
 from querywright.conversations.cast import price
 from querywright.conversations.document import Conversation
-from querywright.conversations.llm import LLM, Strict, checked, clash
+from querywright.conversations.llm import LLM, Strict, checked, clash, entry_name
 
 EXAMPLE = "data/conversations/judge.json is an example"
 
@@ -142,8 +142,7 @@ class Bench:
         entries = [e for e in (entry, *(also if isinstance(also, list) else [])) if isinstance(e, dict)] or [{}]
         marks: set[str] = set()
         for e in entries:
-            named = "+".join(str(part) for part in (e.get("name"), e.get("adapter")) if part)
-            marks |= _marks(e, label, str(self._weights.get(named, "")))
+            marks |= _marks(e, label, str(self._weights.get(entry_name(e), "")))
         return marks
 
     def order(self, one: Conversation, tokens_in: float) -> list[LLM]:
@@ -164,7 +163,9 @@ def _marks(entry: Mapping[str, Any], label: str, weights: str) -> set[str]:
     """What a model is known by: if two have one of these in common, they are the same."""
     name = str(entry.get("name") or "")
     adapter = str(entry.get("adapter") or "")
-    told = {f"name:{n.lower()}" for n in (label, "+".join(filter(None, (name, adapter)))) if n}
+    told = {f"name:{n.lower()}" for n in (label, entry_name(entry)) if n}
+    if "#" in (served := str(entry.get("model") or "")):  # what the query assistant asks at a server
+        told.add(f"name:{served.rpartition('#')[2].rpartition('/')[2].lower()}")
     if entry.get("provider") in ("openai", "openai-compatible") and name:
         told.add(f"name:{name.rpartition('/')[2].lower()}")  # org/model here, model there
     return told | ({f"weights:{weights}+{adapter}"} if weights else set())

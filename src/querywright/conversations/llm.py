@@ -132,6 +132,11 @@ class LLM(Strict):
         return self.model_dump(exclude_defaults=True, exclude={"api_key"})
 
 
+def entry_name(entry: Mapping[str, Any]) -> str:
+    """What a document's `weights` are under: a model's name, with its adapter and the query assistant's model."""
+    return "+".join(str(entry[key]) for key in ("name", "model", "adapter") if entry.get(key))
+
+
 def clash(llms: Iterable[LLM]) -> str:
     """What two entries say differently of the same model, which is opened once; empty where they agree."""
     seen: dict[str, LLM] = {}

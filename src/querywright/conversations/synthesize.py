@@ -19,7 +19,7 @@ from querywright.artefacts import alone, sha256, write_json
 from querywright.conversations.cast import Cast, Openers, open_cast, told
 from querywright.conversations.config import Config, Persona
 from querywright.conversations.document import SIDES, VERSION, Conversation, conversation_id, read
-from querywright.conversations.llm import LLM
+from querywright.conversations.llm import LLM, entry_name
 from querywright.conversations.personas import generate
 from querywright.conversations.plan import Plan, openings_of, plans
 from querywright.conversations.talk import Missing, talk
@@ -236,7 +236,7 @@ def _other(out: Path, why: str) -> QuerywrightError:
 
 def _named(place: str) -> str:
     facts = json.loads(place)
-    return "+".join(filter(None, (facts["name"], facts.get("adapter"))))
+    return entry_name(facts)
 
 
 def _announced(config: Config, n: int, openings: Sequence[str]) -> str:
