@@ -265,6 +265,11 @@ def test_mistakes_are_said(mix: Path, tmp_path: Path) -> None:
     with pytest.raises(QuerywrightError, match="no judge's answers") as none:
         parse(options(tmp_path))
     assert "annotate" in none.value.hint
+    begun = tmp_path / "begun"  # `annotate local`, stopped in its first file
+    write_jsonl(begun / "requests" / "honesty-00000.jsonl", [{"custom_id": "x", "body": {"messages": []}}])
+    write_jsonl(begun / "answers.jsonl", [{"key": "k", "text": "4"}])
+    with pytest.raises(QuerywrightError, match="holds requests only"):
+        parse(Options(mix, begun, tmp_path / "out"))
     write_jsonl(
         tmp_path / "judged" / "results" / "x.jsonl",
         [answered("ff-honesty", "4", model="j", finish="stop", tokens_in=1, tokens_out=1)],

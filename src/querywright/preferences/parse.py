@@ -122,6 +122,12 @@ def _config(options: Options) -> dict[str, Any]:
         )
     inside = options.annotations / RESULTS
     results = sorted((inside if inside.is_dir() else options.annotations).glob("*.jsonl"))
+    begun = bool(requests_beside(options.annotations)) and not inside.is_dir()
+    if begun and options.annotations.name != RESULTS:  # its other files are no answers
+        raise QuerywrightError(
+            f"no judge's answers in {options.annotations} yet: it holds requests only",
+            hint="querywright preferences annotate local goes on; of a batch, annotate upload and download --wait",
+        )
     if not results:
         raise QuerywrightError(
             f"no judge's answers in {options.annotations}: no {RESULTS}/*.jsonl",
