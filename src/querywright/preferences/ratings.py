@@ -49,7 +49,7 @@ _HEADING = re.compile(
     rf"(?:\s*(?:of|/)\s*{TEXTS})?(?P<rest>\s*(?:$|[:=.|,)(→–—-]|{_RATING}).*)"
 )
 _LABEL = re.compile(
-    rf"(?:^{_DRESS}(?:[0-9][.)]\s+)?|[;,.|(]\s*)(?:(?:[a-z/-]+\s+){{0,3}}{_RATING}(?:\s*\([^)]{{0,60}}\))?"
+    rf"(?:^{_DRESS}(?:[0-9][.)]\s+)?|[;,.|(]\s*)(?:(?:[a-z/][a-z/-]*\s+){{0,3}}{_RATING}(?:\s*\([^)]{{0,60}}\))?"
     rf"(?P<sign>(?:\s*(?:\b(?:is|of|given|value)\b|[:=|–—-]))*)|{_ASPECT}(?P<colon>\s*[:=]))"
 )
 _REASON = re.compile(
