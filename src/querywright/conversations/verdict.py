@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,7 @@ CRITERIA = (
     "the shorter one is better."
 )
 TIE = "tie"
+_MOST = 50  # braces of an answer that are looked at
 _SAID: dict[str, int | str] = {"a": 0, "b": 1, "tie": TIE, "c": TIE}
 _FORM = 'Answer with one JSON object and nothing else: {"better": "A"}, {"better": "B"} or {"better": "tie"}.'
 _FORM_REASONS = (
@@ -88,12 +89,29 @@ def grammar(reasons: bool = False) -> Grammar:
 
 def read(text: str, swapped: bool) -> int | str | None:
     """Which response a judge prefers: 0, 1 or `tie`; None where that can't be told from what it wrote."""
-    found = json_object(text)
-    said = str(found.get("better", "")).strip().lower() if found is not None else ""
+    text = text.rpartition("</think>")[2].partition("<think>")[0]
+    found = {str(one["better"]).strip().lower() for one in _objects(text) if "better" in one}
+    if len(found) > 1:  # it repeats what an answer says, perhaps; a text that says both says nothing
+        return None
+    said = found.pop() if found else ""
     if said not in _SAID:
-        said = _word(text.rpartition("</think>")[2])
+        said = _word(text)
     verdict = _SAID.get(said)
     return 1 - verdict if swapped and isinstance(verdict, int) else verdict
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """The whole JSON objects in a text."""
+    start = text.find("{")
+    for _ in range(_MOST):
+        if start < 0:
+            return
+        try:
+            value, end = json.JSONDecoder().raw_decode(text, start)
+            yield value
+        except (ValueError, RecursionError):
+            end = start + 1
+        start = text.find("{", end)
 
 
 def _word(text: str) -> str:
