@@ -197,6 +197,21 @@ def test_texts_that_are_too_long_do_not_stop_the_others(tmp_path: Path) -> None:
     assert "context length" in read_jsonl(tmp_path / "set" / "failed" / "one.jsonl")[0]["reason"]
 
 
+def test_what_a_server_says_is_one_plain_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A terminal obeys control characters, whoever wrote them."""
+
+    def rude(request: Request) -> Reply | None:
+        return Reply(400, "\x1b[2J\x1b]0;owned\x07 no\r\nmodel\u202e here")
+
+    source = write_rows(tmp_path / "in.jsonl", [{"text": f"question {i}"} for i in range(6)])
+    with serve(rude) as service, pytest.raises(QuerywrightError) as error:
+        asked(source, {"one": {"model": f"{service.url}#one"}}, tmp_path)
+    reasons = [row["reason"] for row in read_jsonl(tmp_path / "set" / "failed" / "one.jsonl")]
+    for text in (str(error.value), capsys.readouterr().err.replace("\n", ""), *reasons):
+        assert "no model here" in text
+        assert text.isprintable()
+
+
 def test_prompts_do_not_lie_where_they_are_written_to(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "set" / "prompts" / "00000.jsonl", [{"text": "mine"}])
     with pytest.raises(QuerywrightError, match="which is written to"):

@@ -13,9 +13,11 @@ from functools import lru_cache
 from typing import Any
 
 from querywright.engines.base import EngineError, Progress, go_on
+from querywright.engines.fence import clean
 from querywright.errors import need
 
 _POLL_S = 0.1  # how often `progress` is asked while nothing comes
+_MOST = 10_000  # characters of an error that are looked at
 
 
 def stream(url: str, body: dict[str, Any], headers: dict[str, str], timeout_s: float, progress: Progress) -> Any:
@@ -37,9 +39,10 @@ def stream(url: str, body: dict[str, Any], headers: dict[str, str], timeout_s: f
 
 
 def masked(text: str, headers: Mapping[str, str]) -> str:
-    """What a server says, without the key that it was sent: some repeat it in an error."""
-    key = headers.get("Authorization", "").removeprefix("Bearer ")
-    return text.replace(key, "***") if len(key) > 3 else text
+    """What a server says, as one line: without what a terminal would obey, and without the key that it was sent, which
+    some repeat in an error."""
+    key, text = headers.get("Authorization", "").removeprefix("Bearer "), text[:_MOST]
+    return clean(text.replace(key, "***") if len(key) > 3 else text)
 
 
 async def _stream(url: str, body: dict[str, Any], headers: dict[str, str], timeout_s: float, progress: Progress) -> Any:
