@@ -69,7 +69,12 @@ def alone(folder: Path | str, *, patience_s: float = 0.0) -> Iterator[None]:
         QuerywrightError: another run works in it, still.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QuerywrightError(
+            f"could not make the folder {folder}: {error.strerror or error}", hint="choose another place"
+        ) from error
     if fcntl is None:
         yield
         return
@@ -119,7 +124,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n")
+    write_text(path, _storable(value, indent=2) + "\n")
 
 
 def write_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> int:
@@ -133,13 +138,17 @@ def write_jsonl(path: Path | str, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def _line(row: dict[str, Any]) -> str:
-    """A row as a line; one with half a surrogate pair, which JSON can escape and UTF-8 can't hold, stays escaped."""
-    line = json.dumps(row, ensure_ascii=False)
+    return _storable(row) + "\n"
+
+
+def _storable(value: Any, indent: int | None = None) -> str:
+    """A value as JSON; one with half a surrogate pair, which JSON can escape and UTF-8 can't hold, stays escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
     try:
-        line.encode()
+        text.encode()
     except UnicodeEncodeError:
-        line = json.dumps(row)
-    return line + "\n"
+        text = json.dumps(value, indent=indent)
+    return text
 
 
 def read_jsonl(path: Path | str) -> list[dict[str, Any]]:

@@ -143,10 +143,24 @@ def test_nobody_left_to_judge_is_an_error(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_a_folder_is_no_output(tmp_path: Path) -> None:
+def test_a_folder_is_no_output_nor_are_lines(tmp_path: Path) -> None:
     source = write(tmp_path / "t.json", [talk(0)])
-    with pytest.raises(QuerywrightError, match="is a folder"):
-        judge(config("http://127.0.0.1:9/v1"), source, tmp_path, OPENERS)
+    for out, said in ((tmp_path, "is a folder"), (tmp_path / "x.jsonl", "no JSON lines")):
+        with pytest.raises(QuerywrightError, match=said):
+            judge(config("http://127.0.0.1:9/v1"), source, out, OPENERS)
+
+
+def test_odd_documents_are_judged_and_written(tmp_path: Path) -> None:
+    """Of other people's making: without ids, with half characters, with judgements of another form."""
+    source, out = tmp_path / "t.json", tmp_path / "judged.json"
+    one, two, three = talk(0, 1), talk(1, 1), talk(2, 1, judgements=[{"judge": "x", "settings": [{}]}])
+    del one["id"]
+    two["turns"][0]["user"] = "\ud800 and more"
+    source.write_text(json.dumps({"version": 1, "conversations": [one, two, three]}))
+    with serve(Chat(prefers("one says"))) as service:
+        judge(config(service.url), source, out, OPENERS)
+    assert preferred(out) == [0] * 3
+    assert read(out)["conversations"][1]["turns"][0]["user"] == "\ud800 and more"
 
 
 def test_the_cheapest_judges_or_one_drawn_by_weight(tmp_path: Path) -> None:

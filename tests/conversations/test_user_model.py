@@ -114,6 +114,18 @@ def test_a_row_of_another_form_is_named_and_not_shown(tmp_path: Path, row: Any, 
     assert "secret" not in str(caught.value)
 
 
+def test_an_output_that_is_a_file_is_said(tmp_path: Path) -> None:
+    corpus = write(tmp_path / "corpus.jsonl", [talk("Hello there, who are you?")])
+    with pytest.raises(QuerywrightError, match="could not make the folder"):
+        prepare([corpus], corpus, Wanted(1))
+
+
+def test_half_a_character_of_a_persona_breaks_nothing(tmp_path: Path) -> None:
+    rows = [{**talk("Hello there"), "persona": p} for p in ("a\ud800", {"persona": "b", "style": "\udfff"}, "\ud800")]
+    found = [*talks(write(tmp_path / "corpus.jsonl", rows))]
+    assert [(t.persona.persona, t.persona.style) for t in found if t.persona] == [("a?", ""), ("b", "?"), ("?", "")]
+
+
 def test_damaged_documents(tmp_path: Path) -> None:
     path = tmp_path / "corpus.json"
     for text, told_so in (

@@ -133,12 +133,17 @@ def _message(message: Any) -> tuple[str, str]:
     return ROLES[role.lower()], text
 
 
+def _whole(text: str) -> str:
+    """A text without half characters."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _persona(row: Mapping[str, Any]) -> Persona | None:
     given = row.get("persona")
     if isinstance(given, str) and given.strip():
-        return Persona(persona=given.strip()[:2000])
+        return Persona(persona=_whole(given.strip())[:2000])
     if isinstance(given, Mapping) and isinstance(given.get("persona"), str) and given["persona"]:
         limits = {"persona": 2000, "interests": 2000, "style": 1000}
-        words = {key: str(given.get(key) or "")[:limit] for key, limit in limits.items()}
+        words = {key: _whole(str(given.get(key) or ""))[:limit] for key, limit in limits.items()}
         return Persona(**words)
     return None

@@ -71,7 +71,7 @@ def plan(config: Config, bench: Bench, conversations: Sequence[Conversation], li
 
 def _judged(config: Config, turn: Mapping[str, Any], judges: Sequence[LLM]) -> bool:
     """Whether one of the judges has said already what it would be asked."""
-    keys = {(llm.known_as, config.settings(llm)) for llm in judges}
+    keys = [(llm.known_as, config.settings(llm)) for llm in judges]
     return any((j["judge"], j.get("settings")) in keys for j in judgements(turn))
 
 

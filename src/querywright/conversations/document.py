@@ -105,6 +105,18 @@ def conversations(path: Path | str) -> Iterator[Conversation]:
         yield row if row.get("id") else {"id": conversation_id(row), **row}
 
 
+def refuse_place(out: Path) -> None:
+    """Refuse to write a document where there is a folder, or under a name by which it would be read as JSON lines.
+
+    Raises:
+        QuerywrightError: it can't stand there.
+    """
+    if out.is_dir():
+        raise QuerywrightError(f"{out} is a folder", hint=f"--output {out / 'conversations.json'}")
+    if out.suffix == ".jsonl":
+        raise QuerywrightError(f"{out} will be one JSON document, no JSON lines", hint=f"--output {out.stem}.json")
+
+
 def fault(conversation: object) -> str:
     """What is wrong with a conversation's form, empty where nothing is."""
     if not isinstance(conversation, dict):

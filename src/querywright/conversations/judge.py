@@ -49,8 +49,7 @@ def judge(
         QuerywrightError: nothing can be judged, or the run could not be finished: what was judged is written.
     """
     apart(source, output=out)
-    if out.is_dir():
-        raise QuerywrightError(f"{out} is a folder", hint=f"--output {out / 'judged.json'}")
+    document.refuse_place(out)
     whole = _read(source)
     bench = Bench(config, whole, openers.path)
     work = plan(config, bench, whole["conversations"], limit)
@@ -99,7 +98,10 @@ def _read(source: Path) -> dict[str, Any]:
     if source.suffix == ".jsonl":
         found = [*document.conversations(source)]
         return {"version": document.VERSION, "config": {}, "models": {}, "conversations": found}
-    return document.read(source)
+    whole = document.read(source)
+    for one in whole["conversations"]:
+        one["id"] = one.get("id") or document.conversation_id(one)
+    return whole
 
 
 def _refuse_nothing(work: Work, conversations: Sequence[Conversation], config: Config) -> None:

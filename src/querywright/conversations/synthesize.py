@@ -18,7 +18,7 @@ from typing import Any
 from querywright.artefacts import alone, sha256, write_json
 from querywright.conversations.cast import Cast, Openers, open_cast, told
 from querywright.conversations.config import Config, Persona
-from querywright.conversations.document import SIDES, VERSION, Conversation, conversation_id, read
+from querywright.conversations.document import SIDES, VERSION, Conversation, conversation_id, read, refuse_place
 from querywright.conversations.llm import LLM, entry_name
 from querywright.conversations.personas import generate
 from querywright.conversations.plan import Plan, openings_of, plans
@@ -44,8 +44,7 @@ def synthesize(config: Config, out: Path, n: int, openers: Openers, limits: Limi
     Raises:
         QuerywrightError: `out` holds something else, or the run could not be finished: what is whole is written.
     """
-    if out.is_dir():
-        raise QuerywrightError(f"{out} is a folder", hint=f"--output {out / 'conversations.json'}")
+    refuse_place(out)
     folder = out.with_name(out.name + ".answers")
     openings = openings_of(config)
     facts: dict[str, Any] = {"inputs": {"openings": sha256(config.openings)[:16]} if config.openings else {}}
