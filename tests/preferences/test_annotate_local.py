@@ -122,14 +122,13 @@ def test_faults_are_got_over(ask: Callable[..., Any], server: Service, fault: Fa
     assert len(ask()[1].done) == 10
 
 
-def test_a_budget_stops_and_a_higher_one_goes_on(
-    folder: Path, ask: Callable[..., Any], room: Chat, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _, outcome = ask(Budget(tokens=200))
-    n = len(room.bodies)
-    assert 0 < n < 10
+def test_a_budget_stops_and_a_higher_one_goes_on(folder: Path, ask: Callable[..., Any], room: Chat) -> None:
+    with pytest.raises(QuerywrightError, match="the budget ended before all was asked") as error:
+        ask(Budget(tokens=200))
+    assert "--max-tokens-total" in error.value.hint
+    assert 0 < len(room.bodies) < 10
+    outcome = Report(folder).outcome()
     assert len(outcome.waiting) == 10 - len(outcome.done) > 0
-    assert "rows were not asked" in capsys.readouterr().err
     _, outcome = ask()
     assert len(outcome.done) == 10
     assert len(room.bodies) == 10  # none was asked twice
@@ -205,8 +204,11 @@ def test_the_commands_from_a_mix_to_answers(tmp_path: Path, here: Callable[..., 
     done = here("convert", "--input", "mix", "--model", "small", "--estimate-tokens", "--price-in", 2)
     facts = json.loads(done.stdout)
     assert (facts["requests"], facts["money_at_most"] > 0) == (10, True)
+    unpriced = here("convert", "--input", "mix", "--model", "small", "--estimate-tokens")
+    assert "no price of small is known" in unpriced.stderr
     assert not (tmp_path / "out").exists()
     assert here("convert", "--input", "mix", "--output", "out", "--model", "small").returncode == 0
+    assert "note" not in here("status", "--dir", "out").stdout, "columns that say nothing take no room"
     room = Batches(expires={0: 2}, steps=("validating", "completed"), key="k")
     with serve(room) as server:
         assert (refused := here("upload", "--dir", "out", "--base-url", server.url)).returncode == 2

@@ -108,6 +108,14 @@ class Budget:
         return text + (f", {self.spent:.4f} spent" if self.price_in or self.price_out else "")
 
 
+def ended(left: int, what: str, folder: object) -> QuerywrightError:
+    """What is said where a limit came before the end: so many prompts or rows were not asked."""
+    return QuerywrightError(
+        f"the budget ended before all was asked: {left} {what} are left; what was answered is in {folder}",
+        hint="a larger --budget or --max-tokens-total; then run the same command again to go on",
+    )
+
+
 @dataclass
 class Purse:
     """One limit over several models, each of which has its own prices.

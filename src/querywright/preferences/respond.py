@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from querywright.artefacts import MANIFEST, alone, content_id, is_done, write_manifest
-from querywright.engines.budget import Budget, tokens_of
+from querywright.engines.budget import Budget, ended, tokens_of
 from querywright.engines.ledger import Ledger
 from querywright.engines.prices import price_of
 from querywright.errors import QuerywrightError
@@ -160,10 +160,7 @@ def _end(folder: Path, config: dict[str, Any], outcomes: Sequence[Outcome]) -> N
             hint=hint if AGAIN in hint or not hint else f"{hint}; then {AGAIN}",
         )
     if unasked:
-        raise QuerywrightError(
-            f"the budget ended before all was asked: {unasked} prompts are left; what was answered is in {folder}",
-            hint=f"a larger --budget or --max-tokens-total; then {AGAIN}",
-        )
+        raise ended(unasked, "prompts", folder)
     if failed := [one for one in outcomes if one.failed]:
         listed = ", ".join(f"{one.failed} of {one.model}" for one in failed)
         say(f"without an answer: {listed}; {folder / 'failed'} says why. {AGAIN.capitalize()}: they are asked again")

@@ -13,7 +13,7 @@ from typing import Any
 
 from querywright.artefacts import read_jsonl, write_jsonl
 from querywright.engines.base import Grammar
-from querywright.engines.budget import Budget
+from querywright.engines.budget import Budget, ended
 from querywright.engines.sender import Prompt, Sender
 from querywright.errors import QuerywrightError
 from querywright.preferences.annotate.again import ask_again, round_of
@@ -37,7 +37,8 @@ def judge(
         form: what every answer has to match, such as `ratings.form()`.
 
     Raises:
-        QuerywrightError: there are no requests, a server has them all, or the judge is gone; its answers are kept.
+        QuerywrightError: there are no requests, a server has them all, the judge is gone, or the budget ended; its
+            answers are kept.
     """
     with reported(folder) as report:
         report.complete()
@@ -62,7 +63,9 @@ def judge(
         outcome = report.outcome()
         report.write_failed(outcome)
         report.save()
-    _tell(outcome, sender.budget, left)
+    _tell(outcome, sender.budget)
+    if left:
+        raise ended(left, "rows", folder)
     return report, outcome
 
 
@@ -106,9 +109,7 @@ def _keep(report: Report, shard: Shard, sender: Sender, rows: list[dict[str, Any
     report.save()
 
 
-def _tell(outcome: Outcome, budget: Budget, left: int) -> None:
+def _tell(outcome: Outcome, budget: Budget) -> None:
     say(f"annotate: {len(outcome.done):,} rows have an answer, {len(outcome.failed)} failed; {budget}")
     if outcome.failed:
         say(f"annotate: failed: {'; '.join(outcome.reasons())}; --failed asks them again")
-    if left:
-        say(f"annotate: {left} rows were not asked: the same command with a higher limit goes on")
