@@ -62,6 +62,11 @@ def table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(rows))
 
 
+def test_a_download_of_what_was_never_sent_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    download(folder)
+    assert f"4 files were not sent: querywright preferences annotate upload --dir {folder}" in capsys.readouterr().err
+
+
 # --- convert
 
 

@@ -72,10 +72,13 @@ def convert(
     from querywright.errors import QuerywrightError
     from querywright.preferences.annotate.convert import convert as run
     from querywright.preferences.annotate.convert import estimate
+    from querywright.progress import say
 
     judge = _judge(model, max_tokens, temperature, body)
     if estimate_tokens:
         price = _price(f"{_url(base_url)}#{model}", price_in, price_out)
+        if price is None:
+            say(f"no price of {model} is known, so no cost: --price-in and --price-out, or data/prices.yaml")
         count = {"count": _counter(tokenizer)} if tokenizer else {}
         typer.echo(json.dumps(estimate(input, judge, aspects=aspect or (), price=price, **count), indent=2))
         return
@@ -264,10 +267,17 @@ def _show(report: Report, outcome: Outcome, as_json: bool) -> None:
         return
     console = Console()
     console = console if console.is_terminal else Console(width=160)
-    table = Table("file", "rows", "tokens", "state", "done", "failed", "batch", "note")
-    for s in report.shards:
-        cells = (s.file, f"{s.rows:,}", f"{s.tokens:,}", s.state, f"{s.done:,}", f"{s.failed:,}", s.batch_id, s.note)
-        table.add_row(*map(escape, cells))
+    rows = [
+        (s.file, f"{s.rows:,}", f"{s.tokens:,}", s.state, f"{s.done:,}", f"{s.failed:,}", s.batch_id, s.note)
+        for s in report.shards
+    ]
+    names = ("file", "rows", "tokens", "state", "done", "failed", "batch", "note")
+    shown = [i for i in range(len(names)) if i < 6 or any(row[i] for row in rows)]  # on a narrow screen each counts
+    table = Table()
+    for i in shown:
+        table.add_column(names[i], overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(row[i]) for i in shown))
     console.print(table)
     words = f"{facts['done']:,} of {facts['rows']:,} rows have an answer, {facts['failed']:,} failed, "
     words += f"{facts['waiting']:,} are to come"

@@ -239,7 +239,7 @@ def _into_file(
         if not chosen:
             raise QuerywrightError(
                 "no turn gives a preference",
-                hint="querywright conversations judge -c JUDGE -i IN -o OUT, and OUT as -i",
+                hint="a turn does where a judge says the same in both orders: `conversations judge`, or another judge",
             )
         done.rows = {"preferences": write_jsonl(path, chosen)}
     n = next(iter(done.rows.values()))

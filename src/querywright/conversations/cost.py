@@ -133,8 +133,8 @@ def told(found: Mapping[str, Any]) -> str:
     t, none = found["total"], found["without_price"]
     text = (
         f"estimate: {found['conversations']:,} conversations, {found['turns']:,} turns, about {t['calls']:,.0f} "
-        f"answers, {t['tokens_in']:,.0f} tokens in and {t['tokens_out']:,.0f} out ({t['money']:.4f}); at most "
-        f"{t['most_tokens_in']:,.0f} and {t['most_tokens_out']:,.0f} ({t['most_money']:.4f})"
+        f"answers, {t['tokens_in']:,.0f} tokens in and {t['tokens_out']:,.0f} out, money {t['money']:.4f}; at most "
+        f"{t['most_tokens_in']:,.0f} and {t['most_tokens_out']:,.0f}, money {t['most_money']:.4f}"
     )
     return text + (f"; no price is known for {', '.join(none)}: price_in and price_out in its entry" if none else "")
 

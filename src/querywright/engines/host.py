@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from querywright.engines.fence import clean
-from querywright.engines.server import KEY
+from querywright.engines.server import KEY, sendable
 from querywright.engines.stream import masked
 from querywright.errors import QuerywrightError, need
 from querywright.progress import say
@@ -43,13 +43,13 @@ def key_for(url: str) -> str:
     """The key that belongs to an address.
 
     Raises:
-        QuerywrightError: OpenAI's own address without a key.
+        QuerywrightError: OpenAI's own address without a key, or one that can't be sent.
     """
     if urlsplit(url).hostname != urlsplit(OPENAI).hostname:
-        return os.environ.get(KEY) or "none"
-    key = os.environ.get(_OPENAI_KEY) or os.environ.get(KEY)
+        return sendable(os.environ.get(KEY) or "") or "none"
+    key = sendable(os.environ.get(_OPENAI_KEY) or os.environ.get(KEY) or "")
     if not key:
-        raise QuerywrightError(f"no key for {url}", hint=f"export {_OPENAI_KEY}=..., or --base-url of another server")
+        raise QuerywrightError(f"no key for {url}", hint=f"export {_OPENAI_KEY}=..., or name another server by its URL")
     return key
 
 

@@ -15,6 +15,7 @@ from querywright.preferences.annotate.report import (
     ENDED,
     FAILED,
     LOCAL,
+    NEW,
     Outcome,
     Report,
     Shard,
@@ -160,6 +161,9 @@ def _tell(report: Report, outcome: Outcome) -> None:
         f"annotate: {len(outcome.done):,} rows have an answer, {len(outcome.failed)} failed, "
         f"{len(outcome.waiting)} are to come"
     )
+    unsent = sum(s.state == NEW for s in report.shards)
+    if unsent and not any(s.under_way for s in report.shards):
+        say(f"annotate: {unsent} files were not sent: querywright preferences annotate upload --dir {report.folder}")
     cut = sum(a.finish == "length" for a in outcome.done.values())
     if cut:
         say(f"annotate: {cut} answers were cut at the most tokens: convert --max-tokens allows longer ones")
