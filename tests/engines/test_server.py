@@ -15,7 +15,9 @@ import pytest
 
 from querywright.engines import server
 from querywright.engines.base import Cancelled, EngineError, Grammar, MaskError
+from querywright.engines.host import key_for
 from querywright.engines.open import open_engine
+from querywright.errors import QuerywrightError
 
 pytest.importorskip("httpx")
 pytest.importorskip("llguidance")
@@ -134,6 +136,24 @@ def test_a_key_that_a_server_repeats_is_not_said(url: str, status: int, monkeypa
         open_engine(url).generate(ASK, progress=(lambda text: True) if status == 200 else None)
     assert "***" in str(failed.value)
     assert "sk-very" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "sent"),
+    [("sk-very-secret\n", "sk-very-secret"), ("sk-very\nsecret", ""), ("sk-véry-secret", ""), ("\n", "")],
+)
+def test_a_key_has_to_fit_into_a_header(url: str, key: str, sent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(server.KEY, key)
+    Stub.answers = [said("fine")] * 2
+    if sent or not key.strip():
+        engine = open_engine(url + "#m")
+        assert engine.generate(ASK)[0].text == engine.generate(ASK, progress=lambda text: True)[0].text == "fine"
+        assert key_for(url) == (sent or "none")
+        return
+    for opens in (open_engine, key_for):
+        with pytest.raises(QuerywrightError, match="can't be sent") as failed:
+            opens(url)
+        assert "very" not in str(failed.value)
 
 
 @pytest.mark.parametrize("tokens", ["x", [7], -5, 10**400, float("inf"), None, {"a": 1}, True])

@@ -28,7 +28,7 @@ from querywright.engines.base import (
 )
 from querywright.engines.mask import Compiler, matches
 from querywright.engines.stream import masked, stream
-from querywright.errors import need
+from querywright.errors import QuerywrightError, need
 
 KEY = "QUERYWRIGHT_SERVER_KEY"
 _TRIES = 3
@@ -52,9 +52,12 @@ class ServerEngine:
             tries: how often a request is sent where the server is busy or gone for a moment.
             capacity: how many requests may be under way at once.
             key: what is sent as the key; by default what stands in the environment, nothing where it is empty.
+
+        Raises:
+            QuerywrightError: the key can't be sent.
         """
         httpx: Any = need("httpx", extra="api")
-        key = os.environ.get(KEY, "") if key is None else key
+        key = sendable(os.environ.get(KEY, "") if key is None else key)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.url = url.rstrip("/")
         limits = httpx.Limits(max_connections=max(100, capacity), max_keepalive_connections=max(20, capacity))
@@ -207,6 +210,19 @@ class ServerEngine:
             raise _Refused(f"{self.url} refused: {failure}", said)
         asked = _retry_after(reply.headers)
         raise EngineError(gone + failure, hint="is the server running?", retryable=True, retry_after=asked)
+
+
+def sendable(key: str) -> str:
+    """A key as a header takes it: without the line end that files of secrets have.
+
+    Raises:
+        QuerywrightError: there are characters in it that no header takes. It is not shown.
+    """
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        hint = "no line breaks in it, and ASCII only"
+        raise QuerywrightError("the key in the environment holds characters that can't be sent", hint=hint)
+    return key
 
 
 class _Refused(EngineError):
