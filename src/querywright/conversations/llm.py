@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from querywright.engines.keys import SECRET, key_of, named
 from querywright.errors import QuerywrightError, did_you_mean
 
 Provider = Literal["local", "openai", "openai-compatible", "querywright"]
-_ENV = "env:"
-_SECRET = "write `env:NAME`, the name of an environment variable: a key in a file is soon in a copy of it"
 
 
 class Strict(BaseModel):
@@ -72,9 +70,7 @@ class LLM(Strict):
     @field_validator("api_key")
     @classmethod
     def _named(cls, value: str) -> str:
-        if value and not re.fullmatch(_ENV + r"[A-Za-z_]\w*", value):
-            raise ValueError(_SECRET)
-        return value
+        return named(value)
 
     @model_validator(mode="after")
     def _fits(self) -> LLM:
@@ -90,7 +86,7 @@ class LLM(Strict):
         if self.provider == "openai-compatible" and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", self.url):
             yield "an openai-compatible server needs a `url`, such as http://127.0.0.1:8080/v1"
         if re.search("[@?#]", self.url):
-            yield f"an address ends with the version and holds no key and no password; `api_key`: {_SECRET}"
+            yield f"an address ends with the version and holds no key and no password; `api_key`: {SECRET}"
         if self.provider != "openai-compatible" and self.url:
             yield f"`url` is for openai-compatible servers, not for {self.provider}"
         own = {"local": "adapter threads slots", "querywright": "adapter model strategy decoding"}
@@ -118,14 +114,7 @@ class LLM(Strict):
         Raises:
             QuerywrightError: the variable is not set.
         """
-        if not self.api_key:
-            return None
-        name = self.api_key.removeprefix(_ENV)
-        if not os.environ.get(name):
-            raise QuerywrightError(
-                f"{self.known_as}: no key in the environment variable {name}", hint=f"export {name}="
-            )
-        return os.environ[name]
+        return key_of(self.api_key, self.known_as)
 
     def public(self) -> dict[str, Any]:
         """As plain values, without the key and what is as by default."""

@@ -13,12 +13,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from querywright.artefacts import data_dir, replacing
+from querywright.engines.keys import bare, named
 from querywright.engines.open import is_address
 from querywright.errors import QuerywrightError, did_you_mean
 
@@ -61,15 +61,13 @@ class Entry(BaseModel):
     @field_validator("api_key")
     @classmethod
     def _not_here(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"env:[A-Za-z_]\w*", value):
-            raise ValueError("a key is never written to a file; env:NAME names the variable that holds it")
-        return value
+        return None if value is None else named(value)
 
     @field_validator("model")
     @classmethod
     def _no_password(cls, value: str) -> str:
-        if is_address(value) and (urlsplit(value).password or urlsplit(value).username):
-            raise ValueError("an address holds no password: api_key: env:NAME, or QUERYWRIGHT_SERVER_KEY")
+        if is_address(value) and not bare(value):
+            raise ValueError("an address holds no key and no password: api_key: env:NAME, or QUERYWRIGHT_SERVER_KEY")
         return value
 
     @model_validator(mode="after")

@@ -7,7 +7,6 @@ killed goes on with the next prompt, one with other settings asks anew, and shar
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +18,7 @@ import yaml
 from querywright.artefacts import content_id, weights_sha256, write_jsonl
 from querywright.engines.base import Completion, Engine, Grammar, Message, capacity_of
 from querywright.engines.budget import Budget
+from querywright.engines.keys import key_of as secret_of
 from querywright.engines.ledger import Ledger
 from querywright.engines.open import is_address, open_engine
 from querywright.engines.sender import Prompt, Sender, completions_of
@@ -207,7 +207,8 @@ def open_for(config: dict[str, Any]) -> list[Engine]:
     model = config["model"]
     if is_address(model):
         many = config.get("concurrency") or config["batch_size"]
-        return [open_engine(model, tries=1, slots=many, key=_secret(config))] * many
+        key = secret_of(config.get("api_key") or "", config["name"])
+        return [open_engine(model, tries=1, slots=many, key=key)] * many
     given: dict[str, Any] = {"adapter": config.get("adapter"), "threads": config.get("threads")}
     engine: Engine
     if any((Path(model) / name).is_file() for name in ("config.json", "adapter_config.json")):
@@ -226,13 +227,6 @@ def open_for(config: dict[str, Any]) -> list[Engine]:
 
 def _less(size: int, asked: int) -> str:
     return f" (a processor gains nothing from {asked})" if size < asked else ""
-
-
-def _secret(config: dict[str, Any]) -> str | None:
-    name = str(config.get("api_key") or "").removeprefix("env:")
-    if name and not os.environ.get(name):
-        raise QuerywrightError(f"{config['name']}: the variable {name} holds no key", hint=f"export {name}=...")
-    return os.environ[name] if name else None
 
 
 class _Shards:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from querywright.artefacts import content_id, sha256
 from querywright.engines.budget import most_tokens
 from querywright.engines.files import files_at, listed, send_file
 from querywright.engines.host import OPENAI, Host, line
+from querywright.engines.keys import bare
 from querywright.engines.prices import Price
 from querywright.errors import QuerywrightError
 from querywright.preferences.annotate.again import ask_again
@@ -113,8 +113,10 @@ def checked(url: str) -> None:
     Raises:
         QuerywrightError: it does.
     """
-    if "@" in urlsplit(url).netloc:
-        raise QuerywrightError("--base-url holds a name or password", hint="export QUERYWRIGHT_SERVER_KEY=... instead")
+    if not bare(url):
+        raise QuerywrightError(
+            "--base-url holds a name, a password or a query", hint="export QUERYWRIGHT_SERVER_KEY=... instead"
+        )
 
 
 def _held_back(report: Report, shard: Shard, limits: Limits, spent: float) -> str:
