@@ -171,6 +171,9 @@ def test_again_does_nothing_until_something_changes(tmp_path: Path, capsys: pyte
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.jsonl")}
     assert mixed(source, out)[1] is None
     assert "mixed already" in capsys.readouterr().err
+    with pytest.raises(QuerywrightError, match="no prompt is left"):
+        mixed(source, out, only=("ant",))
+    assert mixed(source, out)[1] is None, "a mistake leaves what was whole whole"
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.jsonl")} == before
     (out / "results").mkdir()
     (out / "results" / "00000.jsonl").write_text("{}\n")

@@ -100,11 +100,11 @@ def execute(
         if is_done(options.out, config):
             say(f"{options.out}: judged already")
             return dict(json.loads((options.out / REPORT).read_text(encoding="utf-8")))
-        (options.out / MANIFEST).unlink(missing_ok=True)
         rows = answers(options.source)
         counts = _Counts()
         with _running(executor, options, f"{ran_on} {config['definition']}") as run:
             judged = [judge_row(api, row, run, options, counts) for row in track(rows, "judging prompts by execution")]
+        (options.out / MANIFEST).unlink(missing_ok=True)
         names = write_rated(options.out, judged)
         choice = choose(
             judged, rejected=options.rejected, seed=options.seed, margin=options.margin, render=render

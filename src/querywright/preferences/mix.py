@@ -118,16 +118,16 @@ def mix(options: Options, templates: Sequence[Template], context: str = "") -> C
         if is_done(options.out, config):
             say(f"{options.out}: mixed already")
             return None
-        before = _aspects_before(options.out)
-        (options.out / MANIFEST).unlink(missing_ok=True)
-        for aspect in before - {template.aspect for template in templates}:
-            write_shards(options.out / aspect, [])
         prompts = {str(row["prompt_hash"]): row for row in read_shards(options.source / PROMPTS)}
         found = answers(options.source, models, prompts)
         counts = Counts()
         rows = _draw_all(prompts, found, models, options, counts)
         if not rows:
             raise QuerywrightError(f"no prompt is left of {len(prompts)}: {told(counts)}", hint=_remedy(counts))
+        before = _aspects_before(options.out)
+        (options.out / MANIFEST).unlink(missing_ok=True)
+        for aspect in before - {template.aspect for template in templates}:
+            write_shards(options.out / aspect, [])
         paths = _write(options, rows, templates, context, counts)
         names = [path.relative_to(options.out).as_posix() for path in paths]
         write_manifest(options.out, config, names, **counts.facts())

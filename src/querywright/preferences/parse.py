@@ -82,7 +82,6 @@ def parse(options: Options, render: Callable[[Row], list[Message]] = chat_of) ->
         if is_done(options.out, config):
             say(f"{options.out}: parsed already")
             return dict(json.loads((options.out / REPORT).read_text(encoding="utf-8")))
-        (options.out / MANIFEST).unlink(missing_ok=True)
         counts = Counts(aspects)
         said = of_this_mix(answers(options.annotations), options.source, options.annotations, counts)
         rows = list(track(judged(mixed(options.source), said, counts), "parsing judgements"))
@@ -98,6 +97,7 @@ def parse(options: Options, render: Callable[[Row], list[Message]] = chat_of) ->
         report["agreement"] += [with_others(rows, read_rated(folder), str(folder)) for folder in options.compare]
         choice = choose(rows, rejected=options.rejected, seed=options.seed, margin=options.margin, render=render)
         report["preferences"] = choice.report()
+        (options.out / MANIFEST).unlink(missing_ok=True)
         names = write_rated(options.out, rows)
         write_jsonl(options.out / PREFERENCES, choice.rows)
         write_json(options.out / REPORT, report)
