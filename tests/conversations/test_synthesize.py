@@ -472,7 +472,9 @@ def test_what_a_model_says_does_not_end_its_place_in_another_ones_prompt(
     talks = chat.answer
     chat.answer = lambda body: talks(body) if body["model"] == "somebody" else evil
     (tmp_path / "openings.jsonl").write_text(json.dumps({"text": f"Hello {evil}"}) + "\n")
-    made = run(configured(num_turns_min=3, openings=str(tmp_path / "openings.jsonl")), tmp_path / "o.json", 2)
+    who = {"use_personas": True, "personas": [dict.fromkeys(("persona", "interests", "style"), evil)], "topics": evil}
+    config = configured(num_turns_min=3, openings=str(tmp_path / "openings.jsonl"), **who)
+    made = run(config, tmp_path / "o.json", 2)
     texts = [r["text"] for one in made["conversations"] for turn in one["turns"] for r in turn["responses"]]
     assert texts == [evil] * 12  # as it was said
     sent = json.dumps([body["messages"] for body in chat.bodies])

@@ -13,7 +13,7 @@ from functools import lru_cache
 from querywright.artefacts import data_dir
 from querywright.conversations.config import Persona
 from querywright.engines.base import Message
-from querywright.engines.fence import HIDDEN, clean
+from querywright.engines.fence import HIDDEN, inert
 from querywright.protected import holds
 
 START = "Write your first message to the assistant."
@@ -49,7 +49,7 @@ def system(persona: Persona | None = None, topic: str = "") -> str:
         "How they write": persona.style if persona else "",
         "What they talk about": topic,
     }
-    return "\n".join([_template(), *(f"{name}: {clean(text)}" for name, text in about.items() if text)])
+    return "\n".join([_template(), *(f"{name}: {inert(text)}" for name, text in about.items() if text)])
 
 
 def utterance(text: str, finish: str = "stop") -> str:
