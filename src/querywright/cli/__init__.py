@@ -48,6 +48,7 @@ class _Lazy(click.Group):
         module = importlib.import_module(f"querywright.cli.{cmd_name}")
         command: Any = typer.main.get_command(module.app)
         command.name = cmd_name
+        _unwrap(command)
         return command  # type: ignore[no-any-return]
 
     def resolve_command(self, ctx: click.Context, args: list[str]):  # type: ignore[no-untyped-def]
@@ -58,6 +59,16 @@ class _Lazy(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+def _unwrap(command: Any) -> None:
+    """Take the line ends of docstrings out of the help of a command and those below it: typer keeps them in all
+    paragraphs but the first, so that a screen of 80 columns shows long and short lines in turn."""
+    if command.help:
+        paragraphs = command.help.partition("\f")[0].split("\n\n")
+        command.help = "\n\n".join(" ".join(p.split()) for p in paragraphs)
+    for one in getattr(command, "commands", {}).values():
+        _unwrap(one)
 
 
 def _exists(name: str) -> bool:
