@@ -41,7 +41,12 @@ def convert(
         str, typer.Option("--input", "-i", help="A file; of db a file, URL or env:NAME (default: the config's).")
     ] = "",
     out_type: Annotated[To, typer.Option("--output-type", "-ot", help="What is written.")] = To.db,
-    out: Annotated[str, typer.Option("--output", "-o", help="The same for where it goes.")] = "",
+    out: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", help="Where it goes: a file; of db a file, URL or env:NAME (default: the config's)."
+        ),
+    ] = "",
     limit: Annotated[int | None, typer.Option("-n", min=1, help="Only the first so many conversations.")] = None,
     api: Annotated[str, typer.Option("--api", help="Of preferences: prompts as this API's tuned model is asked.")] = "",
 ) -> None:

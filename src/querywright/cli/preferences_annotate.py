@@ -168,7 +168,7 @@ def local(
     price_in: PriceIn = None,
     price_out: PriceOut = None,
 ) -> None:
-    """Ask a judge without a batch service, one request after another; the results are as of a batch."""
+    """Ask a judge without a batch service, request by request; the results are as of a batch."""
     from querywright.engines.budget import Budget as Purse
     from querywright.engines.ledger import Ledger
     from querywright.engines.sender import Sender

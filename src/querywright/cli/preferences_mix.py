@@ -26,8 +26,10 @@ def mix(
     one_side_model: Annotated[
         str, Option("--one-side-model", help="Exactly one of the four answers is this model's.")
     ] = "",
-    without: Annotated[list[str] | None, Option("-x", "--exclude", help="Models to leave out.")] = None,
-    only: Annotated[list[str] | None, Option("-y", "--only", help="Only these models.")] = None,
+    without: Annotated[
+        list[str] | None, Option("-x", "--exclude", help="Models to leave out: NAME NAME, or NAME,NAME.")
+    ] = None,
+    only: Annotated[list[str] | None, Option("-y", "--only", help="Only these models, in the same way.")] = None,
     aspect: Annotated[list[str] | None, Option("--aspect", help="Only these aspects.")] = None,
     rows_per_shard: Annotated[int, Option("--rows-per-shard", min=1, help="Prompts a file.")] = 250,
     most_chars: Annotated[

@@ -30,8 +30,10 @@ def respond(
     batch_size: Annotated[
         int, typer.Option(min=1, max=1024, help="requests that a server has at once; prompts computed together")
     ] = 128,
-    without: Annotated[list[str] | None, typer.Option("-x", "--exclude", help="models to leave out")] = None,
-    only: Annotated[list[str] | None, typer.Option("-y", "--only", help="only these models")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("-x", "--exclude", help="models to leave out: NAME NAME, or NAME,NAME")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option("-y", "--only", help="only these models, in the same way")] = None,
     models: Annotated[Path | None, typer.Option(help="a catalogue of models (YAML); else the shipped one")] = None,
     rows_per_shard: Annotated[int, typer.Option(min=1, help="prompts a file")] = 250,
     api: Annotated[
