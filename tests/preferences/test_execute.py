@@ -200,6 +200,17 @@ WORSE = [Q + "entrezgene:1017", Q + "symbol:CDK2", WANTED]
 WORST = ["no", "no", "no"]
 
 
+def test_answers_that_are_not_all_there_are_judged_and_that_is_said(
+    mygene: API, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_answers(tmp_path / "in", a=BEST, b=WORSE)
+    execute.execute(mygene, Options(source, tmp_path / "out"), Executor(), "three records")
+    assert "only what is there is judged" in capsys.readouterr().err
+    (source / "manifest.json").write_text("{}")
+    execute.execute(mygene, Options(source, tmp_path / "out"), Executor(), "three records")
+    assert "only what is there" not in capsys.readouterr().err
+
+
 def test_answers_become_preference_rows(mygene: API, tmp_path: Path) -> None:
     source = write_answers(tmp_path / "in", a=BEST, b=WORSE, c=WORST)
     report = execute.execute(mygene, Options(source, tmp_path / "out"), Executor(), "three records")

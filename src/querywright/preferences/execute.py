@@ -88,6 +88,8 @@ def execute(
     """
     apart(options.source, output=options.out)
     read = answer_files(options.source)
+    if _models(options.source) and not (options.source / MANIFEST).is_file():
+        say(f"note: `respond` was stopped before the end of {options.source}: only what is there is judged")
     tie(Judgement(""), "", options.shorter)  # a word that is none of its choices is said before anything is run
     choose([], rejected=options.rejected, margin=options.margin)
     config = {
