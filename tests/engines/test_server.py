@@ -242,11 +242,9 @@ def test_one_that_is_given_up_closes_the_connection(url: str, pieces: list[Any])
 def test_one_that_waits_for_a_busy_server_can_be_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     Stub.answers = [(503, "busy")] * 3
-    start = time.monotonic()
     with pytest.raises(Cancelled):
         open_engine(url + "#m").generate(ASK, progress=lambda text: not Stub.bodies)
-    assert time.monotonic() - start < 1
-    assert len(Stub.bodies) == 1
+    assert len(Stub.bodies) == 1  # else it would be sent again after the wait
 
 
 def test_a_stream_that_breaks_is_asked_for_again(url: str) -> None:
