@@ -193,15 +193,11 @@ def local(
 
 def _engines(model: str, concurrency: int, threads: int | None) -> list[Any]:
     """The judge, as often as it may be asked at once."""
-    from querywright.engines.base import capacity_of
-    from querywright.engines.open import is_address, open_engine
+    from querywright.engines.sender import open_many
     from querywright.finetune.base import packaged_gguf
 
-    if is_address(model):
-        return [open_engine(model, tries=1, slots=concurrency)] * concurrency
     found = str(packaged_gguf()) if model == "base" else model
-    engine = open_engine(found, threads=threads, slots=concurrency, isolated=True, hang_s=600.0)
-    return [engine] * capacity_of(engine)
+    return open_many(found, concurrency, threads=threads, slots=concurrency, isolated=True, hang_s=600.0)
 
 
 def _judge(model: str, max_tokens: int, temperature: float, body: str) -> Judge:

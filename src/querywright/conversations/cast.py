@@ -13,13 +13,13 @@ from typing import Any
 from querywright.artefacts import content_id, weights_sha256
 from querywright.conversations.llm import LLM
 from querywright.conversations.talk import Missing
-from querywright.engines.base import Completion, Engine, capacity_of
+from querywright.engines.base import Completion, Engine
 from querywright.engines.budget import Purse
 from querywright.engines.host import OPENAI, key_for
 from querywright.engines.ledger import Ledger
-from querywright.engines.open import is_address, open_engine
+from querywright.engines.open import is_address
 from querywright.engines.prices import price_of
-from querywright.engines.sender import Prompt, Sender, completions_of
+from querywright.engines.sender import Prompt, Sender, completions_of, open_many
 from querywright.errors import QuerywrightError
 from querywright.progress import say
 
@@ -178,8 +178,7 @@ def _path(llm: LLM, openers: Openers) -> str:
 def _engines(llm: LLM, path: str, key: str | None, openers: Openers, connections: int) -> list[Engine]:
     """As many as may be asked at once. Every failed try is the sender's to count."""
     if llm.provider == "local":
-        engine = open_engine(path, adapter=llm.adapter or None, threads=llm.threads, slots=llm.slots)
-        return [engine] * capacity_of(engine)
+        return open_many(path, adapter=llm.adapter or None, threads=llm.threads, slots=llm.slots)
     if llm.provider == "querywright":
         if openers.assistant is None:
             raise QuerywrightError(

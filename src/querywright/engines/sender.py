@@ -1,6 +1,6 @@
 """Many prompts to one model: several at once, kept on disk, tried again where that helps, within a budget.
 
-A local engine is asked one prompt at a time. Of a server there are as many connections as `open_many` was asked for.
+A local engine is asked as many prompts at once as its capacity has it, a server as many as `open_many` was asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from querywright.artefacts import content_id
-from querywright.engines.base import Completion, Engine, EngineError, Grammar, MaskError, Message
+from querywright.engines.base import Completion, Engine, EngineError, Grammar, MaskError, Message, capacity_of
 from querywright.engines.budget import Budget, BudgetReached, tokens_of
 from querywright.engines.ledger import Ledger
 from querywright.engines.open import is_address, open_engine
@@ -48,17 +48,23 @@ class Prompt:
     key: str = ""
 
 
-def open_many(model: str, n: int = 1, *, threads: int | None = None) -> list[Engine]:
-    """`n` connections to a server, or one local engine. Every failed try is the caller's to count.
+def open_many(
+    model: str, n: int = 1, *, adapter: str | None = None, key: str | None = None, threads: int | None = None,
+    slots: int | None = None, isolated: bool = False, hang_s: float = 60.0,
+) -> list[Engine]:  # fmt: skip
+    """An engine, as often as it may be asked at once: a server `n` times, a local one as its capacity has it. Every
+    failed try is the caller's to count.
+
+    Args:
+        adapter, key, threads, slots, isolated, hang_s: see `engines.open.open_engine`; `slots` is a local engine's.
 
     Raises:
         EngineError: there is no such model.
     """
-    if not is_address(model):
-        if n > 1:
-            say("a local model answers one prompt at a time: --concurrency is for servers")
-        return [open_engine(model, threads=threads)]
-    return [open_engine(model, tries=1) for _ in range(max(1, n))]
+    if is_address(model):
+        return [open_engine(model, tries=1, slots=max(1, n), key=key)] * max(1, n)
+    engine = open_engine(model, adapter=adapter, threads=threads, slots=slots, isolated=isolated, hang_s=hang_s)
+    return [engine] * capacity_of(engine)
 
 
 def completions_of(row: dict[str, Any] | None) -> list[Completion]:

@@ -16,12 +16,12 @@ from typing import Any
 import yaml
 
 from querywright.artefacts import content_id, weights_sha256, write_jsonl
-from querywright.engines.base import Completion, Engine, Grammar, Message, capacity_of
+from querywright.engines.base import Completion, Engine, Grammar, Message
 from querywright.engines.budget import Budget
 from querywright.engines.keys import key_of as secret_of
 from querywright.engines.ledger import Ledger
 from querywright.engines.open import is_address, open_engine
-from querywright.engines.sender import Prompt, Sender, completions_of
+from querywright.engines.sender import Prompt, Sender, completions_of, open_many
 from querywright.errors import QuerywrightError
 from querywright.preferences.models import Entry
 from querywright.preferences.prompts import Row, chat_of, shard_name, shards
@@ -207,10 +207,8 @@ def open_for(config: dict[str, Any]) -> list[Engine]:
     model = config["model"]
     if is_address(model):
         many = config.get("concurrency") or config["batch_size"]
-        key = secret_of(config.get("api_key") or "", config["name"])
-        return [open_engine(model, tries=1, slots=many, key=key)] * many
+        return open_many(model, many, key=secret_of(config.get("api_key") or "", config["name"]))
     given: dict[str, Any] = {"adapter": config.get("adapter"), "threads": config.get("threads")}
-    engine: Engine
     if any((Path(model) / name).is_file() for name in ("config.json", "adapter_config.json")):
         from querywright.engines.gathered import Gathered
         from querywright.engines.hf import TransformersEngine
@@ -219,10 +217,8 @@ def open_for(config: dict[str, Any]) -> list[Engine]:
         assert isinstance(found, TransformersEngine)
         size = config["batch_size"] if found.device != "cpu" else min(config["batch_size"], CPU_BATCH)
         say(f"{config['name']}: {size} answers are written at once" + _less(size, config["batch_size"]))
-        engine = Gathered(found, size)
-    else:
-        engine = open_engine(model, **given, slots=config.get("slots"), isolated=True, hang_s=HANG_S)
-    return [engine] * capacity_of(engine)
+        return [Gathered(found, size)] * size
+    return open_many(model, **given, slots=config.get("slots"), isolated=True, hang_s=HANG_S)
 
 
 def _less(size: int, asked: int) -> str:
