@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 from querywright.api.definition import API, SchemaField, load
-from querywright.generate.retrieve import FaissRetriever, describe
+from querywright.engines.nearest import FaissRetriever
+from querywright.generate.retrieve import describe
 from querywright.schema.annotate import Sources, annotate
 from querywright.schema.annotator import open_annotator
 from querywright.schema.write import FIELD_COLUMNS, csv_text, read_rows

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -15,6 +16,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from querywright.api.definition import API, load
 from tests.postgres import postgresql
+
+# speed is no test's matter: on a busy machine Hypothesis would take a slow draw for a failure
+settings.register_profile("querywright", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("querywright")
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,12 @@ def alone(folder: Path | str, *, patience_s: float = 0.0) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    held = os.open(folder, os.O_RDONLY)
+    try:
+        held = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise QuerywrightError(
+            f"could not open the folder {folder}: {error.strerror or error}", hint="choose another place"
+        ) from error
     try:
         until = time.monotonic() + patience_s
         while True:

@@ -3,9 +3,10 @@ without a password in them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,57 @@ def connect(where: Path | str, what: str = "store", file_hint: str = FILE_HINT) 
     if kind in ("postgresql", "postgres"):
         return _postgresql(url.set(drivername="postgresql+psycopg"))
     raise QuerywrightError(f"a {what} can't be kept in {url.drivername[:40]!r}", hint=HINT)
+
+
+def alone(db: sa.Connection, what: str) -> None:
+    """Keep other transactions that ask for the same out, until this one ends. SQLite's writers are alone anyway."""
+    if db.dialect.name != "sqlite":
+        number = int.from_bytes(hashlib.sha256(what.encode()).digest()[:8], "big", signed=True)
+        db.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+
+def lay_out(
+    db: sa.Connection, tables: sa.MetaData, meta: sa.Table, version: int, migrations: Mapping[int, Sequence[str]]
+) -> int:
+    """Make tables, or bring older ones to this layout, in the transaction that `db` is in.
+
+    SQLite keeps the layout's version as `user_version`, PostgreSQL as `layout` in `meta`.
+
+    Args:
+        meta: a table of names and values, one of `tables`.
+        version: the layout's, from 1.
+        migrations: a version: what makes the next one of it. Literal SQL: it must not change when the tables do.
+
+    Returns:
+        The version that was found, 0 for an empty database.
+
+    Raises:
+        OtherLayout: a newer one, or another program's database.
+    """
+    alone(db, f"layout of {meta.name}")  # two servers may start at once
+    sqlite = db.dialect.name == "sqlite"
+    if sqlite:
+        found = int(db.exec_driver_sql("PRAGMA user_version").scalar_one())
+    elif sa.inspect(db).has_table(meta.name):
+        found = int(db.execute(sa.select(meta.c.value).where(meta.c.name == "layout")).scalar() or 0)
+    else:
+        found = 0
+    if found > version:
+        raise OtherLayout(f"written by a newer Querywright (layout {found}; this one reads up to {version})")
+    if found == 0:
+        tables.create_all(db, checkfirst=False)  # tables of these names that are not ours are an error
+    for older in range(found or version, version):
+        for statement in migrations[older]:
+            db.exec_driver_sql(statement)
+    there = set(sa.inspect(db).get_table_names()) if found else {*tables.tables}
+    if missing := [name for name in tables.tables if name not in there and (name != meta.name or not sqlite)]:
+        raise OtherLayout(f"it has no table {missing[0]}: something else wrote it")
+    if found != version and sqlite:
+        db.exec_driver_sql(f"PRAGMA user_version = {version}")
+    elif found != version:
+        db.execute(sa.delete(meta).where(meta.c.name == "layout"))
+        db.execute(sa.insert(meta).values(name="layout", value=str(version)))
+    return found
 
 
 def insert(db: sa.Connection, table: sa.Table) -> Any:

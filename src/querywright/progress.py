@@ -5,15 +5,47 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 LOG_EVERY_S = 15.0
 
 
+class Listener(Protocol):
+    """Who hears what is said, instead of the terminal: the log of a job in the background. Either may raise, which ends
+    the work at that point (a job that was cancelled)."""
+
+    def said(self, text: str) -> None: ...
+
+    def moved(self, what: str, done: int, total: int | None) -> None: ...
+
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def heard(listener: Listener) -> Iterator[None]:
+    """Within it, this thread's `say` and `track` go to the listener."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def hearing() -> Listener | None:
+    """Who hears this thread now; None where the terminal does."""
+    return _listener.get()
+
+
 def say(text: str) -> None:
     """One line to standard error: what was derived, inherited or made. Standard output stays for results."""
-    print(text, file=sys.stderr, flush=True)
+    if listener := _listener.get():
+        listener.said(text)
+    else:
+        print(text, file=sys.stderr, flush=True)
 
 
 def track(
@@ -22,6 +54,12 @@ def track(
     """Yield `items` and show how far we are and how long it will still take; `note` adds what else is to be known."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
+    if listener := _listener.get():
+        listener.moved(what, 0, total)
+        for done, item in enumerate(items, 1):
+            yield item
+            listener.moved(what, done, total)
+        return
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import (

@@ -26,7 +26,7 @@ pytest.importorskip("llguidance")
 HELPERS = runpy.run_path(str(Path(__file__).with_name("languages.py")))
 by_lark, by_mask, check_call, parser = (HELPERS[n] for n in ("by_lark", "by_mask", "check_call", "parser"))
 FERRIES = str(Path(__file__).with_name("ferries.yaml"))  # lists, patterns, values in the path
-STRINGS = int(os.environ.get("LANGUAGE_STRINGS", "1000"))
+STRINGS = int(os.environ.get("LANGUAGE_STRINGS", "400"))
 
 
 @pytest.mark.parametrize("name", [*shipped(), FERRIES])

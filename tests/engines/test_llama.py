@@ -42,7 +42,7 @@ def engine(gguf: Path) -> Iterator[LlamaEngine]:
 
 @pytest.mark.parametrize(
     ("grounded", "temperature", "refuse", "least"),
-    [(False, 0.0, False, 3), (False, 1.0, False, 0), (True, 1.0, False, 4), (True, 1.0, True, 4)],
+    [(False, 0.0, False, 2), (False, 1.0, False, 0), (True, 1.0, False, 4), (True, 1.0, True, 4)],
 )
 def test_every_finished_text_is_a_call(
     mygene: API, engine: LlamaEngine, grounded: bool, temperature: float, refuse: bool, least: int
@@ -52,7 +52,7 @@ def test_every_finished_text_is_a_call(
     for number, sentence in enumerate(SENTENCES):
         for got in sample(
             mygene, sentence, engine, grounded=grounded, refuse=refuse, max_tokens=60, seed=number,
-            temperature=temperature, n=2,
+            temperature=temperature, n=2 if grounded else 1,
         ):  # fmt: skip
             if got.refused:
                 assert refuse

@@ -20,6 +20,7 @@ from querywright.engines.ledger import Ledger
 from querywright.engines.open import open_engine
 from querywright.engines.sender import Prompt, Sender, open_many
 from querywright.errors import QuerywrightError
+from querywright.progress import heard
 
 pytest.importorskip("httpx")
 from tests.protocol import Chat, Fault, Service, serve
@@ -298,3 +299,35 @@ def test_tokens_are_estimated_within_a_half() -> None:
     )
     real = len(llama.tokenize(text.encode(), add_bos=False))
     assert real / 1.5 <= tokens_of([{"role": "user", "content": text}]) <= real * 1.5
+
+
+def test_who_stops_reading_and_closes_leaves_nothing_behind(tmp_path: Path) -> None:
+    chat = Chat(said)
+    with serve(chat, faults=[None, *[Fault(slow=0.3)] * N]) as service:
+        many = sender(service, tmp_path, 2)
+        answers = many.texts(prompts())
+        assert next(answers) == EXPECTED[0]
+        many.close()  # `answers` is still there, in the traceback of a job that was cancelled
+        asked = len(chat.bodies)
+        assert asked < N
+        again = sender(service, tmp_path, 2)
+        assert list(again.texts(prompts())) == EXPECTED
+        again.close()
+        assert len(chat.bodies) == N  # what was under way was kept, and nothing was sent after the end
+        del answers
+
+
+def test_who_hears_a_run_hears_why_it_waits(tmp_path: Path) -> None:
+    class Log:
+        lines: list[str] = []  # noqa: RUF012
+
+        def said(self, text: str) -> None:
+            self.lines.append(text)
+
+        def moved(self, what: str, done: int, total: int | None) -> None: ...
+
+    with serve(Chat(said), faults=[Fault(503)]) as service, heard(Log()):
+        many = sender(service, tmp_path, 2)
+        assert list(many.texts(prompts(2))) == EXPECTED[:2]
+        many.close()
+    assert any("trying again" in line for line in Log.lines)

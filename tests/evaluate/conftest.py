@@ -116,3 +116,10 @@ def config(tmp_path: Path) -> Config:
         {"api": "mygene", "name": "t", "models": {"fake": "fake.gguf"}, "strategies": ["tuned", "zero_shot"],
          "decodings": ["free"], "pairs": str(pairs), "out": str(tmp_path / "out")}, "test",
     )  # fmt: skip
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports on question rows without pictures, and intervals of few draws."""
+    monkeypatch.setattr("querywright.statistics.RESAMPLES", 99)
+    monkeypatch.setattr("querywright.evaluate.questions_report.draw", lambda found, out: [])

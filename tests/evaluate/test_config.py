@@ -186,7 +186,9 @@ models:
     assert (alone.api, alone.out) == ("mychem", "work/mychem/eval/quick")
 
 
-SHIPPED = sorted((Path(__file__).parents[2] / "eval_configs").glob("*.yaml"))
+EVAL_CONFIGS = Path(__file__).parents[2] / "eval_configs"
+# the one for question rows has a form of its own: see test_questions_scores.py
+SHIPPED = sorted(path for path in EVAL_CONFIGS.glob("*.yaml") if path.stem != "questions")
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[p.stem for p in SHIPPED])

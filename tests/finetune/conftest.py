@@ -60,3 +60,18 @@ def querywright(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
         return int(ended.value.code or 0), capfd.readouterr().err
 
     return run
+
+
+@pytest.fixture
+def tune(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that runs torchtune's own command line, in this process as well."""
+    from torchtune._cli.tune import main
+
+    def run(*words: object) -> None:
+        monkeypatch.setattr("sys.argv", ["tune", *map(str, words)])
+        monkeypatch.chdir(ROOT)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code, ended.value.code
+
+    return run

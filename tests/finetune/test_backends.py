@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from querywright.finetune.job import Job, main, run_facts
 from querywright.finetune.launch import TUNE, command, train
 from querywright.finetune.loop import run
 from querywright.finetune.resume import RESUME
+from tests.finetune.interrupting import run_killed, run_until
 from tests.finetune.tiny import tiny_checkpoint, tiny_config
 
 BACKENDS = ("torchtune", "peft")
@@ -172,21 +171,6 @@ def test_packed_is_unpacked(tiny: Path, source: Path, tmp_path: Path, backend: s
     assert tokens[0] == tokens[1]
 
 
-class Interrupting:
-    """A logger that is there when a step is done: it sends this process a signal after one of them."""
-
-    def __init__(self, logger: Any, step: int, signum: int) -> None:
-        self._logger, self._step, self._signum = logger, step, signum
-
-    def log_dict(self, payload: Any, step: int) -> None:
-        self._logger.log_dict(payload, step)
-        if step == self._step:
-            os.kill(os.getpid(), self._signum)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._logger, name)
-
-
 EIGHT_BIT = {"optimizer": {"_component_": "bitsandbytes.optim.AdamW8bit", "lr": 1e-2, "min_8bit_size": 64}}
 
 
@@ -214,9 +198,8 @@ def test_resumed_is_uninterrupted(
     whole = trained(tiny_config(tiny, source, tmp_path / "whole", **more), backend)
     cfg = tiny_config(tiny, source, tmp_path / "parts", **more)
     job = job_of(cfg, backend)
-    job.log = Interrupting(job.log, stopped, signal.SIGTERM)
     with pytest.raises(SystemExit) as stop:
-        run(job)
+        run_until(job, stopped, signal.SIGTERM)
     assert stop.value.code == 130
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "handlers are given back"
     assert (tmp_path / "parts" / RESUME).is_file()
@@ -229,23 +212,9 @@ def test_resumed_is_uninterrupted(
 
 def test_killed_after_a_step_checkpoint(tiny: Path, source: Path, tmp_path: Path) -> None:
     """`kill -9` two steps after the last of `save_every_n_steps`, in a run of one epoch; the same command goes on."""
-    from omegaconf import OmegaConf
-
     whole = trained(tiny_config(tiny, source, tmp_path / "whole", max_steps_per_epoch=6), "peft")
     cfg = tiny_config(tiny, source, tmp_path / "killed", max_steps_per_epoch=6, save_every_n_steps=3)
-    OmegaConf.save(cfg, tmp_path / "killed.yaml")
-    script = (
-        "import sys, signal; from omegaconf import OmegaConf\n"
-        "from tests.finetune.test_backends import Interrupting, job_of, run\n"
-        "job = job_of(OmegaConf.load(sys.argv[1]), 'peft')\n"
-        "job.log = Interrupting(job.log, 5, signal.SIGKILL)\n"
-        "run(job)\n"
-    )
-    killed = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "killed.yaml")],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    run_killed(cfg, "tests.finetune.test_backends.job_of(cfg, 'peft')", 5)
     assert len(losses(tmp_path / "killed")) == 5
     job = job_of(cfg, "peft")
     assert job.step == 3

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from querywright.errors import QuerywrightError
 from querywright.finetune.preferences import PreferenceRows, preference_rows, read_preferences
 from querywright.finetune.tokenizer import ChatMLTokenizer
 
-ROOT = Path(__file__).parents[2]
 SYSTEM = {"role": "system", "content": "Write the herbarium call."}
 USER = {"role": "user", "content": "show 20 sheets with a leaf"}
 GOOD = {"role": "assistant", "content": "/sheets?part=leaf&size=20"}
@@ -171,17 +169,15 @@ def test_switched_off_adapter_is_the_reference(base: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_two_steps_by_torchtunes_own_command(preferences: Path, base: Path) -> None:
+def test_two_steps_by_torchtunes_own_command(preferences: Path, base: Path, tune: Callable[..., None]) -> None:
     """At the first step the model is its own reference: the loss is ln 2 and no answer is rewarded; then it learns."""
     output = preferences / "model" / "dpo"
-    tune = [sys.executable, "-m", "torchtune._cli.tune", "run", "lora_dpo_single_device"]
     given = [
         "--config", "ft_configs/smollm2_135m_dpo_cpu.yaml", f"workspace={preferences}", f"output_dir={output}",
         f"checkpointer.checkpoint_dir={base}", "batch_size=2", "gradient_accumulation_steps=1",
         "max_steps_per_epoch=2", "lr_scheduler.num_warmup_steps=0", "optimizer.lr=1e-3", "shuffle=false",
     ]  # fmt: skip
-    done = subprocess.run([*tune, *given], cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
+    tune("run", "lora_dpo_single_device", *given)
     losses = [json.loads(line) for line in (output / "losses.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["step"] for row in losses] == [1, 2]
     assert losses[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)

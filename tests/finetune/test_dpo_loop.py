@@ -6,10 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +18,9 @@ from querywright.artefacts import MANIFEST
 from querywright.finetune.job import Job, run_facts
 from querywright.finetune.loop import run
 from querywright.finetune.resume import RESUME
-from tests.finetune.test_backends import Interrupting
+from tests.finetune.interrupting import run_killed, run_until
 from tests.finetune.tiny import dpo_config, tiny_checkpoint
 
-ROOT = Path(__file__).parents[2]
 ADAPTER = "adapter/adapter_model.safetensors"
 PLAIN = {"model___component_": "torchtune.models.llama3_2.lora_llama3_2"}
 
@@ -145,9 +141,8 @@ def test_resumed_is_uninterrupted(tiny: Path, source: Path, tmp_path: Path, stop
     whole = trained(dpo_config(tiny, source, tmp_path / "whole", **more))
     cfg = dpo_config(tiny, source, tmp_path / "parts", **more)
     job = job_of(cfg)
-    job.log = Interrupting(job.log, stopped, signal.SIGTERM)
     with pytest.raises(SystemExit) as stop:
-        run(job)
+        run_until(job, stopped, signal.SIGTERM)
     assert stop.value.code == 130
     assert not (tmp_path / "parts" / MANIFEST).exists()
     parts = trained(cfg)
@@ -156,23 +151,9 @@ def test_resumed_is_uninterrupted(tiny: Path, source: Path, tmp_path: Path, stop
 
 
 def test_killed_after_a_step_checkpoint(tiny: Path, source: Path, tmp_path: Path) -> None:
-    from omegaconf import OmegaConf
-
     whole = trained(dpo_config(tiny, source, tmp_path / "whole", max_steps_per_epoch=6))
     cfg = dpo_config(tiny, source, tmp_path / "killed", max_steps_per_epoch=6, save_every_n_steps=3)
-    OmegaConf.save(cfg, tmp_path / "killed.yaml")
-    script = (
-        "import sys, signal; from omegaconf import OmegaConf\n"
-        "from tests.finetune.test_dpo_loop import Interrupting, job_of, run\n"
-        "job = job_of(OmegaConf.load(sys.argv[1]))\n"
-        "job.log = Interrupting(job.log, 5, signal.SIGKILL)\n"
-        "run(job)\n"
-    )
-    killed = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "killed.yaml")],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    run_killed(cfg, "tests.finetune.test_dpo_loop.job_of(cfg)", 5)
     job = job_of(cfg)
     assert job.step == 3
     run(job)

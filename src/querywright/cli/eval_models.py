@@ -1,8 +1,9 @@
-"""What answers for each model of a sweep: the engine, and how a sentence is put to it. No command of its own."""
+"""A sweep of one API, and what answers for each of its models: the engine, and how a sentence is put to it. No command
+of its own: `querywright eval` and the evaluation service run it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +18,50 @@ if TYPE_CHECKING:
     from querywright.rows import Message
 
 
-def sources_of(config: Config, api: API) -> tuple[dict[str, Source], dict[str, str]]:
+def scored(
+    config: Config, *, among: tuple[str, ...] = (), keys: Mapping[str, str | None] | None = None
+) -> tuple[dict[str, Any], list[Path]]:
+    """Ask, score and write a sweep of one API; stopped, the same call goes on where it was.
+
+    Args:
+        among: all APIs of the sweep, where it is one of several: a model that is missing is left out then.
+        keys: of models that are servers, by name, where it is not the environment's default one.
+
+    Returns:
+        The scores, as `score.score` gives them, and the files, the first to look at first.
+
+    Raises:
+        QuerywrightError: no sentences, no model, or no cell gave an answer.
+    """
+    from querywright.api.definition import load
+    from querywright.engines.prices import price_of
+    from querywright.evaluate import report, score, suite, sweep
+    from querywright.progress import say
+
+    api = load(config.apis[0])
+    pairs = suite.load(api, config.pairs, config.seed, [load(one).name for one in among])
+    if any("icl" in cell.strategy for cell in sweep.cells(config)):
+        suite.check_examples(config.examples, pairs)
+    sources, missing = sources_of(config, api, keys)
+    config = sweep.only(config, sources, missing, some=len(among) > 1)
+    responses = sweep.run(config, pairs, sources)
+    executor = records(config, api)
+    if config.execute and executor is None:
+        say(f"no records of {api.name} here: hits are not scored (records=FILE names some)")
+    scores = score.score(
+        api, responses, executor, config.seed, text=config.text_scores.model_dump(exclude_defaults=True),
+        prices={cell.model: price_of(sources[cell.source].path) for cell in sweep.cells(config)},
+    )  # fmt: skip
+    return scores, report.write(config, scores)
+
+
+def sources_of(
+    config: Config, api: API, keys: Mapping[str, str | None] | None = None
+) -> tuple[dict[str, Source], dict[str, str]]:
     """What answers for each model of a sweep, by `Cell.source`; nothing is loaded yet.
+
+    Args:
+        keys: see `scored`.
 
     Returns:
         The sources, and the paths of those that are not there.
@@ -55,7 +98,8 @@ def sources_of(config: Config, api: API) -> tuple[dict[str, Source], dict[str, s
             weights = fingerprint(local)
         fits = calibration_of(api, path)
         own = {"calibration": content_id(repr(fits))} if fits else {}
-        found[cell.source] = Source(_opener(config, api, path), {"weights": weights, **own, **shared}, path)
+        opener = _opener(config, api, path, (keys or {}).get(cell.model))
+        found[cell.source] = Source(opener, {"weights": weights, **own, **shared}, path)
     return found, missing
 
 
@@ -78,7 +122,7 @@ def model_path(given: str, engine: str) -> str:
     return opened(engine, given)
 
 
-def _opener(config: Config, api: API, path: str) -> Callable[[], AbstractContextManager[Asker]]:
+def _opener(config: Config, api: API, path: str, key: str | None) -> Callable[[], AbstractContextManager[Asker]]:
     @contextmanager
     def opened() -> Iterator[Asker]:
         from querywright.engines.base import EngineError
@@ -89,7 +133,7 @@ def _opener(config: Config, api: API, path: str) -> Callable[[], AbstractContext
         from querywright.generate.prompts import strategy
         from querywright.pairs.reader import judged
 
-        engine = open_engine(path, threads=config.threads, isolated=True, hang_s=600)  # big models on slow machines
+        engine = open_engine(path, threads=config.threads, isolated=True, hang_s=600, key=key)  # big, slow ones
         cache = Path(config.out).parent / "retrieval"
         calibration = calibration_of(api, path)
         measured = ""

@@ -194,10 +194,9 @@ def local(
 def _engines(model: str, concurrency: int, threads: int | None) -> list[Any]:
     """The judge, as often as it may be asked at once."""
     from querywright.engines.sender import open_many
-    from querywright.finetune.base import packaged_gguf
+    from querywright.finetune.shipped import located
 
-    found = str(packaged_gguf()) if model == "base" else model
-    return open_many(found, concurrency, threads=threads, slots=concurrency, isolated=True, hang_s=600.0)
+    return open_many(located(model), concurrency, threads=threads, slots=concurrency, isolated=True, hang_s=600.0)
 
 
 def _judge(model: str, max_tokens: int, temperature: float, body: str) -> Judge:

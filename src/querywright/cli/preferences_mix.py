@@ -44,11 +44,11 @@ def mix(
 
     In OUTPUT/NAME: full/ for `parse`, a folder for each aspect for `annotate`. Run again on the same, it does nothing.
     """
+    from querywright.engines.catalogue import NAME
     from querywright.errors import QuerywrightError
     from querywright.preferences.aspects import template_folder, templates
     from querywright.preferences.mix import Options, source_folder
     from querywright.preferences.mix import mix as run
-    from querywright.preferences.models import NAME
 
     if not NAME.fullmatch(name):
         raise QuerywrightError(f"--name {name!r} becomes a folder's name", hint="letters, digits, . _ + -")

@@ -14,7 +14,7 @@ from querywright.cli.many_values import ManyValues, values
 if TYPE_CHECKING:
     from querywright.api.definition import API
     from querywright.engines.base import Completion, Grammar, Message
-    from querywright.preferences.models import Entry
+    from querywright.engines.catalogue import Entry
     from querywright.preferences.responses import Way
 
 
@@ -50,8 +50,9 @@ def respond(
 ) -> None:
     """Ask every model of a catalogue every prompt; stopped, the same command goes on."""
     from querywright.api.definition import load
+    from querywright.engines.catalogue import choose, default_catalogue, read_catalogue
     from querywright.errors import QuerywrightError
-    from querywright.preferences.models import choose, default_catalogue, read_catalogue
+    from querywright.finetune.shipped import located
     from querywright.preferences.prompts import read_prompts
     from querywright.preferences.respond import estimate as count
     from querywright.preferences.respond import respond as run
@@ -77,7 +78,7 @@ def respond(
 
     @lru_cache
     def locate(model: str) -> str:
-        return _locate(model, definition, home)
+        return located(model, definition, home)
 
     if estimate:
         print(json.dumps(count(rows, entries, target, name, locate=locate, way=way), indent=2))
@@ -86,21 +87,6 @@ def respond(
         rows, entries, target, name, locate=locate, way=way,
         batch_size=batch_size, per_shard=rows_per_shard, money=budget, tokens=max_tokens_total,
     )  # fmt: skip
-
-
-def _locate(model: str, api: API | None, home: Path) -> str:
-    """The path of a catalogue's model."""
-    from querywright.errors import QuerywrightError
-    from querywright.finetune.base import packaged_gguf
-    from querywright.finetune.shipped import ensure_model
-
-    if model == "base":
-        return str(packaged_gguf())
-    if model == "tuned":
-        if api is None:
-            raise QuerywrightError("`tuned` is the model of an API", hint="--api NAME, or another model")
-        return str(ensure_model(api, home))
-    return model
 
 
 def _api_way(api: API, entry: Entry, home: Path) -> Way:

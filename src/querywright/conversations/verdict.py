@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from querywright.artefacts import data_dir
 from querywright.conversations.document import Conversation, history
 from querywright.engines.base import Grammar, Message
-from querywright.engines.fence import code_for, fence, inert_lines, json_object
+from querywright.engines.fence import code_for, fence, inert_lines, json_object, json_objects
 
 CRITERIA = (
     "The better one does what was asked, is right, says where it is not sure, and can be used as it is. Where both do, "
     "the shorter one is better."
 )
 TIE = "tie"
-_MOST = 50  # braces of an answer that are looked at
 _SAID: dict[str, int | str] = {"a": 0, "b": 1, "tie": TIE, "c": TIE}
 _FORM = 'Answer with one JSON object and nothing else: {"better": "A"}, {"better": "B"} or {"better": "tie"}.'
 _FORM_REASONS = (
@@ -90,7 +89,7 @@ def grammar(reasons: bool = False) -> Grammar:
 def read(text: str, swapped: bool) -> int | str | None:
     """Which response a judge prefers: 0, 1 or `tie`; None where that can't be told from what it wrote."""
     text = text.rpartition("</think>")[2].partition("<think>")[0]
-    found = {str(one["better"]).strip().lower() for one in _objects(text) if "better" in one}
+    found = {str(one["better"]).strip().lower() for one in json_objects(text)[0] if "better" in one}
     if len(found) > 1:  # it repeats what an answer says, perhaps; a text that says both says nothing
         return None
     said = found.pop() if found else ""
@@ -98,20 +97,6 @@ def read(text: str, swapped: bool) -> int | str | None:
         said = _word(text)
     verdict = _SAID.get(said)
     return 1 - verdict if swapped and isinstance(verdict, int) else verdict
-
-
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The whole JSON objects in a text."""
-    start = text.find("{")
-    for _ in range(_MOST):
-        if start < 0:
-            return
-        try:
-            value, end = json.JSONDecoder().raw_decode(text, start)
-            yield value
-        except (ValueError, RecursionError):
-            end = start + 1
-        start = text.find("{", end)
 
 
 def _word(text: str) -> str:

@@ -17,6 +17,7 @@ _TOKENS = re.compile(
     r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])",
     re.I,
 )  # narrower than CONTROL: a judge of code has to see `<div>` as it is
+_MOST_BRACES = 50
 CONTROL = re.compile(r"<(?=[|/｜]?[A-Za-z_|｜])|\[(?=/?[A-Z_]{2,20}\])")
 
 
@@ -71,6 +72,23 @@ def json_object(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def json_objects(text: str) -> tuple[list[dict[str, Any]], str]:
+    """The whole JSON objects in a text, of its first fifty braces, and what stands around them."""
+    found: list[dict[str, Any]] = []
+    around, behind, start = "", 0, text.find("{")
+    for _ in range(_MOST_BRACES):
+        if start < 0:
+            break
+        try:
+            value, end = json.JSONDecoder().raw_decode(text, start)
+            found.append(value)
+            around, behind = f"{around}{text[behind:start]}\n", end
+        except (ValueError, RecursionError):
+            end = start + 1
+        start = text.find("{", end)
+    return found, around + text[behind:]
 
 
 def json_parts(text: str, mark: str = "") -> dict[str, Any]:

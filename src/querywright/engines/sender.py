@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -119,6 +120,7 @@ class Sender:
         self._quiet_until = 0.0
         self._guard = threading.Lock()
         self._rng = random.Random(0)
+        self._at_work: list[tuple[threading.Event, ThreadPoolExecutor]] = []
         self.budget.tokens_in += self.ledger.total("tokens_in")
         self.budget.tokens_out += self.ledger.total("tokens_out")
 
@@ -184,6 +186,7 @@ class Sender:
         with ThreadPoolExecutor(len(self.engines)) as pool:
             waiting: deque[Future[T | None]] = deque()
             stop = threading.Event()
+            self._at_work.append((stop, pool))
 
             def one(prompt: Prompt) -> T | None:
                 try:
@@ -199,7 +202,8 @@ class Sender:
 
             try:
                 for prompt in prompts:
-                    waiting.append(pool.submit(one, prompt))
+                    # whoever hears this thread hears what is said in those, too
+                    waiting.append(pool.submit(copy_context().run, one, prompt))
                     if len(waiting) >= 4 * len(self.engines):
                         yield waiting.popleft().result()
                 while waiting:
@@ -207,11 +211,17 @@ class Sender:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        self._at_work.remove((stop, pool))
 
     def close(self) -> None:
-        """Close the engines and the ledger."""
+        """Close the engines and the ledger. Nothing more is sent; what a server works on is waited for and kept."""
+        for stop, pool in self._at_work:  # whoever asked has not read it to the end: it was cancelled, or it failed
+            stop.set()
+            pool.shutdown(wait=not self.local, cancel_futures=True)
         for engine in {id(engine): engine for engine in self.engines}.values():
             engine.close()
+        for _, pool in self._at_work:  # a thread that came later would open the ledger again, and keep it
+            pool.shutdown()
         self.ledger.close()
 
     def _ask(self, engine: Engine, key: str, prompt: Prompt, state: str) -> list[Completion]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,24 @@ LINES = ("#1f4e79", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 GREY, INK, RULE = "#9aa5ab", "#333333", "#e0e0e0"
 
 
-def draw(cells: list[dict[str, Any]], stem: Path, title: str) -> list[Path]:
+def draw(
+    cells: list[dict[str, Any]], stem: Path, title: str, *, shown: Sequence[tuple[str, str, str]] = BARS,
+    of: str = "sentences",
+) -> list[Path]:  # fmt: skip
     """Draw the scores: one group of bars for each cell, with 95 % intervals.
 
     Args:
         cells: as `summary.summary` returns them.
         stem: the files' path without `.png` and `.svg`.
+        shown: of each bar the metric, its name and its colour; the last one's figure stands beside it.
+        of: what is counted.
 
     Returns:
         The two files.
     """
-    figure = _figure(9.0, 1.6 + 0.62 * len(cells))
+    figure = canvas(9.0, 1.6 + 0.62 * len(cells))
     axes = figure.add_subplot()
-    bars = [bar for bar in BARS if any(bar[0] in cell["metrics"] for cell in cells)]
+    bars = [bar for bar in shown if any(bar[0] in cell["metrics"] for cell in cells)]
     height = 0.8 / len(bars)
     for i, (metric, label, colour) in enumerate(bars):
         places, means, ends = [], [], []
@@ -40,18 +46,18 @@ def draw(cells: list[dict[str, Any]], stem: Path, title: str) -> list[Path]:
         axes.barh(places, means, height * 0.92, color=colour, label=label)
         sides = [[max(0.0, pair[side]) for pair in ends] for side in (0, 1)]
         axes.errorbar(means, places, xerr=sides, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
-        if metric == "same":
+        if metric == shown[-1][0]:
             for place, mean, (_, above) in zip(places, means, ends, strict=True):
                 axes.text(min(mean + above + 1.2, 101), place, f"{mean:.0f}", va="center", fontsize=8, color=colour)
-    _rows(axes, cells)
+    cell_lines(axes, cells)
     axes.set_xlim(0, 106)
     axes.set_xticks(range(0, 101, 20))
     counts = {cell["n"] for cell in cells}
-    axes.set_xlabel(f"per cent of {max(counts)} sentences, with 95 % intervals" if len(counts) == 1 else
-                    "per cent of sentences, with 95 % intervals")  # fmt: skip
+    counted = f"{max(counts)} {of}" if len(counts) == 1 else of
+    axes.set_xlabel(f"per cent of {counted}, with 95 % intervals")
     axes.set_title(title, loc="left", fontsize=11)
-    figure.legend(loc="outside lower center", ncols=len(BARS), frameon=False, fontsize=9)
-    return _save(figure, stem)
+    figure.legend(loc="outside lower center", ncols=len(bars), frameon=False, fontsize=9)
+    return save(figure, stem)
 
 
 def latency(cells: list[dict[str, Any]], stem: Path) -> list[Path]:
@@ -63,7 +69,7 @@ def latency(cells: list[dict[str, Any]], stem: Path) -> list[Path]:
     timed = [cell for cell in cells if cell["ms"]["steps"]]
     if not timed:
         return []
-    figure = _figure(9.0, 1.3 + 0.4 * len(timed))
+    figure = canvas(9.0, 1.3 + 0.4 * len(timed))
     axes = figure.add_subplot()
     for y, cell in enumerate(timed):
         steps = [ms / 1000 for ms in cell["ms"]["steps"]]
@@ -71,7 +77,7 @@ def latency(cells: list[dict[str, Any]], stem: Path) -> list[Path]:
         axes.barh(y, steps[15] - steps[5], 0.5, left=steps[5], color="#64b5cd", label="middle half" if y == 0 else None)
         axes.plot([steps[10]] * 2, [y - 0.25, y + 0.25], color="#1f4e79", linewidth=2.5, label=None if y else "median")
         axes.plot(steps[19], y, "o", color="#d55e00", markersize=5, label=None if y else "95 % are faster")
-    _rows(axes, timed)
+    cell_lines(axes, timed)
     slowest, fastest = (end(s / 1000 for c in timed for s in c["ms"]["steps"]) for end in (max, min))
     if fastest > 0 and slowest / fastest > 30:
         from matplotlib.ticker import FormatStrFormatter
@@ -82,7 +88,7 @@ def latency(cells: list[dict[str, Any]], stem: Path) -> list[Path]:
         axes.set_xlim(left=0)
     axes.set_xlabel("seconds an answer")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    return _save(figure, stem)
+    return save(figure, stem)
 
 
 def confidence(cells: list[dict[str, Any]], stem: Path) -> list[Path]:
@@ -95,7 +101,7 @@ def confidence(cells: list[dict[str, Any]], stem: Path) -> list[Path]:
     known = sorted(known, key=lambda cell: -cell["metrics"]["same"]["mean"])[: len(LINES)]
     if not known:
         return []
-    figure = _figure(9.0, 4.1 + 0.2 * len(known))
+    figure = canvas(9.0, 4.1 + 0.2 * len(known))
     diagram, risk = figure.subplots(1, 2)
     diagram.plot([0, 100], [0, 100], color=GREY, linewidth=1)
     for cell, colour in zip(known, LINES, strict=False):
@@ -123,7 +129,7 @@ def confidence(cells: list[dict[str, Any]], stem: Path) -> list[Path]:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
     figure.legend(loc="outside lower center", ncols=min(2, len(known)), frameon=False, fontsize=8)
-    return _save(figure, stem)
+    return save(figure, stem)
 
 
 def _told(cell: dict[str, Any]) -> str:
@@ -132,14 +138,15 @@ def _told(cell: dict[str, Any]) -> str:
     return f"{cell['name']}: answers {share:.0f} %"
 
 
-def _figure(width: float, height: float) -> Any:
+def canvas(width: float, height: float) -> Any:
+    """An empty figure of so many inches; pyplot and its state stay out of it."""
     need("matplotlib", extra="eval")
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _rows(axes: Any, cells: list[dict[str, Any]]) -> None:
+def cell_lines(axes: Any, cells: list[dict[str, Any]]) -> None:
     """One line a cell, the first on top, with its name, and its number of sentences where not all have the same."""
     differ = len({cell["n"] for cell in cells}) > 1
     names = [cell["name"] + f"  ({cell['n']})" * differ for cell in cells]
@@ -151,7 +158,8 @@ def _rows(axes: Any, cells: list[dict[str, Any]]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _save(figure: Any, stem: Path) -> list[Path]:
+def save(figure: Any, stem: Path) -> list[Path]:
+    """Write a figure as `stem`.png and .svg, atomically; the same figure gives the same bytes."""
     import matplotlib
 
     files = []

@@ -5,15 +5,40 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from querywright.engines.catalogue import NAME
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.evaluate.models import Decoding, EngineName, Model, Samples, Strategy, Strict, one_or_more
 
+T = TypeVar("T")
 DIMENSIONS = {"strategies": Strategy, "decodings": Decoding, "engines": EngineName}
+
+
+def named(models: dict[str, T]) -> dict[str, T]:
+    """Models by name, where each name can be a file's.
+
+    Raises:
+        ValueError: those that can't.
+    """
+    wrong = [name for name in models if not NAME.fullmatch(name)]
+    if wrong:
+        raise ValueError(f"{', '.join(map(repr, wrong))}: a model's name becomes a file's: letters, digits, . _ + -")
+    return models
+
+
+def part_of_names(text: str) -> str:
+    """A sweep's name, which becomes a part of files' names.
+
+    Raises:
+        ValueError: it can't.
+    """
+    if not re.fullmatch(r"[\w+-][\w.+ -]*", text):
+        raise ValueError(f"{text!r} becomes a part of files' names: letters, digits, . _ -")
+    return text
 
 
 class TextScores(Strict):
@@ -95,9 +120,7 @@ class Config(Strict):
     @field_validator("name")
     @classmethod
     def _file_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[\w+-][\w.+ -]*", value):
-            raise ValueError(f"{value!r} becomes a part of files' names: letters, digits, . _ -")
-        return value
+        return part_of_names(value)
 
     @field_validator("strategies", "decodings", "engines", "n", mode="before")
     @classmethod
@@ -190,6 +213,21 @@ def load(path: Path | str, overrides: Iterable[str] = ()) -> Config:
     Raises:
         QuerywrightError: no such file, no YAML, or mistakes in it; all of them are named, with the nearest known key.
     """
+    return check(read(path, overrides), str(path))
+
+
+def read(
+    path: Path | str, overrides: Iterable[str] = (), *, short: str = "path", example: str = "mygene_quick.yaml"
+) -> dict[str, Any]:
+    """A config file as it is written, `key=value` laid over it; its name where it says none.
+
+    Args:
+        short: the key of a model that is given as a text alone.
+        example: of `eval_configs/`, for messages.
+
+    Raises:
+        QuerywrightError: no such file, no YAML, or an override that is none.
+    """
     path = Path(path)
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
@@ -203,14 +241,15 @@ def load(path: Path | str, overrides: Iterable[str] = ()) -> Config:
         reason = " ".join(str(error).split())
         raise QuerywrightError(f"{path} is no YAML: {reason}", hint="eval_configs/ holds examples") from error
     if not isinstance(raw, dict):
-        raise QuerywrightError(f"{path} holds no keys", hint="see eval_configs/mygene_quick.yaml")
+        raise QuerywrightError(f"{path} holds no keys", hint=f"see eval_configs/{example}")
     raw.setdefault("name", path.stem)
     for text in overrides:
-        _override(raw, text)
-    return check(raw, str(path))
+        _override(raw, text, short)
+    return raw
 
 
-def _override(raw: dict[str, Any], text: str) -> None:
+def _override(raw: dict[str, Any], text: str, short: str = "path") -> None:
+    """Lay one `key=value` over a config that was read; see `read`."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise QuerywrightError(f"{text!r} is no key=value", hint="for example limit=20 or models.tuned=model.gguf")
@@ -222,12 +261,12 @@ def _override(raw: dict[str, Any], text: str) -> None:
     at = raw
     for parent in parents:
         if isinstance(at.get(parent), str):
-            at[parent] = {"path": at[parent]}  # models.tuned.limit=5 where models.tuned is a path
+            at[parent] = {short: at[parent]}  # models.tuned.limit=5 where models.tuned is a path
         at = at.setdefault(parent, {})
         if not isinstance(at, dict):
             raise QuerywrightError(f"{key!r}: {parent!r} holds no keys", hint="leave the part after it out")
     if isinstance(at.get(last), dict) and isinstance(parsed, str):
-        parsed = {**at[last], "path": parsed}  # models.tuned=path keeps its other settings
+        parsed = {**at[last], short: parsed}  # models.tuned=path keeps its other settings
     at[last] = parsed
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,12 @@ def write(found: dict[str, Any], path: Path, pictures: Mapping[str, Path]) -> No
         pictures: SVG files that are put into the page: `scores`, and `latency` and `confidence` where there are such.
     """
     config, cells = found["config"], found["cells"]
-    svg = {name: _inline(picture) for name, picture in pictures.items()}
+    svg = {name: inline(picture) for name, picture in pictures.items()}
     top = max(cells, key=lambda cell: (_mean(cell, "same"), _mean(cell, "valid")))
+    better = ("only best right", "only other right")
     sections = [
         ("Scores", _scores(cells, top["name"]) + svg["scores"]),
-        ("Against the best", _paired(found["paired"])),
+        ("Against the best", paired(found["paired"], better, "points", "McNemar", "sentences")),
         ("Refusals", _refusals(cells)),
         ("Time and cost", _times(cells) + svg.get("latency", "")),
         ("Confidence", _confidence(cells) + svg.get("confidence", "")),
@@ -53,7 +54,8 @@ def write(found: dict[str, Any], path: Path, pictures: Mapping[str, Path]) -> No
     write_page(path, config["name"], body)
 
 
-def _inline(picture: Path) -> str:
+def inline(picture: Path) -> str:
+    """An SVG file as a figure of the page."""
     text = picture.read_text(encoding="utf-8")
     return f"<figure>{text[text.index('<svg') :]}</figure>"
 
@@ -63,7 +65,8 @@ def _mean(cell: dict[str, Any], metric: str) -> float:
     return float(shared["mean"]) if shared else 0.0
 
 
-def _share(metric: dict[str, Any] | None) -> str:
+def share(metric: dict[str, Any] | None) -> str:
+    """A share in per cent with its interval, as HTML; a dash for none."""
     if metric is None or metric["mean"] is None:
         return "–"
     if metric["low"] is None:
@@ -71,17 +74,18 @@ def _share(metric: dict[str, Any] | None) -> str:
     return f"{100 * metric['mean']:.0f} <small>[{100 * metric['low']:.0f}, {100 * metric['high']:.0f}]</small>"
 
 
-def _number(value: float | None, digits: int = 0) -> str:
+def number(value: float | None, digits: int = 0) -> str:
+    """A number with so many digits behind the point; a dash for none."""
     return "–" if value is None or value != value else f"{value:,.{digits}f}"
 
 
 def _summary(top: dict[str, Any], wrong: list[dict[str, Any]]) -> str:
     """What it comes to, in a few sentences; its parts lead to the details."""
-    right = _share(top["metrics"].get("same"))
+    right = share(top["metrics"].get("same"))
     text = f"<b>{esc(top['name'])}</b>: {right} % of {top['n']} answers mean what was meant"
     if "hits_same" in top["metrics"]:
-        text += f", {_share(top['metrics']['hits_same'])} % find the same records"
-    text += f"; {_share(top['metrics'].get('valid'))} % are valid."
+        text += f", {share(top['metrics']['hits_same'])} % find the same records"
+    text += f"; {share(top['metrics'].get('valid'))} % are valid."
     lines = [text]
     if top["ms"]["p50"] is not None:
         lines.append(f"Half of the answers took under {top['ms']['p50'] / 1000:.1f} s, 95 % under "
@@ -90,7 +94,7 @@ def _summary(top: dict[str, Any], wrong: list[dict[str, Any]]) -> str:
     if sure and sure["chosen"]["threshold"] is not None:
         lines.append(
             f"Answering only from a <a href='#confidence'>confidence</a> of {sure['chosen']['threshold']:.2f} on, "
-            f"{100 * sure['target']:.0f} % of what is answered is right, and {_share(sure['chosen']['answered'])} % is "
+            f"{100 * sure['target']:.0f} % of what is answered is right, and {share(sure['chosen']['answered'])} % is "
             "answered."
         )
     mine = [line for line in wrong if line["cell"] == top["name"]][:4]
@@ -109,7 +113,7 @@ def _scores(cells: list[dict[str, Any]], top: str) -> str:
     for cell in cells:
         found = [cell["metrics"].get(metric) for metric in metrics]
         shares = [*found, *([cell["same_by_traffic"]] if weighed else [])]
-        below = (_share(metric).replace(" <small>", "<br><small>") for metric in shares)
+        below = (share(metric).replace(" <small>", "<br><small>") for metric in shares)
         name = f"<b>{esc(cell['name'])}</b>" if cell["name"] == top else esc(cell["name"])
         rows.append([name, str(cell["n"]), *below])
     names = ["cell", "n", *(METRICS[m] for m in metrics), *(["same, by traffic"] if weighed else [])]
@@ -127,7 +131,7 @@ def _refusals(cells: list[dict[str, Any]]) -> str:
     for cell in (c for c in cells if "refusals" in c):
         found = cell["refusals"]
         shares = [found.get(name) for name in ("recall", "precision", "false_refusals", "reason")]
-        rows.append([esc(cell["name"]), str(found["expected"]), str(found["given"]), *map(_share, shares)])
+        rows.append([esc(cell["name"]), str(found["expected"]), str(found["given"]), *map(share, shares)])
     names = ["cell", "to refuse", "refused", "recall", "precision", "false refusals", "right reason"]
     return grid(names, rows, words=1) if rows else ""
 
@@ -140,10 +144,10 @@ def _times(cells: list[dict[str, Any]]) -> str:
         rows.append(
             [
                 esc(cell["name"]),
-                *(_number(cell["ms"][k]) for k in ("p50", "p95")),
-                _number(cell["tokens_per_s"], 1),
-                *(_number(cell["tokens"][k]) for k in ("in", "out")),
-                _number(cell["peak_mb"]),
+                *(number(cell["ms"][k]) for k in ("p50", "p95")),
+                number(cell["tokens_per_s"], 1),
+                *(number(cell["tokens"][k]) for k in ("in", "out")),
+                number(cell["peak_mb"]),
                 "–" if cost["per_1000"] is None else f"{cost['per_1000']:.3g}",
             ]
         )
@@ -163,11 +167,11 @@ def _confidence(cells: list[dict[str, Any]]) -> str:
                 str(found["known"]),
                 f"{100 * found['ece']:.1f}",
                 f"{found['brier']:.3f} <small>({found['brier_base']:.3f})</small>",
-                _number(found["auroc"], 2),
-                _number(chosen["threshold"], 2),
-                _share(chosen["answered"]),
-                _share(held["answered"]),
-                _share(held["right"]),
+                number(found["auroc"], 2),
+                number(chosen["threshold"], 2),
+                share(chosen["answered"]),
+                share(held["answered"]),
+                share(held["right"]),
             ]
         )
     if not rows:
@@ -186,7 +190,15 @@ def _confidence(cells: list[dict[str, Any]]) -> str:
     return grid(names, rows, words=1) + f"<p class=note>{note}</p>"
 
 
-def _paired(tests: list[dict[str, Any]]) -> str:
+def paired(tests: Sequence[dict[str, Any]], better: Sequence[str], points: str, test: str, things: str) -> str:
+    """The best cell against each other one.
+
+    Args:
+        tests: as `score` and `questions_score` make them.
+        better: two headings, of where only the best and where only the other one was better.
+        points, test: what the difference is of, and which test gave p.
+        things: what both cells were asked.
+    """
     if not tests:
         return "<p class=note>One cell: nothing to compare.</p>"
     rows = [
@@ -197,6 +209,5 @@ def _paired(tests: list[dict[str, Any]]) -> str:
         ]
         for t in tests
     ]  # fmt: skip
-    headings = ["other", "n", "only best right", "only other right", "points", "p (McNemar, Holm)"]
-    note = f"<p>The best is <b>{esc(tests[0]['best'])}</b>; each other cell against it, on the sentences of both.</p>"
-    return note + grid(headings, rows, words=1)
+    note = f"<p>The best is <b>{esc(tests[0]['best'])}</b>; each other cell against it, on the {things} of both.</p>"
+    return note + grid(["other", "n", *better, points, f"p ({test}, Holm)"], rows, words=1)

@@ -1,32 +1,26 @@
 """Ask every model the same sentences in every cell of a sweep; keep each answer as soon as it is there.
 
-One append-only JSONL file a cell, under `<out>/cells/`. Its first line is the resolved config of the cell; a file whose
-first line differs from what is asked for starts anew. So a sweep that was stopped goes on at the next sentence, and
-one whose `limit` grew asks only what is new.
+One file a cell, under `<out>/cells/`, whose header is the cell's resolved config; see `kept`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from querywright import __version__
 from querywright.artefacts import sha256, write_jsonl
 from querywright.errors import QuerywrightError
-from querywright.evaluate import safe_pickle
+from querywright.evaluate import kept, safe_pickle
 from querywright.evaluate.config import Config
 from querywright.evaluate.models import Absent, impossible
 from querywright.evaluate.suite import Pair
-from querywright.progress import say, track
+from querywright.progress import say
 from querywright.rows import Message
-
-_MOST_FAILURES = 3  # at the beginning of a cell, before it is given up
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class Cell:
 # One answer: `response` (the raw text), `path`, `ok`, `reason`, `prompt`, `tokens_in`, `tokens_out`, `ms`, `finish`,
 # `logprob`, `refused`, `confidence` (0 to 1), `peak_mb` (of the engine's process). None where it is not known. Plain
 # values only.
-Answer = dict[str, Any]
+Answer = kept.Answer
 
 
 class Asker(Protocol):
@@ -66,20 +60,9 @@ class Asker(Protocol):
     def __call__(self, cell: Cell, instruction: str, seed: int, turns: Sequence[Message] = (), /) -> Answer: ...
 
 
-@dataclass(frozen=True)
-class Source:
-    """A model that can be asked, on an engine.
-
-    Attributes:
-        open: loads it.
-        identity: all that its answers depend on, for the header. `examples` in it counts for the strategies that show
-            some, `docs` for the one that shows passages of the documentation, `calibration` for the tuned one.
-        path: what is loaded, for people.
-    """
-
-    open: Callable[[], AbstractContextManager[Asker]]
-    identity: dict[str, Any]
-    path: str = ""
+# A model that can be asked. `examples` in its identity counts for the strategies that show some, `docs` for the one
+# that shows passages of the documentation, `calibration` for the tuned one.
+Source = kept.Source[Asker]
 
 
 def cells(config: Config) -> list[Cell]:
@@ -181,7 +164,7 @@ def run(config: Config, pairs: list[Pair], sources: dict[str, Source]) -> list[d
             mine = pairs[: cell.limit]
             header = _header(config, cell, sources[cell.source].identity)
             path = out / "cells" / f"{cell.name}.jsonl"
-            answers = _read(path, header)
+            answers = kept.read(path, header)
             left = list({p.key: p for p in mine if p.key not in answers}.values())
             if left:
                 if current != cell.source or ask is None:
@@ -189,10 +172,13 @@ def run(config: Config, pairs: list[Pair], sources: dict[str, Source]) -> list[d
                     say(f"loading {cell.source}: {sources[cell.source].path}")
                     ask = loaded.enter_context(sources[cell.source].open())
                     current = cell.source
-                kept = f" ({len(mine) - len(left)} kept)" if len(left) < len(mine) else ""
-                what = f"[{number}/{len(todo)}] {cell.name.replace('.', ' ')}{kept}"
+                before = f" ({len(mine) - len(left)} kept)" if len(left) < len(mine) else ""
+                what = f"[{number}/{len(todo)}] {cell.name.replace('.', ' ')}{before}"
+                asked = _asking(ask, cell, config.seed)
                 try:
-                    for key, answer in _ask(ask, cell, left, path, header, what, config.seed, not answers):
+                    for key, answer in kept.fill(
+                        path, header, [(pair.key, pair) for pair in left], asked, what, fresh=not answers
+                    ):
                         answers[key] = answer
                 except Absent as error:
                     say(f"left out: {error}")
@@ -206,22 +192,12 @@ def run(config: Config, pairs: list[Pair], sources: dict[str, Source]) -> list[d
     return rows
 
 
-def _ask(
-    ask: Asker, cell: Cell, pairs: list[Pair], path: Path, header: dict[str, Any], what: str, seed: int, fresh: bool
-) -> Iterator[tuple[str, Answer]]:
-    """Ask and keep. A `fresh` cell whose first answers are all failures can't be: a server that takes no grammars."""
-    failed = 0
-    with _append(path, header) as file:
-        for pair in track(pairs, what):
-            # the seed hangs on the sentence, not on its place: the order and a restart change nothing
-            answer = ask(cell, pair.instruction, (seed + int(pair.key[:8], 16)) % 2**31, pair.turns)
-            file.write(json.dumps({"key": pair.key, **answer}, ensure_ascii=False) + "\n")
-            file.flush()
-            failed += answer.get("finish") == "error"
-            fresh = fresh and answer.get("finish") == "error"
-            if fresh and failed >= _MOST_FAILURES:
-                raise Absent(f"{cell.name}: {answer.get('reason')}")
-            yield pair.key, answer
+def _asking(ask: Asker, cell: Cell, seed: int) -> Callable[[Pair], Answer]:
+    def one(pair: Pair) -> Answer:
+        # the seed hangs on the sentence, not on its place: the order and a restart change nothing
+        return ask(cell, pair.instruction, (seed + int(pair.key[:8], 16)) % 2**31, pair.turns)
+
+    return one
 
 
 def _row(cell: Cell, pair: Pair, answer: Answer) -> dict[str, Any]:
@@ -245,49 +221,4 @@ def _header(config: Config, cell: Cell, identity: dict[str, Any]) -> dict[str, A
         header.pop("docs", None)
     if cell.strategy != "tuned":
         header.pop("calibration", None)
-    plain: dict[str, Any] = json.loads(json.dumps(header))
-    return plain
-
-
-def _read(path: Path, header: dict[str, Any]) -> dict[str, Answer]:
-    """The answers that a cell's file holds; a file for other settings is set aside, a torn last line is cut off."""
-    if not path.is_file():
-        return {}
-    answers: dict[str, Answer] = {}
-    whole = 0
-    with open(path, "rb") as file:
-        for number, line in enumerate(file):
-            row = _json(line)
-            if row is None or (number > 0 and "key" not in row):
-                break  # the process died in the middle of this line
-            if number == 0:
-                changed = sorted(k for k in {*header, *row} if row.get(k) != header.get(k))
-                if changed:
-                    say(f"{path.stem}: {', '.join(changed)} changed; asking anew (answers so far: {path.name}.old)")
-                    os.replace(path, path.with_name(path.name + ".old"))
-                    return {}
-            elif row.get("finish") != "error":  # a request that failed is made again
-                answers[row["key"]] = row
-            whole += len(line)
-    if whole < path.stat().st_size:
-        os.truncate(path, whole)
-    return answers
-
-
-def _json(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _append(path: Path, header: dict[str, Any]) -> IO[str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (the caller closes it)
-    if file.tell() == 0:
-        file.write(json.dumps(header, ensure_ascii=False) + "\n")
-        file.flush()
-    return file
+    return kept.plain(header)

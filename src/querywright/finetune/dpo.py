@@ -30,12 +30,11 @@ from querywright.finetune.dpo_loss import (
     rows_of,
     tokens_of,
 )
-from querywright.finetune.init import lora_words, start
-from querywright.finetune.job import Job, begin, main
+from querywright.finetune.job import Job, main
 from querywright.finetune.loop import run
 from querywright.finetune.packed import PackedDecoder
 from querywright.finetune.recipes import DPO
-from querywright.finetune.stock import Names, quiet, stock_recipe
+from querywright.finetune.stock import quiet, stock_job, stock_recipe
 from querywright.progress import say
 
 SHOWN = {"rewards/accuracies": "accuracy", "rewards/margins": "margin"}
@@ -48,34 +47,15 @@ class Recipe(stock_recipe(DPO, "LoRADPORecipeSingleDevice")):  # type: ignore[mi
         """Set up as the stock recipe does, and hand what it made to the loop."""
         self.setup(cfg)
         steps_per_epoch(cfg, self._dataloader)
-        names, tally = Names(self._model), Tally()
+        tally = Tally()
         if self._packed:
             say("DPO: each prompt is computed once for both answers, and logits for answer tokens only")
             loss = partial(packed_loss, self._model, loss=self._loss_fn, tally=tally, known={})
         else:
             forward, off = partial(self.concatenated_forward, self._model), partial(disable_adapter, self._model)
             loss = partial(padded_loss, forward, off, loss=self._loss_fn, tally=tally)
-        job = Job(
-            cfg=cfg,
-            facts=facts,
-            backend="torchtune",
-            device=self._device,
-            lora=lora_words(cfg.model, len(self._model.layers)),
-            trained=names.trained,
-            optimizer=self._optimizer,
-            scheduler=self._lr_scheduler,
-            loader=self._dataloader,
-            ignore_index=CROSS_ENTROPY_IGNORE_IDX,
-            loss=loss,
-            adapter=names.as_peft,
-            log=self._metric_logger,
-            weight=rows_of,
-            told=tally.told,
-            shown=SHOWN,
-        )
-        start(job.trained, int(self.seed))
-        begin(job, names.given)
-        return job
+        more = {"weight": rows_of, "told": tally.told, "shown": SHOWN}
+        return stock_job(self, cfg, facts, loss=loss, ignore_index=CROSS_ENTROPY_IGNORE_IDX, **more)
 
     def _setup_data(self, cfg_dataset: Any, shuffle: bool, batch_size: int) -> tuple[None, Any]:
         """Our loader, which can be opened in the middle of an epoch, for the way that the model goes."""

@@ -8,7 +8,8 @@ In a config::
       also: [tensorboard]  # or mlflow, or a component: {_component_: torchtune.training.metric_logging.WandBLogger}
 
 ``tensorboard --logdir OUTPUT_DIR`` shows the first. MLflow's server is the one that ``MLFLOW_TRACKING_URI`` names, else
-a folder ``mlruns`` beside the losses (``mlflow ui --backend-store-uri OUTPUT_DIR/mlruns``). A logger of torchtune's
+a folder ``mlruns`` beside the losses (``mlflow ui --backend-store-uri OUTPUT_DIR/mlruns``); it sends nothing to its
+makers (`querywright.mlflow_client`). A logger of torchtune's
 that stands alone in a config works as well: :func:`with_losses` puts ``losses.jsonl`` beside it.
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 
 from querywright.errors import QuerywrightError, did_you_mean, need
 from querywright.finetune.record import PLOT_EVERY_S, JSONLogger
+from querywright.mlflow_client import load_mlflow
 from querywright.progress import say
 
 NAMES = ("tensorboard", "mlflow")
@@ -132,7 +134,7 @@ def check_installed(also: Sequence[str | Mapping[str, Any]]) -> None:
     """
     for name in NAMES:
         if name in also:
-            need(name, extra=name)
+            load_mlflow(extra=name) if name == "mlflow" else need(name, extra=name)
 
 
 def _made(one: str | Mapping[str, Any], folder: Path, step: int) -> Any:

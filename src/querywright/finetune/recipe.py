@@ -25,11 +25,10 @@ from torchtune.data import padded_collate_packed
 
 from querywright.errors import QuerywrightError
 from querywright.finetune.batches import collate_rows, make_dataset, make_loader, steps_per_epoch
-from querywright.finetune.init import lora_words, start
-from querywright.finetune.job import Job, begin, main
+from querywright.finetune.job import Job, main
 from querywright.finetune.loop import run
 from querywright.finetune.recipes import DEFAULT
-from querywright.finetune.stock import Names, quiet, stock_recipe
+from querywright.finetune.stock import quiet, stock_job, stock_recipe
 
 
 class Recipe(stock_recipe(DEFAULT, "LoRAFinetuneRecipeSingleDevice")):  # type: ignore[misc]
@@ -41,25 +40,7 @@ class Recipe(stock_recipe(DEFAULT, "LoRAFinetuneRecipeSingleDevice")):  # type: 
             raise QuerywrightError("only the stock recipe profiles", hint=f"tune run {DEFAULT} --config CONFIG")
         self.setup(cfg)
         steps_per_epoch(cfg, self._dataloader)
-        names = Names(self._model)
-        job = Job(
-            cfg=cfg,
-            facts=facts,
-            backend="torchtune",
-            device=self._device,
-            lora=lora_words(cfg.model, len(self._model.layers)),
-            trained=names.trained,
-            optimizer=self._optimizer,
-            scheduler=self._lr_scheduler,
-            loader=self._dataloader,
-            ignore_index=self._loss_fn.ignore_index,
-            loss=self._loss_step,
-            adapter=names.as_peft,
-            log=self._metric_logger,
-        )
-        start(job.trained, int(self.seed))
-        begin(job, names.given)
-        return job
+        return stock_job(self, cfg, facts, loss=self._loss_step, ignore_index=self._loss_fn.ignore_index)
 
     def _setup_data(self, cfg_dataset: Any, shuffle: bool, batch_size: int, collate_fn: str, **_: Any) -> Any:
         """The loader that both backends use."""

@@ -59,6 +59,22 @@ class Standing:
     id: str
 
 
+def located(model: str, api: Any = None, workspace: Path | None = None) -> str:
+    """The path or address of a model as catalogues name it: `base` is the packaged one, `tuned` what answers
+    for an API (a definition) in its workspace, `work/API` by default; anything else is a path or an address itself.
+
+    Raises:
+        QuerywrightError: the packaged model is not installed, `tuned` without an API, or see :func:`standing`.
+    """
+    if model == "base":
+        return str(packaged_gguf())
+    if model == "tuned":
+        if api is None:
+            raise QuerywrightError("`tuned` is the model of an API", hint="--api NAME, or another model")
+        return str(ensure_model(api, workspace or Path("work") / api.name))
+    return model
+
+
 def ensure_model(api: Any, workspace: Path) -> Path:
     """The GGUF to answer with for an API (a name or a definition); see :func:`standing`."""
     return standing(api, workspace).path

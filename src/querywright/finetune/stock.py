@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from querywright.finetune.init import WRAPPED, peft_name
+from querywright.finetune.init import WRAPPED, lora_words, peft_name, start
+from querywright.finetune.job import Job, begin
 from querywright.finetune.lora import as_torchtune
 from querywright.finetune.recipes import recipe_file
 
@@ -59,3 +60,31 @@ class Names:
         """PEFT's weights (NumPy arrays) in torchtune's order, by PEFT name."""
         found = as_torchtune(weights, *self._heads)
         return {peft_name(name): torch.from_numpy(weight.copy()) for name, weight in found.items()}
+
+
+def stock_job(recipe: Any, cfg: Any, facts: dict[str, Any], **more: Any) -> Job:
+    """What a stock recipe made in its ``setup``, as a job for our loop: begun with our numbers, or where it stopped.
+
+    Args:
+        recipe: an instance that is set up.
+        facts: what decides the result (:func:`querywright.finetune.job.run_facts`).
+        more: what recipes differ in: ``loss``, ``ignore_index``, and what else :class:`Job` may be told.
+    """
+    names = Names(recipe._model)
+    made = Job(
+        cfg=cfg,
+        facts=facts,
+        backend="torchtune",
+        device=recipe._device,
+        lora=lora_words(cfg.model, len(recipe._model.layers)),
+        trained=names.trained,
+        optimizer=recipe._optimizer,
+        scheduler=recipe._lr_scheduler,
+        loader=recipe._dataloader,
+        adapter=names.as_peft,
+        log=recipe._metric_logger,
+        **more,
+    )
+    start(made.trained, int(recipe.seed))
+    begin(made, names.given)
+    return made

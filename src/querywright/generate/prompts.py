@@ -21,8 +21,9 @@ from querywright.api.lexicon import lexicon
 from querywright.api.nearest import FIELDS, nearest_fields
 from querywright.artefacts import data_dir, read_jsonl
 from querywright.engines.base import Message
+from querywright.engines.nearest import FaissRetriever
 from querywright.errors import QuerywrightError, did_you_mean
-from querywright.generate.retrieve import FaissRetriever, fields
+from querywright.generate.retrieve import fields
 from querywright.protected import refuse
 from querywright.rows import system_line
 

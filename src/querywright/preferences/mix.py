@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from querywright.artefacts import MANIFEST, alone, content_id, is_done, sha256, write_jsonl, write_manifest
+from querywright.engines.catalogue import choose as choose_models
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.preferences.aspects import ASPECT, MOST_CHARS, Material, Template, material, render
 from querywright.preferences.draw import ALIKE, FEWER, PROMPTS, RESPONSES, Answers, answers, draw, text_of
 from querywright.preferences.mixture import FULL
-from querywright.preferences.models import choose as choose_models
 from querywright.preferences.prompts import ROWS_PER_SHARD, Row, read_shards, shard_name, shards, write_shards
 from querywright.preferences.ratings import TEXTS
 from querywright.progress import say, track

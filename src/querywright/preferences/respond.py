@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from querywright.artefacts import MANIFEST, alone, content_id, is_done, write_manifest
+import yaml
+
+from querywright.artefacts import MANIFEST, alone, content_id, is_done, replacing, write_manifest
 from querywright.engines.budget import Budget, ended, tokens_of
+from querywright.engines.catalogue import NAME, Entry
 from querywright.engines.ledger import Ledger
 from querywright.engines.prices import price_of
 from querywright.errors import QuerywrightError
-from querywright.preferences.models import NAME, Entry, write_config
 from querywright.preferences.prompts import ROWS_PER_SHARD, Row, read_shards, shards, write_shards
 from querywright.preferences.responses import Outcome, Way, config_before, key_of, resolved, run
 from querywright.progress import say
@@ -116,7 +118,13 @@ def _prepare(folder: Path, rows: Sequence[Row], per_shard: int, configs: Mapping
         before = config_before(folder, model)
         if before and key_of(before, _ANY) != key_of(config, _ANY):  # until they are asked anew, there are none
             write_shards(folder / "responses" / model, [])
-        write_config(folder / "models" / f"{model}.yaml", config)
+        _write_config(folder / "models" / f"{model}.yaml", config)
+
+
+def _write_config(path: Path, config: Mapping[str, Any]) -> None:
+    """Write the config of one model's run, which the runner reads."""
+    with replacing(path) as out:
+        yaml.safe_dump(dict(config), out, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _some(n: int, what: str) -> str:

@@ -18,12 +18,12 @@ import yaml
 from querywright.artefacts import content_id, weights_sha256, write_jsonl
 from querywright.engines.base import Completion, Engine, Grammar, Message
 from querywright.engines.budget import Budget
+from querywright.engines.catalogue import Entry
 from querywright.engines.keys import key_of as secret_of
 from querywright.engines.ledger import Ledger
 from querywright.engines.open import is_address, open_engine
 from querywright.engines.sender import Prompt, Sender, completions_of, open_many
 from querywright.errors import QuerywrightError
-from querywright.preferences.models import Entry
 from querywright.preferences.prompts import Row, chat_of, shard_name, shards
 from querywright.progress import say, track
 

@@ -1,4 +1,4 @@
-"""The models that answer: a catalogue of them (YAML), and which of them a run takes.
+"""A catalogue of models (YAML), by name, and which of them a run takes: what answers prompts, writes questions, judges.
 
     models:
       warm: {model: base, temperature: 0.8, samples: 2}
@@ -10,14 +10,14 @@ Keys are never in a catalogue: `env:NAME` names the variable of the environment 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from querywright.artefacts import data_dir, replacing
+from querywright.artefacts import data_dir
 from querywright.engines.keys import bare, named
 from querywright.engines.open import is_address
 from querywright.errors import QuerywrightError, did_you_mean
@@ -77,6 +77,16 @@ class Entry(BaseModel):
         return self
 
 
+def public(entry: Entry) -> dict[str, Any]:
+    """An entry without what is one machine's own: the name of a key's variable, folders, addresses; of a server what it
+    calls the model."""
+    told = entry.model_dump(exclude_none=True, exclude={"api_key"})
+    for key in ("model", "adapter"):
+        if value := told.get(key):
+            told[key] = value.partition("#")[2] or "server" if is_address(value) else Path(value).name
+    return told
+
+
 def default_catalogue(api: bool) -> Path:
     """The shipped catalogue: of an API's sentences its tuned model in several ways, else the packaged base model."""
     return data_dir() / "preferences" / ("models_api.yaml" if api else "models.yaml")
@@ -130,12 +140,6 @@ def choose(known: Sequence[str], only: Sequence[str], without: Sequence[str]) ->
     if not chosen:
         raise QuerywrightError("no model is left", hint=f"-x leaves out; known: {', '.join(known)}")
     return chosen
-
-
-def write_config(path: Path, config: Mapping[str, Any]) -> None:
-    """Write the config of one model's run, which the runner reads."""
-    with replacing(path) as out:
-        yaml.safe_dump(dict(config), out, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _reason(name: str, item: Any) -> str:

@@ -1,0 +1,1 @@
+"""Documents to questions with answers and evidence: chunks, rolling windows, a writer, and checks."""
