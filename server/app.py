@@ -52,7 +52,7 @@ def build(service: Service, store: Store, *, host: str = "127.0.0.1", auth: Auth
     )  # fmt: skip
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, command: str = "querywright serve") -> socket.socket:
     """Take the port before anything slow is loaded; it answers once `run` listens.
 
     Raises:
@@ -74,11 +74,11 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             free = f"--port {port + 1}" if port < 65535 else "--port 7860"
-            raise QuerywrightError(f"port {port} of {host} is in use", hint=f"querywright serve {free}") from error
+            raise QuerywrightError(f"port {port} of {host} is in use", hint=f"{command} {free}") from error
         if error.errno == errno.EACCES:
             raise QuerywrightError(f"port {port} needs more rights", hint="choose a port above 1023") from error
         raise QuerywrightError(
-            f"could not listen at {host}:{port}: {error.strerror or error}", hint="querywright serve --host 127.0.0.1"
+            f"could not listen at {host}:{port}: {error.strerror or error}", hint=f"{command} --host 127.0.0.1"
         ) from error
 
 

@@ -21,10 +21,10 @@ REST = "/v1/{rest:path}"  # what answers where no route does
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Metrics:
-    """The counters of one server."""
+class Requests:
+    """The counters that every server has: requests, and its process."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self) -> None:
         need("prometheus_client", extra="serve")
         from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
@@ -37,6 +37,23 @@ class Metrics:
             "querywright_http_request_seconds", "Seconds until a request was answered whole, by route.", ["route"],
             buckets=SECONDS, registry=registry,
         )  # fmt: skip
+        ProcessCollector(registry=registry)
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' text form."""
+        from prometheus_client import generate_latest
+
+        return generate_latest(self.registry)
+
+
+class Metrics(Requests):
+    """The counters of the assistant."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__()
+        from prometheus_client import Counter, Histogram
+
+        registry = self.registry
         self.answers = Counter(
             "querywright_answers", "Sentences by what became of them: call, guess, refused, no_call, or an error.",
             ["api", "model", "source", "outcome"], registry=registry,
@@ -54,7 +71,6 @@ class Metrics:
         )
         self.unstored = Counter("querywright_unstored", "Answers that the store could not keep.", registry=registry)
         registry.register(_Now(service))  # type: ignore[arg-type]
-        ProcessCollector(registry=registry)
 
     def answered(self, reply: Any, source: str, seconds: float) -> None:
         """Count an answer (`server.assistant.Reply`)."""
@@ -71,12 +87,6 @@ class Metrics:
     def failed(self, choice: Any, source: str, code: str) -> None:
         """Count a sentence that got no answer; `code` is `problems.told`'s."""
         self.answers.labels(choice.api, choice.model, source, code).inc()
-
-    def text(self) -> bytes:
-        """All of it in Prometheus' text form."""
-        from prometheus_client import generate_latest
-
-        return generate_latest(self.registry)
 
 
 class _Now:
@@ -146,7 +156,7 @@ def _resident(pid: object) -> float | None:
 class Counted:
     """ASGI middleware that counts requests. The outermost: what others refuse is counted as well."""
 
-    def __init__(self, app: Any, *, metrics: Metrics) -> None:
+    def __init__(self, app: Any, *, metrics: Requests) -> None:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -41,6 +41,24 @@ class Problem(BaseModel):
     param: str | None = Field(default=None, description="The part of the request that is wrong, where one is.")
 
 
+class Refused(QuerywrightError):
+    """A request that is not done, with all that is to be said: for whoever knows the status.
+
+    Attributes:
+        status: 4xx or 503.
+        code: for programs.
+        param: the part of the request that is wrong, where one is.
+        retry_after: seconds to wait, where that helps.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, hint: str = "", *, param: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(message, hint=hint, retryable=retry_after is not None)
+        self.status, self.code, self.param, self.retry_after = status, code, param, retry_after
+
+
 class ProblemReply(BaseModel):
     """Every answer that is not 2xx."""
 
@@ -60,7 +78,10 @@ class Told:
     @property
     def headers(self) -> dict[str, str]:
         """What goes with the status."""
-        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        found = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        if self.status in (408, 413):  # the rest of the body may come yet
+            found["Connection"] = "close"
+        return found
 
     def as_problem(self) -> Problem:
         """The same as JSON."""
@@ -72,6 +93,8 @@ def told(error: BaseException) -> Told:
     if not isinstance(error, QuerywrightError):
         return Told(500, "internal", "this request failed; the server goes on", "see the server's log")
     said: dict[str, Any] = {"message": str(error), "hint": error.hint}
+    if isinstance(error, Refused):
+        return Told(error.status, error.code, retry_after=error.retry_after, **said)
     if isinstance(error, Busy):
         return Told(429, "busy", retry_after=math.ceil(error.retry_after), **said)
     if isinstance(error, InputError):

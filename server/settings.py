@@ -8,12 +8,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from querywright.errors import QuerywrightError, did_you_mean
+from server.evaluation.quotas import Quotas
 
 PREFIX = "QUERYWRIGHT_LIMIT_"
 KNOWN = tuple(
     f"QUERYWRIGHT_{name}"
-    for name in ("TOKEN", "USERS", "ORIGINS", "TRUSTED_PROXIES", "STORE", "SERVER_KEY", "PROTECTED", "API")
-)
+    for name in ("TOKEN", "USERS", "ORIGINS", "TRUSTED_PROXIES", "STORE", "SERVER_KEY", "PROTECTED", "API",
+                 "EVALUATION", "BROKER", "RESULTS", "JOBS", "MLFLOW", "TEAMS", "MODELS", "ENCODER")
+)  # fmt: skip
 _ALIKE = 88  # of 100, by rapidfuzz: one letter of twelve amiss, or two exchanged
 
 
@@ -65,6 +67,9 @@ class Limits:
     kept_per_hour: int = 500
 
 
+MAY_BE_NOTHING = ("waiting", "wait_share", "patience_s", "keep_free_bytes")
+
+
 def unread(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Variables of the environment that are called like ours and that nobody reads, a sentence each: a misspelt
     QUERYWRIGHT_TOKEN would leave a server without a login."""
@@ -88,7 +93,16 @@ def limits_of(environment: Mapping[str, str] = os.environ) -> Limits:
     Raises:
         QuerywrightError: an unknown name, or a value that is no positive number; all of them at once.
     """
-    kinds: dict[str, Any] = {field.name: type(field.default) for field in fields(Limits)}
+    return limited(environment)[0]
+
+
+def limited(environment: Mapping[str, str] = os.environ) -> tuple[Limits, Quotas]:
+    """The limits of every server, and those of the evaluation service: one file of settings may hold both.
+
+    Raises:
+        QuerywrightError: an unknown name, or a value that is no positive number; all of them at once.
+    """
+    kinds: dict[str, Any] = {field.name: type(field.default) for one in (Limits, Quotas) for field in fields(one)}
     given: dict[str, Any] = {}
     wrong = []
     for variable, text in environment.items():
@@ -105,8 +119,11 @@ def limits_of(environment: Mapping[str, str] = os.environ) -> Limits:
             wrong.append(f"{variable}={text[:40]!r}: a{'n integer' if kinds[name] is int else ' number'} is needed")
             continue
         # a queue of no places is a choice; a limit of nothing elsewhere would refuse everything
-        if not given[name] >= (0 if name in ("waiting", "wait_share", "patience_s") else 1) or given[name] > 1e9:
+        most = 1e15 if "bytes" in name else 1e9
+        if not (0 if name in MAY_BE_NOTHING else 1) <= given[name] <= most:
             wrong.append(f"{variable}={text[:40]!r}: out of range")
     if wrong:
         raise QuerywrightError("; ".join(wrong), hint=f"limits: {', '.join(kinds)} (see docs/serving.md)")
-    return Limits(**given)
+    ours = {field.name for field in fields(Limits)}
+    quotas = {name: value for name, value in given.items() if name not in ours}
+    return Limits(**{name: value for name, value in given.items() if name in ours}), Quotas(**quotas)

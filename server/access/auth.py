@@ -31,6 +31,10 @@ log = logging.getLogger("querywright.server")
 
 CHALLENGE = 'Basic realm="Querywright", charset="UTF-8"'
 """What makes a browser ask for name and password; with `Bearer` beside it Chromium would not."""
+LOGINS = (
+    "querywright users add NAME, then QUERYWRIGHT_USERS=FILE; or QUERYWRIGHT_TOKEN=SECRET for programs; "
+    "or --open lets everybody in"
+)
 TOKEN_LEAST = 24
 REMEMBER_S = 600.0
 CHECKING = 16
@@ -63,6 +67,10 @@ class Auth:
         file: the file of users (`server.access.users`); read again when it changes. None where there is none.
     """
 
+    challenge = CHALLENGE
+    needed = "a name and a password, or a token, is needed"
+    hint = "send the header Authorization: Bearer TOKEN, or a name and a password"
+
     def __init__(self, token: str = "", file: Path | None = None) -> None:
         self.token, self.file = token.encode(), file
         self.throttle = Throttle()
@@ -73,7 +81,7 @@ class Auth:
         self._checking: dict[bytes, asyncio.Future[str]] = {}
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="password")
         if file is not None:
-            self._users, self._stamp = users.read(file), _stamp(file)
+            self._users, self._stamp = users.read(file), stamp_of(file)
 
     async def who(self, header: str, address: str) -> Who | No:
         """Who gave this Authorization header from this address. Nothing is awaited unless a password is new."""
@@ -83,7 +91,7 @@ class Auth:
             return self._token(given, address)
         name, password = _basic(given) if kind.lower() == "basic" else ("", "")
         if not name or len(password) > users.PASSWORD_MOST:
-            return No("a name and a password, or a token, is needed")
+            return No(self.needed)
         if name == users.TOKEN:
             return self._token(password, address)
         return await self._user(name, password, address)
@@ -101,7 +109,7 @@ class Auth:
             return Who(found) if found else self._refuse(key, address)
         if key not in self._checking:  # the requests of a page come together: one of them is checked
             if wait := self.throttle.wait(address):
-                return _later(wait)
+                return later(wait)
             if len(self._checking) >= CHECKING:
                 return No("too many passwords wait to be checked", 2)
         found = await self._checked(key, name, password)
@@ -128,7 +136,7 @@ class Auth:
     def _refuse(self, key: bytes, address: str) -> No:
         """Count a failure, unless the same was given before: a browser gives its wrong password many times."""
         if wait := self.throttle.wait(address):
-            return _later(wait)
+            return later(wait)
         if self._known.get(key, ("", 0.0))[1] <= time.monotonic():  # else the same wrong one is free for ever after
             self._remember(key, "")
             self.throttle.failed(address)
@@ -146,7 +154,7 @@ class Auth:
 
     def _reload(self) -> None:
         """Read the users again where their file has changed; one that can't be read any more lets nobody in."""
-        if self.file is None or (stamp := _stamp(self.file)) == self._stamp:
+        if self.file is None or (stamp := stamp_of(self.file)) == self._stamp:
             return
         self._known.clear()
         self._stamp = stamp
@@ -170,11 +178,13 @@ def _basic(given: str) -> tuple[str, str]:
     return name, password
 
 
-def _later(wait: float) -> No:
+def later(wait: float) -> No:
+    """That an address has to wait so many seconds."""
     return No("too many wrong passwords came from this address", max(1, round(wait)))
 
 
-def _stamp(file: Path) -> tuple[int, int] | None:
+def stamp_of(file: Path) -> tuple[int, int] | None:
+    """What changes with a file's content; None where it can't be seen."""
     try:
         found = file.stat()
     except OSError:
@@ -204,7 +214,9 @@ def auth_of(environ: Mapping[str, str] = os.environ, tell: Callable[[str], None]
     return auth
 
 
-def requirements(host: str, auth: Auth | None, open_: bool, environ: Mapping[str, str] = os.environ) -> None:
+def requirements(
+    host: str, auth: object, open_: bool, environ: Mapping[str, str] = os.environ, hint: str = LOGINS
+) -> None:
     """Refuse to serve others where nobody has to log in, unless that was asked for.
 
     Others are served where the host is not this machine alone, and behind a proxy (`QUERYWRIGHT_ORIGINS` says so).
@@ -219,6 +231,5 @@ def requirements(host: str, auth: Auth | None, open_: bool, environ: Mapping[str
     where = host if not is_loopback(host) else sorted(site.origins)[0][1]
     raise QuerywrightError(
         f"others can reach {where}, and nobody would have to log in",
-        hint="querywright users add NAME, then QUERYWRIGHT_USERS=FILE; or QUERYWRIGHT_TOKEN=SECRET for programs; "
-        "or --open lets everybody in",
+        hint=hint,
     )

@@ -11,13 +11,15 @@ import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.access import events
 from server.access import headers as policy
-from server.access.auth import CHALLENGE, Auth, No, Who
+from server.access.auth import Auth, No, Who
 from server.access.origins import Client, Site, client_of, is_loopback, refusal, split_host
+from server.access.teams import Teams
 from server.problems import problem
 from server.settings import Limits
 
@@ -33,10 +35,21 @@ ONCE = (b"host", b"origin", b"authorization", b"content-length", b"content-type"
 
 
 class Guard:
-    """ASGI middleware. `auth` None lets everybody in who reaches the server."""
+    """ASGI middleware.
 
-    def __init__(self, app: ASGIApp, *, site: Site, limits: Limits, auth: Auth | None = None) -> None:
+    Args:
+        auth: who may ask; None lets everybody in who reaches the server.
+        paths: the addresses that there are.
+        streamed: of the addresses to which bodies are posted that the application reads by itself, piece by piece, the
+            largest size in bytes. Those of all others are read here, whole.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, site: Site, limits: Limits, auth: Auth | Teams | None = None,
+        paths: re.Pattern[str] = OPEN, streamed: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         self.app, self.site, self.limits, self.auth = app, site, limits, auth
+        self.paths, self.streamed = paths, streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -50,9 +63,12 @@ class Guard:
         if isinstance(found, tuple):
             status, code, message, hint, extra = found
             if status == 413:
-                await _pass_by(receive, self.limits)
+                await pass_by(receive, self.limits, self._most(scope) or 0)
             answer = problem(status, code, message, hint, **{"Connection": "close", **extra})
             await answer(scope, receive, marked)
+            return
+        if self._most(scope) is not None:
+            await self.app(policy.readable(scope), receive, marked)
             return
         body = await _read(receive, self.limits)
         if isinstance(body, tuple):
@@ -76,17 +92,18 @@ class Guard:
         if foreign is not None:
             return *foreign, {}
         path = scope["path"]
-        if not OPEN.fullmatch(path) or ".." in path or "//" in path:
+        if not self.paths.fullmatch(path) or ".." in path or "//" in path:
             return 404, "not_found", "there is nothing at this address", "see /docs", {}
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self.limits.body_bytes:
-            return *_too_large(self.limits), "", {}
+        most = self._most(scope)
+        if length.isdigit() and int(length) > (self.limits.body_bytes if most is None else most):
+            return *(_too_large(self.limits) if most is None else upload_too_large(most)), "", {}
         who = await self._who(headers, client, path)
         if isinstance(who, No):
             if who.retry_after:
                 return 429, "too_many_logins", who.reason, "wait", {"Retry-After": str(who.retry_after)}
-            hint = "send the header Authorization: Bearer TOKEN, or a name and a password"
-            return 401, "login_needed", who.reason, hint, {"WWW-Authenticate": CHALLENGE}
+            assert self.auth is not None
+            return 401, "login_needed", who.reason, self.auth.hint, {"WWW-Authenticate": self.auth.challenge}
         if path == "/metrics" and not (who and who.token) and not self._is_here(client, headers):
             return 403, "not_yours", "metrics are for this machine, or for who has the token", "", {}
         user = who.user if who else ""
@@ -94,6 +111,10 @@ class Guard:
             client=user or client.address, user=user, address=client.address, known=self.auth is None or who is not None
         )
         return None
+
+    def _most(self, scope: Scope) -> int | None:
+        """The largest body of a request that the application reads by itself; None where it is read here."""
+        return self.streamed.get(scope["path"]) if scope["method"] == "POST" else None
 
     async def _who(self, headers: Mapping[str, str], client: Client, path: str) -> Who | No | None:
         """Who asks; None where nobody has to say so."""
@@ -103,7 +124,7 @@ class Guard:
         if not given:
             local = path == "/metrics" and self._is_here(client, headers)
             known = path in ("/health", "/ready") or local
-            return None if known else No("a name and a password, or a token, is needed")
+            return None if known else No(self.auth.needed)
         return await self.auth.who(given, client.address)
 
     @staticmethod
@@ -124,6 +145,11 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 def _too_large(limits: Limits) -> tuple[int, str, str]:
     return 413, "body_too_large", f"at most {limits.body_bytes:,} bytes are read (limit body_bytes)"
+
+
+def upload_too_large(most: int) -> tuple[int, str, str]:
+    """What is said of a file that is larger than what is taken, in bytes."""
+    return 413, "upload_too_large", f"a file may have {most:,} bytes at most: cut it into several"
 
 
 async def _read(receive: Receive, limits: Limits) -> bytes | tuple[int, str, str] | None:
@@ -147,10 +173,10 @@ async def _read(receive: Receive, limits: Limits) -> bytes | tuple[int, str, str
         return 408, "body_too_slow", f"the body did not arrive within {limits.body_s:g} s (limit body_s)"
 
 
-async def _pass_by(receive: Receive, limits: Limits) -> None:
-    """Read a body that is not taken, up to some size: a connection that is closed while somebody still sends is reset,
-    and they would not see why."""
-    left = 32 * limits.body_bytes
+async def pass_by(receive: Receive, limits: Limits, most: int = 0) -> None:
+    """Read a body that is not taken, up to some size (`most` bytes, or more): a connection that is closed while
+    somebody still sends is reset, and they would not see why."""
+    left = max(most, 32 * limits.body_bytes)
     with suppress(TimeoutError):
         async with asyncio.timeout(limits.body_s):
             while left > 0:

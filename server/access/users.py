@@ -11,21 +11,18 @@ import binascii
 import hashlib
 import hmac
 import os
-import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from querywright.artefacts import alone, replacing
-from querywright.errors import QuerywrightError, did_you_mean
+from querywright.errors import QuerywrightError
+from server.access.book import Book
 
 N, R, P = 2**15, 8, 3
 """OWASP's parameters for 32 MiB: about 0.3 s on one core."""
 _MOST_MEMORY = 256 * 2**20
 PASSWORD_LEAST, PASSWORD_MOST = 10, 256
 TOKEN = "token"  # the name under which a browser gives the token; no user has it
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}")  # a letter first: never mistaken for an address
 
 
 @dataclass(frozen=True)
@@ -84,52 +81,8 @@ def _parsed(text: str) -> Hash | None:
     return Hash(n, r, p, salt, digest) if sound and len(salt) >= 16 and len(digest) >= 32 else None
 
 
-def read(path: Path | str) -> dict[str, Hash]:
-    """The users of a file, by name; blank lines and comments (`#`) are passed over.
-
-    Raises:
-        QuerywrightError: the file can't be read, or a line is no user; all wrong lines are named.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        hint = f"querywright users add NAME --file {path}"
-        raise QuerywrightError(f"could not read the users in {path}: {reason}", hint=hint) from error
-    users: dict[str, Hash] = {}
-    wrong = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, _, text = line.strip().partition(":")
-        found = _parsed(text)
-        if found is None or not NAME.fullmatch(name) or name == TOKEN or name in users:
-            wrong.append(str(number))
-        else:
-            users[name] = found
-    if wrong:
-        raise QuerywrightError(
-            f"{path}: no user in line {', '.join(wrong[:20])}", hint="a line is NAME:HASH; querywright users add NAME"
-        )
-    return users
-
-
-def _write(path: Path, users: Mapping[str, Hash]) -> None:
-    with replacing(path, rights=0o600) as out:
-        out.writelines(f"{name}:{found}\n" for name, found in sorted(users.items()))
-
-
-def allowed(name: str) -> None:
-    """Refuse what can't be a user's name.
-
-    Raises:
-        QuerywrightError: it is none.
-    """
-    if not NAME.fullmatch(name) or name == TOKEN:
-        raise QuerywrightError(
-            f"{name[:40]!r} can't be a user's name",
-            hint="a letter, then letters, digits, dots, dashes and underscores, 32 at most; not 'token'",
-        )
+BOOK = Book("user", "querywright users", _parsed, TOKEN)
+read, remove, allowed = BOOK.read, BOOK.remove, BOOK.allowed
 
 
 def add(path: Path | str, name: str, password: str) -> bool:
@@ -138,29 +91,5 @@ def add(path: Path | str, name: str, password: str) -> bool:
     Raises:
         QuerywrightError: the name or the password is not allowed, or the file can't be read or written.
     """
-    path = Path(path)
     allowed(name)
-    found = hashed(password)
-    with alone(path.parent):
-        users = read(path) if path.is_file() else {}
-        new = name not in users
-        _write(path, {**users, name: found})
-    return new
-
-
-def remove(path: Path | str, name: str) -> None:
-    """Take a user out.
-
-    Raises:
-        QuerywrightError: there is no such user, or the file can't be read or written.
-    """
-    path = Path(path)
-    read(path)  # a folder that is not there is not made for this
-    with alone(path.parent):
-        users = read(path)
-        if name not in users:
-            near = did_you_mean(name, list(users))
-            raise QuerywrightError(
-                f"no user {name[:40]!r} in {path}{near}", hint=f"querywright users list --file {path}"
-            )
-        _write(path, {known: found for known, found in users.items() if known != name})
+    return BOOK.add(path, name, hashed(password))

@@ -1,14 +1,10 @@
-"""The store's tables, their layout's version, and how older layouts become this one.
-
-SQLite keeps the version as `user_version`, PostgreSQL in the table `meta`. A migration is literal SQL: it must not
-change when the tables do.
-"""
+"""The store's tables, their layout's version, and how older layouts become this one."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from querywright.database import OtherLayout, Words
+from querywright.database import Words, lay_out
 
 VERSION = 2
 
@@ -71,38 +67,8 @@ MIGRATIONS = {  # layout: what makes the next one of it; layout 1 was SQLite onl
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)",
     ),
 }  # fmt: skip
-_LOCK = 0x51575354  # any number that is ours: PostgreSQL's advisory locks are numbers
 
 
 def prepare(db: sa.Connection) -> int:
-    """Make the tables, or bring older ones to this layout, in the transaction that `db` is in; returns the layout that
-    was found, 0 for an empty database.
-
-    Raises:
-        OtherLayout: a newer layout.
-    """
-    sqlite = db.dialect.name == "sqlite"
-    if not sqlite:  # two servers may start at once; SQLite's transaction holds the file alone
-        db.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    found = _layout(db)
-    if found > VERSION:
-        raise OtherLayout(f"written by a newer Querywright (layout {found}; this one reads up to {VERSION})")
-    if found == 0:
-        metadata.create_all(db, checkfirst=False)  # tables of these names that are not ours are an error
-    for version in range(found or VERSION, VERSION):
-        for statement in MIGRATIONS[version]:
-            db.exec_driver_sql(statement)
-    if found != VERSION and sqlite:
-        db.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
-    elif found != VERSION:
-        db.execute(sa.delete(meta).where(meta.c.name == "layout"))
-        db.execute(sa.insert(meta).values(name="layout", value=str(VERSION)))
-    return found
-
-
-def _layout(db: sa.Connection) -> int:
-    if db.dialect.name == "sqlite":
-        return int(db.exec_driver_sql("PRAGMA user_version").scalar_one())
-    if not sa.inspect(db).has_table("meta"):
-        return 0
-    return int(db.execute(sa.select(meta.c.value).where(meta.c.name == "layout")).scalar() or 0)
+    """Make the tables, or bring older ones to this layout; see `database.lay_out`."""
+    return lay_out(db, metadata, meta, VERSION, MIGRATIONS)

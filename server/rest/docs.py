@@ -87,8 +87,15 @@ def _statuses(made: dict[str, Any]) -> None:
                 del operation["responses"]["422"]
 
 
-def page(openapi: dict[str, Any], api: str) -> str:
-    """The page at /docs. Swagger's own page would load its code from another host."""
+STYLE = """<style>body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}
+pre,textarea{background:#8881;padding:1rem;border-radius:8px;overflow:auto}:root{color-scheme:light dark}
+textarea{width:100%;box-sizing:border-box;font:14px/1.4 ui-monospace,monospace;border:1px solid #8886}
+pre{white-space:pre-wrap;overflow-wrap:anywhere}#out{max-height:28rem}
+button,select{font:inherit;padding:.3rem .8rem}h2{font-size:1.1rem;margin:2rem 0 0}</style>"""
+
+
+def listed(openapi: dict[str, Any]) -> str:
+    """All routes with their answers, and the shapes of JSON, as HTML."""
     parts = []
     for path, methods in openapi["paths"].items():
         for method, spec in methods.items():
@@ -99,15 +106,19 @@ def page(openapi: dict[str, Any], api: str) -> str:
             about = html.escape(spec.get("description", ""))
             parts.append(f"<h2>{method.upper()} {html.escape(path)}</h2><p>{about}</p>"
                          f"<details><summary>Answers</summary><ul>{answers}</ul></details>")  # fmt: skip
-    body = json.dumps({"api": api, "instruction": "the UniProt id of the human gene CDK2"})
     shapes = html.escape(json.dumps(openapi.get("components", {}).get("schemas", {}), indent=2))
+    return (
+        f"{''.join(parts)}<h2>Shapes</h2><p>Machine-readable: <a href=\"/openapi.json\">/openapi.json</a></p>"
+        f"<details><summary>All of them</summary><pre>{shapes}</pre></details>"
+    )
+
+
+def page(openapi: dict[str, Any], api: str) -> str:
+    """The page at /docs. Swagger's own page would load its code from another host."""
+    body = json.dumps({"api": api, "instruction": "the UniProt id of the human gene CDK2"})
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Querywright: REST</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}
-pre,textarea{{background:#8881;padding:1rem;border-radius:8px;overflow:auto}}:root{{color-scheme:light dark}}
-textarea{{width:100%;box-sizing:border-box;font:14px/1.4 ui-monospace,monospace;border:1px solid #8886}}
-pre{{white-space:pre-wrap;overflow-wrap:anywhere}}#out{{max-height:28rem}}
-button,select{{font:inherit;padding:.3rem .8rem}}h2{{font-size:1.1rem;margin:2rem 0 0}}</style>
+{STYLE}
 <h1>Querywright over REST</h1>
 <pre>curl -s "$URL/v1/call" -H 'content-type: application/json' \\
   -d '{html.escape(body)}'</pre>
@@ -120,8 +131,7 @@ button,select{{font:inherit;padding:.3rem .8rem}}h2{{font-size:1.1rem;margin:2re
 <pre>OpenAI(base_url="$URL/v1", api_key="TOKEN or anything").chat.completions.create(
     model="{html.escape(api)}", messages=[{{"role": "user", "content": "the UniProt id of the human gene CDK2"}}])</pre>
 <h2>MCP</h2><p>Streamable HTTP at <code>/mcp</code>; over stdio: <code>querywright mcp</code>.</p>
-{"".join(parts)}<h2>Shapes</h2><p>Machine-readable: <a href="/openapi.json">/openapi.json</a></p>
-<details><summary>All of them</summary><pre>{shapes}</pre></details>
+{listed(openapi)}
 <script>
 const box = id => document.getElementById(id);
 box("path").onchange = () => {{ box("body").value = box("path").selectedOptions[0].dataset.body; }};

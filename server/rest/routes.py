@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from querywright import __version__
 from server import problems
 from server.asking import Desk
 from server.keep.store import Store
 from server.metrics import REST, Metrics
-from server.problems import problem
 from server.rest import about, call, chat, docs, feedback
 from server.rest.mcp_http import Endpoint
+from server.rest.nothing import Nothing
 from server.service import Service
 
 
@@ -51,27 +50,8 @@ def build(service: Service, store: Store) -> FastAPI:
         return JSONResponse(await desk.look(app.openapi))  # making it takes a quarter of a second
 
     app.router.routes.append(Route("/mcp", mcp))
-    nothing = _Nothing([route for router in routers for route in router.routes if isinstance(route, Route)])
+    nothing = Nothing([route for router in routers for route in router.routes if isinstance(route, Route)])
     for path in (REST, "/health", "/ready", "/metrics", "/docs", "/openapi.json"):
         app.router.routes.append(Route(path, nothing))
     problems.install(app)
     return app
-
-
-class _Nothing:
-    """What answers where no route does, as JSON: without it, the page that is mounted at / would."""
-
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self.routes = routes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        allowed = {m for route in self.routes if route.path_regex.match(path) for m in route.methods or ()}
-        if path in ("/docs", "/openapi.json"):
-            allowed = {"GET"}
-        if allowed:
-            names = ", ".join(sorted(allowed))
-            answer = problem(405, "method_not_allowed", f"this address takes {names}", "see /docs", Allow=names)
-        else:
-            answer = problem(404, "not_found", "there is nothing at this address", "see /docs")
-        await answer(scope, receive, send)

@@ -497,15 +497,15 @@ def test_who_sends_too_much_may_finish_and_is_told() -> None:
     """A connection that is closed on somebody who still sends is reset, and they see no 413."""
     import asyncio
 
-    from server.access.guard import _pass_by
+    from server.access.guard import pass_by
 
     left = [b"x" * 1000] * 20
 
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": left.pop(), "more_body": bool(left)}
 
-    asyncio.run(_pass_by(receive, Limits(body_bytes=1000)))
+    asyncio.run(pass_by(receive, Limits(body_bytes=1000)))
     assert not left
     left[:] = [b"x" * 1000] * 100
-    asyncio.run(_pass_by(receive, Limits(body_bytes=1000)))
+    asyncio.run(pass_by(receive, Limits(body_bytes=1000)))
     assert len(left) == 100 - 32  # not without end

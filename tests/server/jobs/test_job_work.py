@@ -1,0 +1,234 @@
+"""One job in this process: what its task says, raises and hears, and what the table says of it then."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="needs the extra serve")
+
+from querywright.artefacts import alone
+from querywright.errors import QuerywrightError
+from querywright.progress import say, track
+from server.jobs import queue
+from server.jobs.queue import look
+from server.jobs.table import RESULT_MOST, Table
+from server.jobs.task import Halt, Job, Later
+from server.jobs.work import work
+from server.jobs.worker import run
+
+BEAT_S = 0.05
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[Table]:
+    opened = Table(tmp_path / "jobs.sqlite", tmp_path / "jobs", backoff_s=0.0)
+    yield opened
+    opened.close()
+
+
+def worked(table: Table, task: Callable[[Job], Any], stop: threading.Event | None = None) -> Any:
+    """The state of a job after one try."""
+    job = table.submit("a", "it", {"n": time.monotonic_ns()})
+    held = table.claim(job=job)
+    assert held is not None
+    work(table, {"it": task}, held, stop, BEAT_S)
+    return table.state(job)
+
+
+def raising(error: BaseException) -> Callable[[Job], dict[str, Any]]:
+    def task(job: Job) -> dict[str, Any]:
+        raise error
+
+    return task
+
+
+def test_what_a_task_says_is_its_log_and_its_progress(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    def task(job: Job) -> dict[str, Any]:
+        say("first\nsecond")
+        for _ in track(range(3), "rows"):
+            time.sleep(BEAT_S * 2)
+        say("last")
+        return {"folder": job.folder.is_dir()}
+
+    state = worked(table, task)
+    assert state.result == {"folder": True}
+    assert (state.what, state.done, state.total) == ("rows", 3, 3)
+    assert [line.text for line in table.logs(state.id)][1:] == ["first", "second", "last", "done"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "tries"),
+    [
+        (QuerywrightError("no such model", hint="another"), "failed", 1),
+        (QuerywrightError("busy", retryable=True), "queued", 1),
+        (Later(60, "MLflow is away"), "queued", 0),
+        (RuntimeError("out of luck"), "queued", 1),
+        (MemoryError(), "queued", 1),
+        (SystemExit(130), "queued", 1),
+        (Halt("lost"), "running", 1),
+    ],
+)
+def test_what_a_task_raises_decides(table: Table, error: BaseException, state: str, tries: int) -> None:
+    found = worked(table, raising(error))
+    assert (found.state, found.tries) == (state, tries)
+    assert state == "running" or str(error) in table.logs(found.id)[-1].text
+
+
+def test_an_interrupt_gives_the_job_back(table: Table) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        worked(table, raising(KeyboardInterrupt()))
+    assert [(s.state, s.tries) for s in table.listed()] == [("queued", 0)]
+
+
+@pytest.mark.parametrize("result", [None, [1], {"x": {1, 2}}, {"x": "y" * RESULT_MOST}, {"x": float("nan")}])
+def test_a_result_that_is_none_fails_the_job(table: Table, result: Any) -> None:
+    state = worked(table, lambda job: result)
+    assert state.state == "failed"
+    assert "result" in state.error
+
+
+def test_a_task_that_nobody_knows_fails_the_job(table: Table) -> None:
+    table.submit("a", "other", {})
+    held = table.claim()
+    assert held is not None
+    work(table, {}, held)
+    assert "'other'" in table.state(held.id).error
+
+
+def test_a_job_that_is_cancelled_ends_where_it_speaks_next(table: Table) -> None:
+    seen = []
+
+    def task(job: Job) -> dict[str, Any]:
+        table.cancel(job.id)
+        for n in track(range(1000), "rows"):
+            try:
+                time.sleep(0.01)
+                seen.append(n)
+            except Exception:  # a stage that goes on after what goes wrong in a row
+                continue
+        return {}
+
+    assert worked(table, task).state == "cancelled"
+    assert len(seen) < 500
+
+
+def test_a_worker_that_stops_gives_its_job_back(table: Table) -> None:
+    stop = threading.Event()
+
+    def task(job: Job) -> dict[str, Any]:
+        stop.set()
+        say("hello")
+        return {}
+
+    state = worked(table, task, stop)
+    assert (state.state, state.tries) == ("queued", 0)
+    assert worked(table, task, stop).tries == 0  # one that was claimed as the worker stopped does not begin
+
+
+def test_a_job_that_was_taken_away_ends_and_its_result_is_dropped(table: Table) -> None:
+    def taken(job: Job) -> dict[str, Any]:
+        table.give_back(job)
+        assert table.claim("another:0:1:1", job.id) is not None
+        for _ in track(range(1000), "rows"):
+            time.sleep(0.01)
+        return {}
+
+    assert worked(table, taken).state == "running"
+
+    def deaf(job: Job) -> dict[str, Any]:
+        table.give_back(job)
+        assert table.claim("another:0:1:1", job.id) is not None
+        return {"from": "the dead"}
+
+    state = worked(table, deaf)
+    assert (state.state, state.result) == ("running", None)
+
+
+def test_a_job_whose_old_worker_is_still_in_its_folder_waits_uncounted(table: Table) -> None:
+    job = table.submit("a", "it", {})
+    with alone(table.folder / job):
+        held = table.claim()
+        assert held is not None
+        work(table, {"it": lambda job: {}}, held)
+    state = table.state(job)
+    assert (state.state, state.tries) == ("queued", 0)
+    assert state.ready > time.time() + 5
+    assert str(table.folder) not in state.error  # teams read it
+
+
+def test_a_table_that_is_away_for_a_moment_costs_neither_result_nor_lines(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = {"finish": 2, "beat": 3, "log": 2}
+    for name in away:
+
+        def flaky(*args: Any, name: str = name, real: Any = getattr(table, name)) -> Any:
+            if name == "log" and not args[1]:
+                return None
+            if away[name]:
+                away[name] -= 1
+                raise QuerywrightError("the table is away", retryable=True)
+            return real(*args)
+
+        monkeypatch.setattr(table, name, flaky)
+    monkeypatch.setattr("server.jobs.work._INSIST_S", (0.0, 0.0, 0.0))
+
+    def task(job: Job) -> dict[str, Any]:
+        for n in range(5):
+            say(f"line {n}")
+            time.sleep(BEAT_S * 2)
+        return {"ok": 1}
+
+    state = worked(table, task)
+    assert state.result == {"ok": 1}
+    assert [line.text for line in table.logs(state.id)][1:-1] == [f"line {n}" for n in range(5)]
+    assert away == {"finish": 0, "beat": 0, "log": 0}
+
+
+def test_the_loop_works_until_it_is_told_to_stop(table: Table) -> None:
+    ids = [table.submit("a", "it", {"n": n}) for n in range(5)]
+    assert run(table, {"it": lambda job: {"n": job.args["n"]}}, threading.Event(), most=3) == 3
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    assert run(table, {"it": lambda job: {"n": job.args["n"]}}, stop) == 2
+    assert [table.state(job).result for job in ids] == [{"n": n} for n in range(5)]
+
+
+class Broker:
+    """Loses the first messages, and is away for a while."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.revoked: list[str] = []
+        self.away = True
+
+    def send(self, job: str) -> None:
+        if self.away:
+            raise ConnectionError("the broker is away")
+        self.sent.append(job)
+
+    def revoke(self, job: str) -> None:
+        self.revoked.append(job)
+
+    def close(self) -> None: ...
+
+
+def test_what_is_queued_is_sent_when_the_broker_is_back(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "GRACE_S", 0.0)
+    broker = Broker()
+    ids = [table.submit("a", "it", {"n": n}) for n in range(3)]
+    assert table.claim(job=ids[2]) is not None
+    table.cancel(ids[2])
+    look(table, broker)
+    assert (broker.sent, broker.revoked) == ([], [ids[2]])
+    broker.away = False
+    look(table, broker)
+    look(table, broker)
+    assert broker.sent == ids[:2]
