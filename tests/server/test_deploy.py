@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import fields
@@ -15,19 +16,22 @@ import pytest
 import yaml
 
 from server.access.guard import OPEN
+from server.evaluation.quotas import Quotas
 from server.settings import PREFIX, Limits, limits_of
 
 REPO = Path(__file__).parents[2]
 SERVER = REPO / "server"
 MANUAL = REPO / "docs" / "serving.md"
+COMPOSED = ("compose.yaml", "compose.evaluation.yaml")
+UNITS = ("querywright", "querywright-evaluation", "querywright-evaluation-worker", "querywright-evaluation-mlflow")
 BEGIN, END = "<!-- limits: written by python -m tests.server.test_deploy -->", "<!-- /limits -->"
 
 
-def limits_table() -> str:
+def limits_table(kind: type = Limits) -> str:
     """The table of limits, out of the class that holds them."""
-    told = dict(re.findall(r"^        (\w+): (.+)$", Limits.__doc__ or "", re.MULTILINE))
+    told = dict(re.findall(r"^        (\w+): (.+)$", kind.__doc__ or "", re.MULTILINE))
     rows = ["| limit | default | what it is |", "| --- | --- | --- |"]
-    for field in fields(Limits):
+    for field in fields(kind):
         value: Any = field.default
         shown = f"{value:,}" if isinstance(value, int) else f"{value:g}"
         rows.append(f"| `{field.name}` | {shown} | {told[field.name].rstrip('.')} |")
@@ -60,17 +64,29 @@ def known_variables() -> set[str]:
     found = set()
     for file in [*SERVER.rglob("*.py"), *(REPO / "src").rglob("*.py")]:
         found |= set(re.findall(r"\bQUERYWRIGHT_[A-Z_]+[A-Z]\b", file.read_text(encoding="utf-8")))
-    return found | {f"{PREFIX}{field.name.upper()}" for field in fields(Limits)}
+    found |= {f"QUERYWRIGHT_{name}" for name in re.findall(r'"([A-Z_]+)"', (SERVER / "settings.py").read_text())}
+    return found | {f"{PREFIX}{field.name.upper()}" for kind in (Limits, Quotas) for field in fields(kind)}
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def composed(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((SERVER / name).read_text())
+    return found
 
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((SERVER / "compose.yaml").read_text())
-    return found
+    return composed("compose.yaml")
 
 
-def test_services_have_no_more_than_they_need(compose: dict[str, Any]) -> None:
-    for name, service in compose["services"].items():
+@pytest.mark.parametrize("file", COMPOSED)
+def test_services_have_no_more_than_they_need(file: str) -> None:
+    for name, service in composed(file)["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -78,10 +94,19 @@ def test_services_have_no_more_than_they_need(compose: dict[str, Any]) -> None:
         assert not {"privileged", "network_mode", "pid", "ipc", "devices"} & set(service), name
         assert service["mem_limit"], name
         assert service["pids_limit"], name
-        assert service["healthcheck"]["test"][0] == "CMD", name
+        assert name == "worker" or service["healthcheck"]["test"][0] == "CMD", name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
         assert all(":" in volume for volume in service["volumes"]), name
         assert not any("docker.sock" in volume for volume in service["volumes"]), name
+        assert set(service) <= KEYS, name  # a misspelt one would be an error, or nothing
+
+
+KEYS = {"build", "cap_drop", "command", "cpus", "depends_on", "env_file", "environment", "expose", "healthcheck",
+        "hostname", "image", "init", "logging", "mem_limit", "networks", "pids_limit", "ports", "profiles", "read_only",
+        "restart", "security_opt", "shm_size", "stop_grace_period", "tmpfs", "ulimits", "user", "volumes"}  # fmt: skip
+
+
+def test_the_assistant_and_its_database_are_alone(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert compose["networks"]["inside"]["internal"] is True
     assert services["assistant"]["networks"] == services["db"]["networks"] == ["inside"]
@@ -134,102 +159,53 @@ def test_the_image_is_small_locked_and_runs_as_nobody() -> None:
             assert (REPO / one).exists(), one
             assert f"!{one}" in ignored, one
     assert ignored.index("server/.env") > ignored.index("!server"), "secrets would go into the image"
+    assert ignored.index("server/*.env") > ignored.index("!server")
     extras = re.findall(r"(?m)^([\w-]+) = \[", (REPO / "pyproject.toml").read_text())
-    for named in re.findall(r"'\.\[([\w,-]+)\]'", text + (SERVER / "querywright.service").read_text()):
-        assert set(named.split(",")) <= set(extras)
+    units = "".join((SERVER / f"{name}.service").read_text() for name in UNITS)
+    asked = re.findall(r"'\.\[([\w,-]+)\]'", units) + re.findall(r"EXTRAS[=:] ?([\w,-]+)", text)
+    asked += re.findall(r"EXTRAS: ([\w,-]+)", (SERVER / "compose.evaluation.yaml").read_text())
+    assert len(asked) >= 5
+    for named in asked:
+        assert set(named.split(",")) <= set(extras), named
 
 
-def unit_values() -> dict[str, str]:
+def unit_values(name: str) -> dict[str, str]:
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment]
-    parser.read(SERVER / "querywright.service")
+    parser.read(SERVER / f"{name}.service")
     return dict(parser["Service"])
 
 
-def test_the_unit_is_hardened() -> None:
-    unit = unit_values()
+@pytest.mark.parametrize("name", UNITS)
+def test_the_units_are_hardened(name: str) -> None:
+    unit = unit_values(name)
     wanted = {"DynamicUser": "yes", "ProtectSystem": "strict", "ProtectHome": "yes", "NoNewPrivileges": "yes",
               "CapabilityBoundingSet": "", "PrivateTmp": "yes", "PrivateDevices": "yes", "RestrictNamespaces": "yes",
-              "MemoryDenyWriteExecute": "yes", "IPAddressDeny": "any", "IPAddressAllow": "localhost", "UMask": "0077",
-              "StateDirectory": "querywright"}  # fmt: skip
+              "IPAddressDeny": "any", "IPAddressAllow": "localhost", "UMask": "0077",
+              "StateDirectory": "querywright-evaluation" if "evaluation" in name else "querywright"}  # fmt: skip
     assert {key: unit.get(key) for key in wanted} == wanted
-    assert "--host 127.0.0.1" in unit["ExecStart"]
+    assert "evaluation" in name or unit["MemoryDenyWriteExecute"] == "yes"  # torch compiles kernels as it runs
+    assert "--host 127.0.0.1" in unit["ExecStart"] or name.endswith("worker")
     assert "--open" not in unit["ExecStart"]
     assert not unit["EnvironmentFile"].startswith("-"), "without its settings there would be no login"
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_takes_the_units(name: str, tmp_path: Path) -> None:
     tool = shutil.which("systemd-analyze")
     if tool is None:
         pytest.skip("no systemd-analyze on this machine")
-    text = (SERVER / "querywright.service").read_text().replace("/opt/querywright/bin/querywright", sys.executable)
-    unit = tmp_path / "querywright.service"
+    text = (SERVER / f"{name}.service").read_text().replace("/opt/querywright/bin/querywright", sys.executable)
+    unit = tmp_path / f"{name}.service"
     unit.write_text(text)
     done = subprocess.run([tool, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60)
-    ours = [line for line in done.stderr.splitlines() if "querywright.service" in line]
+    ours = [line for line in done.stderr.splitlines() if unit.name in line]
     assert ours == [], done.stderr
-    rated = subprocess.run([tool, "security", "--offline=true", "--threshold=20", "--no-pager", str(unit)],
+    rated = subprocess.run([tool, "security", "--offline=true", "--threshold=25", "--no-pager", str(unit)],
                            capture_output=True, text=True, timeout=60)  # fmt: skip
     if "unrecognized option" in rated.stderr or "Unknown" in rated.stderr:
         pytest.skip("this systemd-analyze rates no files")
     assert rated.returncode == 0, rated.stdout[-300:] + rated.stderr
-
-
-def blocks(text: str) -> None:
-    """Refuse what is no list of nginx's directives: each ends in `;`, or opens a block that is closed."""
-    depth = 0
-    for line in text.splitlines():
-        bare = line.partition("#")[0].strip()
-        if not bare:
-            continue
-        assert bare[-1] in ";{}", line
-        depth += bare.endswith("{") - (bare == "}")
-        assert depth >= 0, line
-    assert depth == 0
-
-
-def test_nginx_bounds_and_forwards_as_the_guard_expects() -> None:
-    main, inc = ((SERVER / name).read_text() for name in ("nginx.conf", "proxy.inc"))
-    blocks(main)
-    blocks(inc)
-    size = re.search(r"client_max_body_size (\d+)k;", main)
-    assert size is not None
-    assert int(size[1]) * 1024 == Limits().body_bytes
-    assert re.search(rf"client_body_timeout {Limits().body_s:g}s;", main)
-    read = re.search(r"proxy_read_timeout (\d+)s;", inc)
-    assert read is not None
-    assert int(read[1]) > Limits().answer_s
-    told = dict(re.findall(r'proxy_set_header (\S+) "?([^;"]*)"?;', inc))
-    assert told["X-Forwarded-For"] == "$remote_addr"  # not what the client says
-    assert told["Host"] == "$http_host"
-    assert told["X-Forwarded-Proto"] == "$scheme"
-    assert "proxy_buffering off;" in inc
-    assert "access_log off;" in main
-    assert re.search(r"location = /metrics \{\s*return 404;", main)
-    assert "proxy_request_buffering off" not in main + inc  # a slow body is nginx's to wait for
-    for location in re.findall(r"proxy_pass http://assistant;\n\s*(.*)", main):
-        assert location == "include /etc/nginx/proxy.inc;"
-
-
-def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
-    nginx, openssl = shutil.which("nginx"), shutil.which("openssl")
-    if nginx is None or openssl is None:
-        pytest.skip("no nginx and openssl on this machine")
-    (tmp_path / "tls").mkdir()
-    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=ask.example.org", "-keyout",
-            str(tmp_path / "tls/privkey.pem"), "-out", str(tmp_path / "tls/fullchain.pem")]  # fmt: skip
-    subprocess.run([openssl, *made], check=True, capture_output=True, timeout=60)
-    (tmp_path / "mime.types").write_text("types { text/html html; }\n")
-    shutil.copy(SERVER / "proxy.inc", tmp_path)
-    text = (SERVER / "nginx.conf").read_text().replace("assistant:7860", "127.0.0.1:7860")
-    version = subprocess.run([nginx, "-v"], capture_output=True, text=True).stderr
-    if tuple(map(int, re.findall(r"\d+", version)[:3])) < (1, 25, 1):
-        text = text.replace("http2 on;", "")
-    text = re.sub(r"/etc/nginx/|(?<= )/tmp/", f"{tmp_path}/", text).replace("/dev/stderr", "stderr")
-    (tmp_path / "nginx.conf").write_text(text)
-    done = subprocess.run([nginx, "-t", "-e", "stderr", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")],
-                          capture_output=True, text=True, timeout=60)  # fmt: skip
-    assert done.returncode == 0, done.stderr
 
 
 if __name__ == "__main__":

@@ -1,0 +1,2 @@
+-- MLflow has tables of its own, some under names that others use too (jobs): a database for each.
+CREATE DATABASE mlflow;

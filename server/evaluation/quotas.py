@@ -1,0 +1,48 @@
+"""What the evaluation service does for one team, and for one request, at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """The limits of the evaluation service; each is a variable of the environment (`QUERYWRIGHT_LIMIT_UPLOAD_BYTES`).
+
+    Attributes:
+        upload_bytes: size of one upload, in bytes.
+        upload_s: time in which an upload has to arrive, in seconds.
+        stall_s: time in which the next piece of it has to arrive, in seconds.
+        uploading: uploads that are received at once; one more is asked to come back.
+        uploading_per_team: of one team.
+        reading: uploads that are read (parsed) at once: each may take some times its size of memory.
+        uploads_per_team: uploads that a team may keep.
+        bytes_per_team: their bytes together.
+        chunks: of one upload.
+        windows: of one upload.
+        rows_bytes: size of the synthetic rows of one request, in bytes.
+        rows: of one run, all requests together.
+        run_bytes: the rows of one run together, in bytes as JSON: each request reads and writes all of them.
+        jobs_per_team: jobs of one team that may be queued or running.
+        questions: questions that may be asked for per window.
+        models: that one evaluation may compare.
+        keep_free_bytes: free disk space below which nothing is taken, in bytes.
+    """
+
+    upload_bytes: int = 32 * 2**20
+    upload_s: float = 600.0
+    stall_s: float = 30.0
+    uploading: int = 64
+    uploading_per_team: int = 16
+    reading: int = 2
+    uploads_per_team: int = 1_000
+    bytes_per_team: int = 4 * 2**30
+    chunks: int = 100_000
+    windows: int = 10_000
+    rows_bytes: int = 32 * 2**20
+    rows: int = 100_000
+    run_bytes: int = 64 * 2**20
+    jobs_per_team: int = 100
+    questions: int = 20
+    models: int = 16
+    keep_free_bytes: int = 256 * 2**20

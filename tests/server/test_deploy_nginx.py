@@ -1,0 +1,191 @@
+"""The samples for nginx: taken by it where it is there, and bounding what the servers behind them bound."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import http.server
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.evaluation.quotas import Quotas
+from server.settings import Limits
+from tests.server.test_deploy import SERVER, free_port
+
+
+def blocks(text: str) -> None:
+    """Refuse what is no list of nginx's directives: each ends in `;`, or opens a block that is closed."""
+    depth = 0
+    for line in text.splitlines():
+        bare = line.partition("#")[0].strip()
+        if not bare:
+            continue
+        assert bare[-1] in ";{}", line
+        depth += bare.endswith("{") - (bare == "}")
+        assert depth >= 0, line
+    assert depth == 0
+
+
+def test_nginx_bounds_and_forwards_as_the_guard_expects() -> None:
+    main, inc = ((SERVER / name).read_text() for name in ("nginx.conf", "proxy.inc"))
+    blocks(main)
+    blocks(inc)
+    size = re.search(r"client_max_body_size (\d+)k;", main)
+    assert size is not None
+    assert int(size[1]) * 1024 == Limits().body_bytes
+    assert re.search(rf"client_body_timeout {Limits().body_s:g}s;", main)
+    read = re.search(r"proxy_read_timeout (\d+)s;", inc)
+    assert read is not None
+    assert int(read[1]) > Limits().answer_s
+    told = dict(re.findall(r'proxy_set_header (\S+) "?([^;"]*)"?;', inc))
+    assert told["X-Forwarded-For"] == "$remote_addr"  # not what the client says
+    assert told["Host"] == "$http_host"
+    assert told["X-Forwarded-Proto"] == "$scheme"
+    assert "proxy_buffering off;" in inc
+    assert "access_log off;" in main
+    assert re.search(r"location = /metrics \{\s*return 404;", main)
+    assert "proxy_request_buffering off" not in main + inc  # a slow body is nginx's to wait for
+    for location in re.findall(r"proxy_pass http://assistant;\n\s*(.*)", main):
+        assert location == "include /etc/nginx/proxy.inc;"
+
+
+def nginx_ready(folder: Path, name: str, change: dict[str, str]) -> list[str]:
+    """The command of nginx with a sample's configuration in a folder of its own, a certificate made for it."""
+    nginx, openssl = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin"), shutil.which("openssl")
+    if nginx is None or openssl is None:
+        pytest.skip("no nginx and openssl on this machine")
+    (folder / "tls").mkdir()
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=ask.example.org", "-keyout",
+            str(folder / "tls/privkey.pem"), "-out", str(folder / "tls/fullchain.pem")]  # fmt: skip
+    subprocess.run([openssl, *made], check=True, capture_output=True, timeout=60)
+    hashed = subprocess.run([openssl, "passwd", "-6", "s3cret"], check=True, capture_output=True, text=True, timeout=60)
+    (folder / "mlflow.users").write_text(f"ann:{hashed.stdout}")
+    (folder / "mime.types").write_text("types { text/html html; }\n")
+    shutil.copy(SERVER / "proxy.inc", folder)
+    text = (SERVER / name).read_text()
+    for old, new in change.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    version = subprocess.run([nginx, "-v"], capture_output=True, text=True).stderr
+    if tuple(map(int, re.findall(r"\d+", version)[:3])) < (1, 25, 1):
+        text = text.replace("http2 on;", "")
+    text = re.sub(r"/etc/nginx/|(?<= )/tmp/", f"{folder}/", text).replace("/dev/stderr", "stderr")
+    if os.getuid() == 0:  # its worker would be nobody, who can't look into this folder
+        text = "user root;\n" + text
+    (folder / "nginx.conf").write_text(text)
+    return [nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+
+UPSTREAMS = {"nginx.conf": ("assistant:7860",), "nginx.evaluation.conf": ("api:7870", "mlflow:5000")}
+
+
+@pytest.mark.parametrize("name", UPSTREAMS)
+def test_nginx_takes_its_configuration(name: str, tmp_path: Path) -> None:
+    command = nginx_ready(tmp_path, name, dict.fromkeys(UPSTREAMS[name], "127.0.0.1:7860"))
+    done = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+class Heard(http.server.BaseHTTPRequestHandler):
+    """A server behind nginx that says what it was asked, and how long the body was."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        n, length = 0, int(self.headers.get("content-length", 0))
+        while n < length and (part := self.rfile.read(min(length - n, 1 << 20))):
+            n += len(part)
+        told = f"{self.server.server_port} {n} {self.headers.get('authorization')} {self.headers['x-forwarded-for']}"
+        self.send_response(200)
+        self.send_header("content-length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told.encode())
+
+    do_POST = do_GET
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@contextmanager
+def behind() -> Iterator[int]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Heard) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_nginx_before_the_evaluation_service(tmp_path: Path) -> None:
+    """Uploads pass through up to the service's limit, other bodies to theirs; MLflow is behind a login that it does not
+    see; measures are not for outside."""
+    plain, tls = free_port(), free_port()
+    with behind() as api, behind() as mlflow:
+        change = {"api:7870": f"127.0.0.1:{api}", "mlflow:5000": f"127.0.0.1:{mlflow}",
+                  "listen 8080": f"listen {plain}", "listen 8443": f"listen {tls}"}  # fmt: skip
+        command = nginx_ready(tmp_path, "nginx.evaluation.conf", change)
+        process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.PIPE, text=True)
+        try:
+            until = time.monotonic() + 30
+            while time.monotonic() < until and socket.socket().connect_ex(("127.0.0.1", tls)):
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                time.sleep(0.05)
+
+            def ask(path: str, host: str = "evaluate.example.org", body: bytes | None = None, **headers: str) -> Any:
+                context = ssl._create_unverified_context()
+                line = http.client.HTTPSConnection("127.0.0.1", tls, timeout=30, context=context)
+                try:
+                    line.request("POST" if body else "GET", path, body, {"host": host, **headers})
+                    answer = line.getresponse()
+                    return answer.status, answer.read().decode()
+                finally:
+                    line.close()
+
+            most = Quotas().upload_bytes
+            told = ask("/v1/evaluation/uploads?window-size=4", body=bytes(most), authorization="Bearer x")
+            assert told == (200, f"{api} {most} Bearer x 127.0.0.1")
+            assert ask("/v1/evaluation/synthetic", body=bytes(1 << 20))[0] == 200
+            assert ask("/v1/evaluation/generations", body=bytes(Limits().body_bytes))[0] == 200
+            for path, size in (("uploads", most + 1), ("synthetic", most + 1), ("jobs", 65_537), ("uploads/x", 65_537)):
+                try:
+                    assert ask(f"/v1/evaluation/{path}", body=bytes(size))[0] == 413
+                except OSError:  # it was closed while the body was still being sent
+                    assert size > most
+            assert ask("/metrics")[0] == 404
+            login = base64.b64encode(b"ann:s3cret").decode()
+            wrong = base64.b64encode(b"ann:guess").decode()
+            assert ask("/", "mlflow.example.org")[0] == 401
+            assert ask("/", "mlflow.example.org", authorization=f"Basic {wrong}")[0] == 401
+            told = ask("/", "mlflow.example.org", authorization=f"Basic {login}", **{"x-forwarded-for": "10.0.0.1"})
+            assert told == (200, f"{mlflow} 0 None 127.0.0.1")
+            line = http.client.HTTPConnection("127.0.0.1", plain, timeout=30)
+            line.request("GET", "/docs", headers={"host": "evaluate.example.org"})
+            answer = line.getresponse()
+            assert (answer.status, answer.headers["location"]) == (308, "https://evaluate.example.org/docs")
+            line.close()
+        finally:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(30)
+            process.stderr and process.stderr.close()
+
+
+def test_nginx_bounds_what_the_evaluation_service_does() -> None:
+    text, quotas = (SERVER / "nginx.evaluation.conf").read_text(), Quotas()
+    blocks(text)
+    assert quotas.upload_bytes == quotas.rows_bytes == 32 * 2**20, "one location for both"
+    assert "client_max_body_size 32m;" in text
+    assert f"client_body_timeout {quotas.stall_s:g}s;" in text
+    assert f"client_max_body_size {Limits().body_bytes // 1024}k;" in text
+    assert text.count("proxy_request_buffering off;") == 1
+    assert text.count("include /etc/nginx/proxy.inc;") == text.count("proxy_pass ") == 3
