@@ -14,7 +14,7 @@ from server.access.auth import Auth
 from server.access.origins import site_of
 from server.keep.store import Store
 from server.service import Service
-from server.settings import Limits
+from server.settings import KEEP_ALIVE_S, Limits
 
 
 def environment() -> None:
@@ -116,7 +116,8 @@ def run(app: Any, sock: socket.socket, limits: Limits) -> None:
         raise QuerywrightError("another server took this port meanwhile", hint="choose another --port") from error
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, ws="none",
-        limit_concurrency=limits.connections, proxy_headers=False, server_header=False,  # the guard reads forwarding
+        timeout_keep_alive=KEEP_ALIVE_S, limit_concurrency=limits.connections, server_header=False,
+        proxy_headers=False,  # the guard reads them
     )  # fmt: skip
     # What is loaded stays: to look through it for garbage takes a quarter of a second, in which nobody is answered or
     # refused, and to take it apart at the end takes three. (It is not collected before: Ctrl-C may be lost in that.)

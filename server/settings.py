@@ -11,6 +11,9 @@ from querywright.errors import QuerywrightError, did_you_mean
 from server.evaluation.quotas import Quotas
 
 PREFIX = "QUERYWRIGHT_LIMIT_"
+KEEP_ALIVE_S = 20
+"""Seconds that an idle connection is kept: longer than clients keep one (httpx 5, aiohttp 15, nginx as our samples
+say), or now and then a request goes into a connection that is just being closed, and is lost."""
 KNOWN = tuple(
     f"QUERYWRIGHT_{name}"
     for name in ("TOKEN", "USERS", "ORIGINS", "TRUSTED_PROXIES", "STORE", "SERVER_KEY", "PROTECTED", "API",

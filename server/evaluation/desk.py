@@ -36,6 +36,8 @@ _STATUS: dict[type[QuerywrightError], tuple[int, str, int | None]] = {
 MLFLOW_WAITING = 32
 """Requests that may wait for MLflow; one more is refused at once."""
 
+FREE = ("upload",)
+"""Kinds of jobs that count to no team's limit: while MLflow is away, uploads wait to be recorded."""
 SENDING, SENDING_OF_A_TEAM = 16, 4
 """Answers with a run's rows that are sent at once: each is held in memory until its client has taken it."""
 
@@ -98,9 +100,11 @@ class Desk:
             key: what the client calls the request; empty: its content says what is the same.
         """
 
+        most = self.quotas.jobs_per_team
+
         def work() -> State:
             try:
-                job = self.table.submit(team, kind, args, f"given:{key}" if key else "", most=self.quotas.jobs_per_team)
+                job = self.table.submit(team, kind, args, f"given:{key}" if key else "", most=most, free=FREE)
             except KeyTaken as error:
                 raise KeyTaken(key) from error  # as it was given
             state = self.table.state(job, team)
@@ -127,7 +131,7 @@ class Desk:
         """Queue a job again that failed, was parked or cancelled; it counts like a new one."""
 
         def work() -> State:
-            state = self.table.retry(job, team, most=self.quotas.jobs_per_team)
+            state = self.table.retry(job, team, most=self.quotas.jobs_per_team, free=FREE)
             self._send(state)
             return state
 

@@ -19,6 +19,7 @@ from querywright.errors import QuerywrightError
 from querywright.mlflow_client import load_mlflow
 from querywright.progress import say
 from server.evaluation.tracking_store import Store
+from server.settings import KEEP_ALIVE_S
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -56,7 +57,10 @@ def serve(uri: str, artefacts: Path | None, host: str = "127.0.0.1", port: int =
     import uvicorn
 
     say(f"MLflow on http://{host}:{port}")
-    uvicorn.run(door(application(uri, store.artefacts)), host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(
+        door(application(uri, store.artefacts)), host=host, port=port, log_level="warning", access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )  # fmt: skip
 
 
 def application(uri: str, artefacts: Path) -> Any:

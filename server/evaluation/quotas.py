@@ -23,7 +23,7 @@ class Quotas:
         rows_bytes: size of the synthetic rows of one request, in bytes.
         rows: of one run, all requests together.
         run_bytes: the rows of one run together, in bytes as JSON: each request reads and writes all of them.
-        jobs_per_team: jobs of one team that may be queued or running.
+        jobs_per_team: jobs of one team that may be queued or running; recording its uploads does not count.
         questions: questions that may be asked for per window.
         models: that one evaluation may compare.
         keep_free_bytes: free disk space below which nothing is taken, in bytes.

@@ -14,6 +14,10 @@ RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,99}$")]
 Positive = Annotated[int, Field(ge=1), BeforeValidator(whole)]  # this order: else OpenAPI says ge, not minimum
 Few = Annotated[int, Field(ge=1, le=32), BeforeValidator(whole)]
+Strategy = Literal[
+    "closed", "window", "rag",  # of questions; rag also of calls
+    "tuned", "zero_shot", "icl", "icl_nearest", "rag_docs", "rag_icl",
+]  # fmt: skip
 Window = Annotated[list[int], Field(min_length=2, max_length=2)]
 PAGE = 100
 """Entries of a list in one answer."""
@@ -40,7 +44,7 @@ class EvaluationRequest(Strict):
         min_length=1, json_schema_extra={"uniqueItems": True},
         description="Who is asked: see GET /v1/evaluation/models.",
     )  # fmt: skip
-    strategies: list[Name] | None = Field(
+    strategies: list[Strategy] | None = Field(
         default=None, min_length=1, max_length=8, json_schema_extra={"uniqueItems": True},
         description="How questions are put: closed (alone), window (with their window's chunks), rag (with retrieved "
         "ones). Of rows with calls: how prompts are built (zero_shot, rag, ...).",

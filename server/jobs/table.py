@@ -106,12 +106,15 @@ class Table:
 
     # --- who wants work done
 
-    def submit(self, team: str, kind: str, args: dict[str, Any], key: str = "", *, most: int | None = None) -> str:
+    def submit(
+        self, team: str, kind: str, args: dict[str, Any], key: str = "", *, most: int | None = None,
+        free: Sequence[str] = (),
+    ) -> str:  # fmt: skip
         """Queue a job; returns its id. The same team and key is the same job, whatever became of it.
 
         Args:
             key: what makes the request the same as an earlier one; empty: its kind and arguments.
-            most: jobs that the team may have queued and running.
+            most: jobs that the team may have queued and running, not counting those of the kinds in `free`.
 
         Raises:
             KeyTaken: the key was given with another kind or other arguments.
@@ -125,7 +128,7 @@ class Table:
             known = sa.select(J.c.id, J.c.kind, J.c.args).where(J.c.team == team, J.c.key == key)
             found = db.execute(known).one_or_none()
             if found is None:
-                _room(db, team, most)
+                _room(db, team, most, free)
                 now = self._clock()
                 row = {"id": secrets.token_hex(8), "team": team, "kind": kind, "key": key, "args": text}
                 db.execute(insert(db, J).values(**row, state=QUEUED, created=now, ready=now).on_conflict_do_nothing())
@@ -157,11 +160,13 @@ class Table:
 
         return self._door.write(work)
 
-    def retry(self, job: str, team: str | None = None, *, most: int | None = None) -> State:
+    def retry(
+        self, job: str, team: str | None = None, *, most: int | None = None, free: Sequence[str] = ()
+    ) -> State:  # fmt: skip
         """Queue a job again that failed, was parked or cancelled; its tries begin anew, its folder is kept.
 
         Args:
-            most: jobs that its team may have queued and running.
+            most: jobs that its team may have queued and running, not counting those of the kinds in `free`.
 
         Raises:
             NoJob: there is none of this team.
@@ -173,7 +178,7 @@ class Table:
             row = moves.held(db, job, team)
             if row.state not in (FAILED, PARKED, CANCELLED):
                 raise WrongState(job, row.state, "tried again")
-            _room(db, row.team, most)
+            _room(db, row.team, most, free)
             moves.put_back(
                 db, row, self._clock(), 0.0, line="queued again", tries=0, put_off=None, ended=None, cancel=0
             )
@@ -400,7 +405,7 @@ class Table:
         return self._door.write(lambda db: moves.prune(db, now - older_s, most))
 
 
-def _room(db: sa.Connection, team: str, most: int | None) -> None:
+def _room(db: sa.Connection, team: str, most: int | None, free: Sequence[str]) -> None:
     """Refuse one more job of a team that has `most` queued and running; others who ask for the team wait.
 
     Raises:
@@ -409,6 +414,6 @@ def _room(db: sa.Connection, team: str, most: int | None) -> None:
     if most is None:
         return
     alone(db, f"jobs of {team}")
-    at_work = sa.select(sa.func.count()).where(J.c.team == team, J.c.state.in_((QUEUED, RUNNING)))
-    if db.execute(at_work).scalar_one() >= most:
+    counted = (J.c.team == team, J.c.state.in_((QUEUED, RUNNING)), J.c.kind.not_in(free))
+    if db.execute(sa.select(sa.func.count()).where(*counted)).scalar_one() >= most:
         raise TooMany(most)

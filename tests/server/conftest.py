@@ -20,6 +20,7 @@ pytest.importorskip("gradio", reason="needs the extra serve")
 from server import app
 from server.keep.store import Store
 from server.service import Service
+from server.settings import KEEP_ALIVE_S
 from tests.server.fakes import FakeRecords as FakeRecords
 from tests.server.fakes import make_service as make_service
 
@@ -80,7 +81,9 @@ def serving() -> Iterator[Callable[[Any], str]]:
     def start(application: Any) -> str:
         sock = app.bind("127.0.0.1", 0)
         sock.listen(128)
-        config = uvicorn.Config(application, log_level="error", access_log=False, ws="none", lifespan="on")
+        config = uvicorn.Config(
+            application, log_level="error", access_log=False, ws="none", lifespan="on", timeout_keep_alive=KEEP_ALIVE_S
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
         thread.start()

@@ -16,7 +16,7 @@ import pytest
 from server import app
 from server.keep.store import Store
 from server.service import Service
-from server.settings import Limits
+from server.settings import KEEP_ALIVE_S, Limits
 from tests.server.browsing import FLAGS, Watch, chromium, screenshot
 from tests.server.fakes import COUNTED, DISEASES, GOOD, MOUSE, OTHER, make_service
 
@@ -44,7 +44,10 @@ def site(service: Service, store: Store) -> Iterator[str]:
 
     sock = app.bind("127.0.0.1", 0)
     sock.listen(64)
-    config = uvicorn.Config(app.build(service, store), log_level="error", ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app.build(service, store), log_level="error", ws="none", timeout_graceful_shutdown=1,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
@@ -57,7 +60,13 @@ def site(service: Service, store: Store) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def watch(site: str) -> Iterator[Watch]:
+def path() -> str:
+    """Of the browser. Asked for first: where there is none, nothing is served and nothing watched."""
+    return chromium()
+
+
+@pytest.fixture(scope="module")
+def watch(path: str, site: str) -> Iterator[Watch]:
     watched = Watch()
     yield watched
     assert watched.faults == []
@@ -65,9 +74,9 @@ def watch(site: str) -> Iterator[Watch]:
 
 
 @pytest.fixture(scope="module")
-def browser(watch: Watch) -> Iterator[Any]:
+def browser(path: str, watch: Watch) -> Iterator[Any]:
     with playwright.sync_playwright() as player:
-        opened = player.chromium.launch(executable_path=chromium(), args=FLAGS)
+        opened = player.chromium.launch(executable_path=path, args=FLAGS)
         yield opened
         opened.close()
 

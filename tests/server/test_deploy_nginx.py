@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from server.evaluation.quotas import Quotas
-from server.settings import Limits
+from server.settings import KEEP_ALIVE_S, Limits
 from tests.server.test_deploy import SERVER, free_port
 
 
@@ -87,6 +87,15 @@ def nginx_ready(folder: Path, name: str, change: dict[str, str]) -> list[str]:
         text = "user root;\n" + text
     (folder / "nginx.conf").write_text(text)
     return [nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+
+def test_nginx_closes_idle_connections_before_the_servers_do() -> None:
+    """Else a request now and then goes into a connection that the server has just closed."""
+    for name in UPSTREAMS:
+        for upstream in re.findall(r"upstream \w+ \{(.*?)\}", (SERVER / name).read_text(), re.DOTALL):
+            kept = re.search(r"keepalive_timeout (\d+)s;", upstream)
+            assert kept is not None
+            assert int(kept[1]) < KEEP_ALIVE_S
 
 
 UPSTREAMS = {"nginx.conf": ("assistant:7860",), "nginx.evaluation.conf": ("api:7870", "mlflow:5000")}

@@ -283,17 +283,16 @@ def test_an_idempotency_key(alone: Served) -> None:
 
 
 def test_a_job_that_is_tried_again_counts_like_a_new_one(tmp_path: Path) -> None:
-    with served(settings_in(tmp_path, jobs_per_team=3)) as made:
+    with served(settings_in(tmp_path, jobs_per_team=2)) as made:
         client = made.client()
         told = client.post(UPLOADS, content=SEVENTEEN, params={"model": "rules"}).json()
         first = f"{BASE}/jobs/{told['job']}"
         assert client.post(f"{first}/cancel").status_code == 200
-        for seed in (1, 2):
-            asked = {"upload": told["upload"], "seed": seed}
-            assert client.post(f"{BASE}/generations", json=asked).status_code == 202
+        asked = [{"upload": told["upload"], "seed": seed} for seed in (1, 2)]
+        others = [client.post(f"{BASE}/generations", json=one).json()["id"] for one in asked]
         assert code(client.post(f"{first}/retry")) == (429, "too_many_jobs")
         assert client.get(first).json()["state"] == "cancelled"
-        assert client.post(f"{BASE}/jobs/{told['recording']}/cancel").status_code == 200
+        assert client.post(f"{BASE}/jobs/{others[0]}/cancel").status_code == 200
         assert client.post(f"{first}/retry").json()["state"] == "queued"
 
 
@@ -340,11 +339,38 @@ def test_a_team_has_so_many_jobs(tmp_path: Path) -> None:
     with served(settings_in(tmp_path, jobs_per_team=2), ("alpha", "beta")) as made:
         alpha, beta = made.client("alpha"), made.client("beta")
         sha, _ = [one.post(UPLOADS, content=SEVENTEEN).json()["upload"] for one in (alpha, beta)]
-        assert alpha.post(f"{BASE}/generations", json={"upload": sha}).status_code == 202
-        refused = alpha.post(f"{BASE}/generations", json={"upload": sha, "seed": 1})
+        for seed in (1, 2):
+            assert alpha.post(f"{BASE}/generations", json={"upload": sha, "seed": seed}).status_code == 202
+        refused = alpha.post(f"{BASE}/generations", json={"upload": sha, "seed": 3})
         assert code(refused) == (429, "too_many_jobs")
         assert int(refused.headers["retry-after"]) > 0
         assert beta.post(f"{BASE}/generations", json={"upload": sha}).status_code == 202
+
+
+def test_recording_counts_to_no_limit(tmp_path: Path) -> None:
+    """MLflow may be away for long: nobody works here, and the team may still ask."""
+    with served(settings_in(tmp_path, jobs_per_team=2)) as made:
+        client = made.client()
+        for n in range(4):
+            sha = client.post(UPLOADS, content=f'["{n}"]').json()["upload"]
+        assert made.table.counts() == {"queued": 4}
+        asked = [client.post(f"{BASE}/generations", json={"upload": sha, "seed": n}) for n in range(3)]
+        assert [one.status_code for one in asked] == [202, 202, 429]
+
+
+def test_strategies_are_those_that_there_are(alone: Served) -> None:
+    from typing import get_args
+
+    from querywright.evaluate import models, questions_config
+    from server.evaluation import shapes
+
+    assert {*get_args(shapes.Strategy)} == {*get_args(models.Strategy), *get_args(questions_config.Strategy)}
+    client = alone.client()
+    asked = {"run_id": "a" * 32, "models": ["smollm2_greedy"], "strategies": ["windw"]}
+    refused = client.post(f"{BASE}/evaluations", json=asked)
+    assert refused.status_code == 422
+    assert "strategies.0" in refused.json()["error"]["message"]
+    assert "'window'" in refused.json()["error"]["message"]
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------

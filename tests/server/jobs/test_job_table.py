@@ -83,6 +83,14 @@ def test_a_team_has_its_most(table: Table) -> None:
     submit(table, 3, team="b", most=2)
     table.finish(claimed(table, job=first), {})
     submit(table, 3, most=2)
+    table.submit("a", "other", {})
+    with pytest.raises(TooMany):
+        submit(table, 4, most=3)
+    last = submit(table, 4, most=3, free=["other"])
+    table.cancel(last)
+    with pytest.raises(TooMany):
+        table.retry(last, most=3)
+    assert table.retry(last, most=3, free=["other"]).state == "queued"
 
 
 @pytest.mark.parametrize("bad", [{"x": float("nan")}, {"x": object()}, [1], {"x": "y" * ARGS_MOST}])
