@@ -23,6 +23,7 @@ class Quotas:
         rows_bytes: size of the synthetic rows of one request, in bytes.
         rows: of one run, all requests together.
         run_bytes: the rows of one run together, in bytes as JSON: each request reads and writes all of them.
+        posted_runs: runs of posted rows that a team may have.
         jobs_per_team: jobs of one team that may be queued or running; recording its uploads does not count.
         questions: questions that may be asked for per window.
         models: that one evaluation may compare.
@@ -42,6 +43,7 @@ class Quotas:
     rows_bytes: int = 32 * 2**20
     rows: int = 100_000
     run_bytes: int = 64 * 2**20
+    posted_runs: int = 200
     jobs_per_team: int = 100
     questions: int = 20
     models: int = 16

@@ -34,7 +34,8 @@ def routes(desk: Desk) -> APIRouter:
         "/synthetic", status_code=201,
         openapi_extra={"parameters": described.FILE_NAME, "requestBody": BODY},
         responses=responses(
-            s404="No such run", s409="The run is full", s415="No such type", s422="Wrong rows", s503=_AWAY
+            s404="No such run", s409="The run is full, or the team has too many", s415="No such type",
+            s422="Wrong rows", s503=_AWAY
         ),
     )  # fmt: skip
     async def synthetic(
@@ -52,7 +53,7 @@ def routes(desk: Desk) -> APIRouter:
                 kind = kind_of(request.headers.get("content-type", ""), name, file.path)
                 shown = name or f"the body ({kind})"
                 rows, ignored = await desk.read(rows_of, file, kind, shown, quotas.rows)
-        room = Most(quotas.rows, quotas.run_bytes)
+        room = Most(quotas.rows, quotas.run_bytes, quotas.posted_runs)
         found, n = await desk.ask_mlflow(tracking.synthetic, team, rows, run_id, name, room)
         response.headers["Location"] = f"/v1/evaluation/runs/{found}"
         return shapes.Synthetic(run_id=found, rows=n, ignored=ignored)

@@ -30,10 +30,12 @@ from server.evaluation.tracking_data import (
 from server.evaluation.tracking_evaluation import Evaluation, cells_of
 from server.evaluation.tracking_files import content
 from server.evaluation.tracking_notes import DATA_RUN, UPLOAD_RUN, counted, experiment_of, links, page, write_note
-from server.evaluation.tracking_store import EXPERIMENTS, Away, Store, by_team, now_ms
+from server.evaluation.tracking_store import EXPERIMENTS, TEAM, Away, Store, by_team, now_ms
 
 __all__ = ["EXPERIMENTS", "Away", "Most", "NoRun", "Run", "RunFull", "Tracking", "Upload"]
 UPLOADS, GENERATIONS, EVALUATIONS = EXPERIMENTS
+POSTED = "querywright.posted"
+"""The tag of a run of rows that a team posted."""
 
 
 class NoRun(QuerywrightError):
@@ -127,13 +129,15 @@ class Tracking:
 
         Raises:
             NoRun: `run_id` is not a run of the team's data.
-            RunFull: it would hold more than `most`; nothing is added.
+            RunFull: it would hold more than `most`, or it would be one run too many; nothing is added.
         """
         store, posted = self._store, content_id("".join(sorted(map(content, rows))), 16)
         with store.recording():
             if run_id is None:
-                title = name or f"posted rows {posted[:6]}"
-                run = store.begun(GENERATIONS, f"{team}/posted/{posted}", title, self._tags(team), now_ms())
+                title, key = name or f"posted rows {posted[:6]}", f"{team}/posted/{posted}"
+                if most is not None and store.find(GENERATIONS, key) is None:
+                    self._room(team, most.runs)
+                run = store.begun(GENERATIONS, key, title, self._tags(team) | {POSTED: "yes"}, now_ms())
                 store.write(run, {"source": "posted"}, {}, {})
             else:
                 run = self._owned(team, run_id, GENERATIONS)
@@ -201,6 +205,13 @@ class Tracking:
 
     def _tags(self, team: str, job: str = "") -> dict[str, str]:
         return {**by_team(team), **({JOB: job} if job else {})}
+
+    def _room(self, team: str, most: int) -> None:
+        if self._store.count(GENERATIONS, {TEAM: team, POSTED: "yes"}, most) >= most:
+            raise RunFull(
+                f"{most:,} runs of your team hold posted rows, and that is the most",
+                hint="POST them with the run_id of one of these, or delete runs in MLflow",
+            )
 
     def _noted(self, run: Any, *others: str | None) -> None:
         for run_id in (run.info.run_id, *others):

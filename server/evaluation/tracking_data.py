@@ -35,10 +35,12 @@ class RunFull(QuerywrightError):
 
 
 class Most(NamedTuple):
-    """What a run of data may hold: rows, and their bytes as JSON lines."""
+    """What a run of data may hold: rows, and their bytes as JSON lines; and how many runs of posted rows a team may
+    have."""
 
     rows: int
     bytes: int
+    runs: int = 1_000
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,20 @@ def test_a_run_holds_so_many_rows_whoever_posts_them_how(tracking: Tracking) -> 
     assert tracking.synthetic("alpha", rows[1:3], run, most=Most(3, 1000)) == (run, 3)
 
 
+def test_a_team_has_so_many_runs_of_posted_rows(tracking: Tracking) -> None:
+    most = Most(10, 1000, runs=2)
+    row = [{"question": f"{n}?", "answer": "b"} for n in range(4)]
+    first, _ = tracking.synthetic("alpha", row[:1], most=most)
+    second, _ = tracking.synthetic("alpha", row[1:2], most=most)
+    with pytest.raises(RunFull, match="2 runs"):
+        tracking.synthetic("alpha", row[2:3], most=most)
+    assert tracking.synthetic("alpha", row[:1], most=most) == (first, 1)  # they are there
+    assert tracking.synthetic("alpha", row[2:3], second, most=most) == (second, 2)
+    tracking.synthetic("beta", row[2:3], most=most)
+    tracking._store.client.delete_run(first)  # as in MLflow's pages
+    tracking.synthetic("alpha", row[3:], most=most)
+
+
 class Deadly:
     """MLflow's client, at whose `n`-th call this process dies: before it, or just after."""
 
