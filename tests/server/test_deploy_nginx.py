@@ -47,7 +47,7 @@ def test_nginx_bounds_and_forwards_as_the_guard_expects() -> None:
     assert size is not None
     assert int(size[1]) * 1024 == Limits().body_bytes
     assert re.search(rf"client_body_timeout {Limits().body_s:g}s;", main)
-    read = re.search(r"proxy_read_timeout (\d+)s;", inc)
+    read = re.search(r"proxy_read_timeout (\d+)s;", main)
     assert read is not None
     assert int(read[1]) > Limits().answer_s
     told = dict(re.findall(r'proxy_set_header (\S+) "?([^;"]*)"?;', inc))
@@ -197,4 +197,9 @@ def test_nginx_bounds_what_the_evaluation_service_does() -> None:
     assert f"client_body_timeout {quotas.stall_s:g}s;" in text
     assert f"client_max_body_size {Limits().body_bytes // 1024}k;" in text
     assert text.count("proxy_request_buffering off;") == 1
+    uploads = text.partition("location ~ ^/v1/evaluation/(uploads|synthetic)$ {")[2].partition("}")[0]
+    patience = re.search(r"proxy_read_timeout (\d+)s;", uploads)
+    assert patience is not None
+    # measured: 14 s for the largest of small values, and as many as are let in wait for each other
+    assert int(patience[1]) >= 14 * quotas.uploading
     assert text.count("include /etc/nginx/proxy.inc;") == text.count("proxy_pass ") == 3
