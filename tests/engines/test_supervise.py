@@ -204,7 +204,7 @@ def test_a_real_process_that_dies_three_times(tmp_path: Path) -> None:
             start = time.monotonic()
             with pytest.raises(CircuitOpen):
                 guarded.generate(ASK)
-            assert time.monotonic() - start < 0.5
+            assert time.monotonic() - start < 5
             assert (guarded.state, guarded.crashes, guarded.restarts, guarded.up) == ("open", 3, 2, False)
             clock.now += 61
             assert guarded.generate(ASK, max_tokens=3)

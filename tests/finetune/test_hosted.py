@@ -262,7 +262,7 @@ def command(order: Order) -> list[str]:
     ]  # fmt: skip
 
 
-def until(true: Callable[[], Any], child: subprocess.Popen[Any], seconds: float = 60) -> None:
+def until(true: Callable[[], Any], child: subprocess.Popen[Any], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert child.poll() is None, "the client ended too early"
@@ -303,7 +303,7 @@ def test_ctrl_c_at_the_keyboard(order: Order, room: Jobs) -> None:
     child = subprocess.Popen(command(order), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until(lambda: room.looks > 4, child)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=30)
+    _, said = child.communicate(timeout=120)
     assert child.returncode == 130
     assert "goes on" in said
     assert "Traceback" not in said

@@ -82,14 +82,16 @@ def serving() -> Iterator[Callable[[Any], str]]:
         sock = app.bind("127.0.0.1", 0)
         sock.listen(128)
         config = uvicorn.Config(
-            application, log_level="error", access_log=False, ws="none", lifespan="on", timeout_keep_alive=KEEP_ALIVE_S
-        )
+            application, access_log=False, ws="none", lifespan="on", timeout_keep_alive=KEEP_ALIVE_S,
+            log_level="error", log_config=None,  # else it would keep the stream of one test
+        )  # fmt: skip
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
         thread.start()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not server.started and time.monotonic() < until:
             time.sleep(0.01)
+        assert server.started
         running.append((server, thread))
         return app.url(sock, "127.0.0.1")
 

@@ -24,7 +24,7 @@ ROWS = (
     {"_id": "12566", "symbol": "<b>Cdk2</b>", "go": {"BP": [{"id": "GO:1"}, {"id": "GO:2"}]}},
 )
 FACETS = {"type_of_gene": [("protein-coding", 1200), ("<i>pseudo</i>", 30), ("ncRNA", 4)]}
-SLOW_S = 20.0  # what "slowly" takes unless it is given up
+SLOW_S = 50.0  # what "slowly" takes unless it is given up
 
 
 @dataclass

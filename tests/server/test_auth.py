@@ -165,13 +165,19 @@ def test_the_loop_goes_on_while_a_password_is_compared(file: Path, monkeypatch: 
 
 
 def test_who_goes_away_does_not_take_the_others_along(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    go_on = threading.Event()
-    monkeypatch.setattr(users, "matches", lambda password, stored: go_on.wait(20))
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(password: str, stored: str) -> bool:
+        inside.set()
+        return go_on.wait(60)
+
+    monkeypatch.setattr(users, "matches", slow)
     auth = Auth(file=file)
 
     async def two() -> Who | No:
         first, second = (asyncio.create_task(auth.who(basic("alice", "correct horse"), HERE)) for _ in range(2))
-        await asyncio.sleep(0.01)
+        while not inside.is_set():
+            await asyncio.sleep(0.001)
         first.cancel()
         await asyncio.sleep(0.01)
         go_on.set()

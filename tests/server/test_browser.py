@@ -23,7 +23,7 @@ from tests.server.fakes import COUNTED, DISEASES, GOOD, MOUSE, OTHER, make_servi
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytestmark = pytest.mark.slow
 HOLD = threading.Event()
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def site(service: Service, store: Store) -> Iterator[str]:
     sock = app.bind("127.0.0.1", 0)
     sock.listen(64)
     config = uvicorn.Config(
-        app.build(service, store), log_level="error", ws="none", timeout_graceful_shutdown=1,
+        app.build(service, store), log_level="error", log_config=None, ws="none", timeout_graceful_shutdown=1,
         timeout_keep_alive=KEEP_ALIVE_S,
     )  # fmt: skip
     server = uvicorn.Server(config)
@@ -348,6 +348,6 @@ def test_two_browsers_keep_their_talks_apart_and_a_closed_one_frees_its_place(
     other.context.close()
     gone = time.monotonic()
     while gate.state["inside"]:
-        assert time.monotonic() - gone < 5  # a second on a machine that does nothing else
+        assert time.monotonic() - gone < 30  # a second on a machine that does nothing else
         time.sleep(0.02)
     ask(page, "goes on", MOUSE)

@@ -444,7 +444,7 @@ def test_in_a_browser_a_login_works_and_others_sites_and_scripts_do_not(auth: Au
     url = app.url(sock, "127.0.0.1")
     sock.listen(64)
     config = uvicorn.Config(
-        app.build(service, store, auth=auth), log_level="error", ws="none", proxy_headers=False,
+        app.build(service, store, auth=auth), log_level="error", log_config=None, ws="none", proxy_headers=False,
         timeout_graceful_shutdown=1,
     )  # fmt: skip
     server, evil = uvicorn.Server(config), HTTPServer(("127.0.0.1", 0), Evil)

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import httpx
 
 REPO = Path(__file__).parents[3]
-START_S = 120.0
+START_S = 300.0
 ENDED = ("done", "failed", "parked", "cancelled")
 
 
@@ -56,7 +56,10 @@ class Process:
             self.running = subprocess.Popen(
                 self.command, stdout=log, stderr=log, cwd=REPO, env={**os.environ, **self.env}, start_new_session=True
             )
-        until(self.answers, START_S, self.said())
+        try:
+            until(self.answers, START_S)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.said()}") from error
 
     def answers(self) -> bool:
         assert self.running is not None
