@@ -29,7 +29,7 @@ lint: setup
 	.venv/bin/mypy
 
 test: setup lint  ## set-up, linters and the whole suite
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile -m "not services"
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile --durations=20 -m "not services"
 
 services: setup  ## RabbitMQ, Redis and PostgreSQL on free ports of loopback; prints the variables that point to them
 	@.venv/bin/python -m server.services start
