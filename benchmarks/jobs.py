@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from server.jobs import who
 from server.jobs.child import Workers
 from server.jobs.table import FILE, Table
 from server.jobs.task import Job
@@ -34,13 +35,13 @@ def poison(job: Job) -> dict[str, Any]:
     return {}
 
 
-def killed_while(table: Table, workers: Workers, every_s: float, n: int) -> tuple[int, float]:
+def killed_while(table: Table, every_s: float, n: int) -> tuple[int, float]:
     """Kill a worker now and then until `n` jobs have ended; returns how many, and the seconds it took."""
     start = last = time.monotonic()
     kills = 0
     while sum(table.counts().get(state, 0) for state in ("done", "parked", "failed")) < n:
         time.sleep(0.1)
-        pids = workers.pids()
+        pids = [int(row.worker.split(":")[2]) for row in table.running() if not who.gone(row.worker)]
         if every_s and pids and time.monotonic() - last > every_s:
             os.kill(random.choice(pids), signal.SIGKILL)
             kills, last = kills + 1, time.monotonic()
@@ -65,7 +66,7 @@ def main() -> int:
         workers = Workers(table, [sys.executable, __file__, "child", where, str(folder)], asked.workers)
         workers.start()
         try:
-            kills, seconds = killed_while(table, workers, asked.kill, len(ids) + len(bad))
+            kills, seconds = killed_while(table, asked.kill, len(ids) + len(bad))
         finally:
             workers.close()
         states = [table.state(job) for job in ids]

@@ -47,16 +47,21 @@ def start(folder: Path) -> dict[str, Any]:
     Raises:
         Failed: none of them is there and starts.
     """
+    return _started(folder)[0]
+
+
+def _started(folder: Path) -> tuple[dict[str, Any], bool]:
+    """See `start`; and whether this started them."""
     with _alone(folder):
         state = read(folder)
         if state and all(_answers(state, name) for name in NAMES if name not in state["missing"]):
-            return state
+            return state, False
         if state:
             _end(folder, state)
         last: Exception | None = None
         for kind in _kinds():
             try:
-                return _start(folder, kind)
+                return _start(folder, kind), True
             except Failed as error:
                 last = error
                 print(f"services: {error}", file=sys.stderr)
@@ -244,10 +249,11 @@ def _alone(folder: Path) -> Iterator[None]:
 def run(folder: Path, command: list[str]) -> int:
     """Run a command with the services' variables, and stop the services if this started them. Where they can't be
     started the command runs without them: its tests say why they are skipped."""
-    ours = read(folder) is None
+    ours = False
     try:
         try:
-            environment = {**os.environ, **variables(start(folder))}
+            state, ours = _started(folder)
+            environment = {**os.environ, **variables(state)}
         except Failed as error:
             print(f"services: {error}", file=sys.stderr)
             environment = {**os.environ, "SERVICES_FAILED": str(error).splitlines()[0]}

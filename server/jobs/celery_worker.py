@@ -24,7 +24,7 @@ from server.jobs.child import LONGEST_S
 from server.jobs.queue import GRACE_S, LOOK_S, keep_looking
 from server.jobs.table import Table
 from server.jobs.task import Job, Task
-from server.jobs.work import BEAT_S, work
+from server.jobs.work import BEAT_S, insist, work
 
 log = logging.getLogger("querywright.jobs")
 Opened = Callable[[], tuple[Table, Mapping[str, Task]]]
@@ -45,7 +45,10 @@ class _Process:
 
     def do(self, job_id: str) -> dict[str, Any]:
         """Claim a job and work on it. What is returned is for Celery's tools."""
-        job = None if self._stop.is_set() else self.table.claim(job=job_id)
+        if self._stop.is_set():
+            return {"job": job_id, "claimed": False}
+        # insisted on where the table is away: its answer may have been lost, and this message with it
+        job = insist(lambda: self.table.claim(job=job_id), self._stop)
         if job is None:  # another one has it, or it was cancelled, or done, or is too early: the table knows
             return {"job": job_id, "claimed": False}
         late = threading.Timer(self._longest_s, self._give_up, (job,))

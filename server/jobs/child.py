@@ -15,14 +15,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from querywright.errors import QuerywrightError
 from server.jobs import who
 from server.jobs.prune import KEEP_S, Pruning
 from server.jobs.queue import GRACE_S
 from server.jobs.table import Table
-from server.jobs.task import Job
 from server.jobs.worker import READY
 
 log = logging.getLogger("querywright.jobs")
@@ -103,10 +101,6 @@ class Workers:
         if self._thread is not None:
             self._thread.join()
 
-    def pids(self) -> list[int]:
-        """Process ids of the workers that are ready."""
-        return [c.process.pid for c in self._children if c.process and c.ready and c.process.returncode is None]
-
     def _tick(self) -> None:
         now = time.monotonic()
         died = False
@@ -167,12 +161,10 @@ class Workers:
             child = mine.get(row.worker)
             if child is None:
                 continue
-            if row.id in overdue:
-                _kill(child)
-            elif now - self._since[row.id, row.attempt] > self.longest_s:
-                _kill(child)
-                hours = self.longest_s / 3600
-                self.table.fail(self._job(row), f"it took longer than {hours:.1f} hours", "make it smaller")
+            if row.id in overdue or now - self._since[row.id, row.attempt] > self.longest_s:
+                text = f"it took longer than {self.longest_s / 3600:.1f} hours"
+                if self.table.end_worker(row, text, "make it smaller"):  # else it has another job by now
+                    _kill(child)
         self.table.reclaim()
 
     def _end(self) -> None:
@@ -183,25 +175,22 @@ class Workers:
             with suppress(ProcessLookupError):
                 child.process.terminate()
         until = time.monotonic() + self.grace_s
-        killed = set()
+        ours = set()
         for child in there:
             assert child.process
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0.0, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                killed.add(child.name)
+            if child.process.returncode in (None, 0):  # not one that died; in order, it may not have reached the table
+                ours.add(child.name)
             _kill(child)
             _let_go(child.process)
             child.process = None
         try:
-            for row in self.table.running() if killed else ():
-                if row.worker in killed:
-                    self.table.give_back(self._job(row))
+            for row in self.table.running() if ours else ():
+                if row.worker in ours:
+                    self.table.let_go(row.worker)
         except QuerywrightError as error:
             log.warning("workers: %s", error)
-
-    def _job(self, row: Any) -> Job:
-        return Job(row.id, "", "", {}, row.attempt, self.table.folder)
 
 
 def _kill(child: _Child) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from querywright.database import sa
+from querywright.database import alone, sa
 from querywright.errors import QuerywrightError
 from server.jobs import logs
 from server.jobs.shown import NoJob
@@ -17,6 +18,13 @@ WAIT_MOST_S = 3600.0
 """Seconds that a job is put off at most. One that is to wait longer was put off before the clock was set back."""
 TEXT_MOST = 4000
 """Characters of an error's message."""
+
+
+class TooMany(QuerywrightError):
+    """A team has as many jobs queued and running as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} jobs of yours wait or run, and that is the most", hint="wait, or cancel one")
 
 
 def as_json(value: Any, most: int, what: str) -> str:
@@ -34,6 +42,20 @@ def as_json(value: Any, most: int, what: str) -> str:
     if len(text) > most:
         raise QuerywrightError(f"{what}: {len(text):,} characters, more than {most:,}", hint="put them in a file")
     return text
+
+
+def room(db: sa.Connection, team: str, most: int | None, free: Sequence[str]) -> None:
+    """Refuse one more job of a team that has `most` queued and running; others who ask for the team wait.
+
+    Raises:
+        TooMany: it has.
+    """
+    if most is None:
+        return
+    alone(db, f"jobs of {team}")
+    counted = (J.c.team == team, J.c.state.in_((QUEUED, RUNNING)), J.c.kind.not_in(free))
+    if db.execute(sa.select(sa.func.count()).where(*counted)).scalar_one() >= most:
+        raise TooMany(most)
 
 
 def mine(job: Job) -> sa.ColumnElement[bool]:
@@ -76,6 +98,17 @@ def put_back(db: sa.Connection, row: Any, now: float, wait: float, *, line: str,
         logs.add(db, row.seq, now, [line])
 
 
+def give_back(db: sa.Connection, row: Any, now: float, why: str) -> None:
+    """A running job is queued again, and its try does not count."""
+    put_back(db, row, now, 0.0, line=f"given back: {why}", tries=row.tries - 1)
+
+
+def let_go(db: sa.Connection, worker: str, now: float, why: str) -> None:
+    """Give back whatever a worker has."""
+    for row in list(db.execute(_ITS, {"whose": worker})):
+        give_back(db, row, now, why)
+
+
 def fail(db: sa.Connection, row: Any, now: float, error: str, hint: str, tries: int, wait: float = 0.0) -> None:
     """A try failed.
 
@@ -101,6 +134,7 @@ _OLDEST = (
     .with_for_update(skip_locked=True)
 )  # fmt: skip
 _HELD = sa.select(J).where(J.c.id == sa.bindparam("job")).with_for_update()
+_ITS = sa.select(J).where(J.c.state == RUNNING, J.c.worker == sa.bindparam("whose")).with_for_update()
 
 
 def _teams() -> sa.Select[Any]:

@@ -7,8 +7,10 @@ that was taken for dead and comes back changes nothing.
 Which workers are dead is seen in two ways, neither by the clock on the wall, which may jump: a process of this machine
 is looked for, and of others a job's beats are counted: unchanged for `lease_s` of this process's own time, it is taken
 back. A try counts from its claim, so a job that kills its worker is parked after TRIES of them, also if nobody lives
-to tell; a worker that ends in order gives its job back, and the try does not count. So an innocent job is parked only
-where somebody kills its worker TRIES times while it runs; `retry` begins again.
+to tell; a worker that ends in order gives its job back, and the try does not count. A worker has one job: who claims
+has lost what it had (no answer came, no end could be written), so that is given back with the claim, uncounted, and
+who is ended for one job's silence has no other. Nor does time count in which nobody could write. So an innocent job is
+parked only where its worker is killed, or alone cut off for a lease, TRIES times while it runs; `retry` begins again.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from querywright.artefacts import content_id
-from querywright.database import alone, insert, sa
+from querywright.database import insert, sa
 from querywright.errors import QuerywrightError
 from server.jobs import logs, moves, shown, who
 from server.jobs.door import Door
+from server.jobs.moves import TooMany
 from server.jobs.shown import Line, NoJob, State
 from server.jobs.tables import job as J
 from server.jobs.task import CANCELLED, DONE, FAILED, LATER_MOST_S, PARKED, QUEUED, RUNNING, TRIES, Job
+from server.jobs.watch import Watch
 
 __all__ = ["KeyTaken", "Line", "NoJob", "State", "Table", "TooMany", "WrongState"]
 
@@ -36,13 +40,13 @@ ARGS_MOST = 256 * 1024
 RESULT_MOST = 256 * 1024
 """Characters of a result's JSON; what is larger belongs into the job's folder."""
 LEASE_S = 60.0
-_GAP_S = 5.0
 BACKOFF_S = 2.0
 """Seconds until a second try; until a third four times that."""
 WORKED_S = 600.0
 """Seconds after which a try has done something: what it then waits for is a new wait."""
 RESEND_S = 60.0
 """Seconds after which a message is taken for lost; doubled with each, or a long queue were sent over and over."""
+_DIED = ("the worker died while it worked on this job", "look at its log, then retry the job")
 Beat = Literal["on", "cancel", "lost"]
 
 
@@ -51,13 +55,6 @@ class KeyTaken(QuerywrightError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"the key {key[:80]!r} was given with another request", hint="another key, or none")
-
-
-class TooMany(QuerywrightError):
-    """A team has as many jobs queued and running as it may."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"{most} jobs of yours wait or run, and that is the most", hint="wait, or cancel one")
 
 
 class WrongState(QuerywrightError):
@@ -90,15 +87,13 @@ class Table:
         self._door = Door(where)
         self.path, self.where, self.folder = self._door.path, self._door.where, Path(folder)
         self.tries, self.lease_s, self.backoff_s = tries, lease_s, backoff_s
-        self._clock, self._ticks = clock, ticks
+        self._clock = clock
+        self._watch = Watch(lease_s, ticks)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # teams' documents: for the owner's eyes only
         except OSError as error:
             reason = error.strerror or error
             raise QuerywrightError(f"could not make {folder}: {reason}", hint="choose another folder") from error
-        self._seen: dict[tuple[int, int], tuple[int, float]] = {}  # job, attempt: beats, when they last changed
-        self._looked = ticks()
-        self._asked: dict[tuple[int, int], float] = {}  # job, attempt: since when it is to be cancelled
 
     def close(self) -> None:
         """Give the connections back. Idempotent."""
@@ -128,7 +123,7 @@ class Table:
             known = sa.select(J.c.id, J.c.kind, J.c.args).where(J.c.team == team, J.c.key == key)
             found = db.execute(known).one_or_none()
             if found is None:
-                _room(db, team, most, free)
+                moves.room(db, team, most, free)
                 now = self._clock()
                 row = {"id": secrets.token_hex(8), "team": team, "kind": kind, "key": key, "args": text}
                 db.execute(insert(db, J).values(**row, state=QUEUED, created=now, ready=now).on_conflict_do_nothing())
@@ -178,7 +173,7 @@ class Table:
             row = moves.held(db, job, team)
             if row.state not in (FAILED, PARKED, CANCELLED):
                 raise WrongState(job, row.state, "tried again")
-            _room(db, row.team, most, free)
+            moves.room(db, row.team, most, free)
             moves.put_back(
                 db, row, self._clock(), 0.0, line="queued again", tries=0, put_off=None, ended=None, cancel=0
             )
@@ -219,6 +214,7 @@ class Table:
 
     def claim(self, worker: str = "", job: str | None = None) -> Job | None:
         """Take a job to work on it: this one, or the next one (of the team that has the fewest running, the oldest).
+        What the worker had is given back.
 
         Args:
             worker: who takes it; empty: this process (`who.me`).
@@ -232,6 +228,7 @@ class Table:
 
         def work(db: sa.Connection) -> Job | None:
             now = self._clock()
+            moves.let_go(db, worker, now, "its worker lost it")  # in here: this may run again, its answer lost
             row = moves.next_job(db, now, job)
             if row is None:
                 return None
@@ -305,25 +302,25 @@ class Table:
 
     def give_back(self, job: Job, why: str = "its worker ends") -> bool:
         """The job is another worker's to do, at once, and this try does not count."""
+        return self._end(job, lambda db, row: moves.give_back(db, row, self._clock(), why))
 
-        def work(db: sa.Connection, row: Any) -> None:
-            moves.put_back(db, row, self._clock(), 0.0, line=f"given back: {why}", tries=row.tries - 1)
-
-        return self._end(job, work)
+    def let_go(self, worker: str = "") -> None:
+        """Give back whatever a worker has; empty: this process."""
+        worker = worker or who.me()
+        self._door.write(lambda db: moves.let_go(db, worker, self._clock(), "its worker ends"))
 
     def cancelled(self, job: Job) -> bool:
         """The job has ended because somebody wanted it to."""
         return self._end(job, lambda db, row: moves.end(db, row, self._clock(), CANCELLED, line="cancelled"))
 
     def _end(self, job: Job, work: Callable[[sa.Connection, Any], Any]) -> bool:
-        """Do `work` with the job's row, where the job is still the caller's."""
+        """Do `work` with the job's row, where the job is still the caller's; whether it was and did not say False."""
 
         def held(db: sa.Connection) -> bool:
             row = moves.held(db, job.id, None, missing_ok=True)
             if row is None or row.state != RUNNING or row.attempt != job.attempt:
                 return False
-            work(db, row)
-            return True
+            return work(db, row) is not False
 
         return self._door.write(held)
 
@@ -347,46 +344,43 @@ class Table:
         """
         rows = self.running()
         if job is not None:
-            dead = [row for row in rows if row.id == job and who.gone(row.worker)]
-        else:
-            silent = {row.seq for row in self._silent(rows)}
-            dead = [row for row in rows if row.seq in silent or who.gone(row.worker)]
-        taken = [row for row in dead if self._take_back(row)]
-        for row in taken:
-            who.end(row.worker)
-        return [row.id for row in taken]
-
-    def _silent(self, rows: Sequence[Any]) -> list[Any]:
-        """Those of the running jobs whose beats have not changed for `lease_s`."""
-        now = self._ticks()
-        # nobody could beat while the database was away, or this process stood still: then all begin anew
-        seen = self._seen if now - self._looked <= max(self.lease_s / 2, _GAP_S) else {}
-        self._looked = now
-        fresh = {}
-        for row in rows:
-            beats, since = seen.get((row.seq, row.attempt), (None, now))
-            fresh[row.seq, row.attempt] = (row.beats, since if beats == row.beats else now)
-        self._seen = fresh
-        return [row for row in rows if now - fresh[row.seq, row.attempt][1] > self.lease_s]
+            return [row.id for row in rows if row.id == job and who.gone(row.worker) and self._take_back(row)]
+        silent = self._watch.silent(rows)
+        try:
+            return [row.id for row in rows if (row.seq in silent or who.gone(row.worker)) and self._take_back(row)]
+        except QuerywrightError:
+            self._watch.forget()
+            raise
 
     def _take_back(self, row: Any) -> bool:
-        def work(db: sa.Connection, row: Any) -> None:
-            now = self._clock()
-            if row.cancel:
-                moves.end(db, row, now, CANCELLED, line="cancelled: its worker was ended")
-            else:
-                wait = self.backoff_s * (row.tries - 1)
-                hint = "look at its log, then retry the job"
-                moves.fail(db, row, now, "the worker died while it worked on this job", hint, self.tries, wait)
+        def work(db: sa.Connection, held: Any) -> bool:
+            # this had to wait until it could write, as had the beats
+            if not who.gone(held.worker) and (held.beats != row.beats or not self._watch.current()):
+                return False
+            moves.fail(db, held, self._clock(), *_DIED, self.tries, self.backoff_s * (held.tries - 1))
+            return True
 
-        return self._end(Job(row.id, "", "", {}, row.attempt, self.folder), work)
+        return self._end_both(row, work)
 
     def overdue(self, grace_s: float) -> list[str]:
         """Running jobs that somebody has wanted cancelled for `grace_s` seconds, as earlier calls saw it."""
-        now = self._ticks()
-        rows = [row for row in self.running() if row.cancel]
-        self._asked = {(r.seq, r.attempt): self._asked.get((r.seq, r.attempt), now) for r in rows}
-        return [row.id for row in rows if now - self._asked[row.seq, row.attempt] >= grace_s]
+        return self._watch.overdue(self.running(), grace_s)
+
+    def end_worker(self, row: Any, error: str, hint: str) -> bool:
+        """End a job, one of `running`, and the worker that does not: it is cancelled where that was wanted, else it
+        failed. Whether the worker was still at it."""
+        return self._end_both(row, lambda db, held: moves.fail(db, held, self._clock(), error, hint, 0))
+
+    def _end_both(self, row: Any, work: Callable[[sa.Connection, Any], bool | None]) -> bool:
+        def both(db: sa.Connection, held: Any) -> bool:
+            if held.cancel:
+                moves.end(db, held, self._clock(), CANCELLED, line="cancelled: its worker was ended")
+            elif work(db, held) is False:
+                return False
+            who.end(held.worker)  # while the row is held: it can't claim another job now, which it would lose as well
+            return True
+
+        return self._end(Job(row.id, "", "", {}, row.attempt, self.folder), both)
 
     def unsent(self, most: int = 200, after_s: float = RESEND_S) -> list[str]:
         """Queued jobs, ready to be tried, of which no message is on its way, as far as is known; the oldest first."""
@@ -403,17 +397,3 @@ class Table:
         are the caller's to delete (`prune.prune` does both)."""
         now = self._clock()
         return self._door.write(lambda db: moves.prune(db, now - older_s, most))
-
-
-def _room(db: sa.Connection, team: str, most: int | None, free: Sequence[str]) -> None:
-    """Refuse one more job of a team that has `most` queued and running; others who ask for the team wait.
-
-    Raises:
-        TooMany: it has.
-    """
-    if most is None:
-        return
-    alone(db, f"jobs of {team}")
-    counted = (J.c.team == team, J.c.state.in_((QUEUED, RUNNING)), J.c.kind.not_in(free))
-    if db.execute(sa.select(sa.func.count()).where(*counted)).scalar_one() >= most:
-        raise TooMany(most)

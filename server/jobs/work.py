@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from itertools import chain, repeat
+from typing import TypeVar
 
 from querywright.artefacts import alone
 from querywright.errors import QuerywrightError
@@ -23,7 +25,8 @@ BUFFER_MOST = 1000
 """Lines that wait while the table can't be written; the oldest go."""
 ELSEWHERE_S = 10.0
 """Seconds until a job is tried again that a worker, taken for dead, still works on."""
-_INSIST_S = (0.2, 1.0, 5.0, 15.0, 30.0)
+_INSIST_S = (0.2, 1.0, 5.0, 15.0)
+T = TypeVar("T")
 
 
 class Hearing:
@@ -121,7 +124,8 @@ def work(
         stop: set by another thread where the worker has to end; the job is given back then.
 
     Raises:
-        QuerywrightError: the table can't be written, for a minute; the job is taken back by others.
+        QuerywrightError: the table can't be written, and the worker has to end or waiting does not help. Its next
+            claim gives the job back; others take it back where there is none.
         KeyboardInterrupt: the worker is interrupted; the job was given back.
     """
     stop = stop or threading.Event()
@@ -137,7 +141,7 @@ def work(
         else:
             # what ends the job is written when no thread beats for it any more
             end = _run(table, tasks, job, stop, beat_s)
-        _insist(end, stop)
+        insist(end, stop)
 
 
 def _run(
@@ -192,14 +196,19 @@ def _elsewhere(table: Table, job: Job, error: QuerywrightError | OSError) -> Cal
     return lambda: table.fail(job, f"its folder can't be used: {reason}", "check the disk", again=True)
 
 
-def _insist(write: Callable[[], object], stop: threading.Event) -> None:
-    """Write the end of a job, again and again where the table is away: an hour's work hangs on it."""
-    for wait in (*_INSIST_S, None):
+def insist(write: Callable[[], T], stop: threading.Event) -> T:
+    """Write to the table, again and again while it is away: an hour's work may hang on it, and nothing else can be
+    done meanwhile.
+
+    Raises:
+        QuerywrightError: waiting does not help, or the worker has to end.
+    """
+    for wait in chain(_INSIST_S, repeat(_INSIST_S[-1])):
         try:
-            write()
-            return
+            return write()
         except QuerywrightError as error:
-            if wait is None or not error.retryable:
+            if not error.retryable or stop.is_set():
                 raise
             log.warning("jobs: %s; again in %.0f s", error, wait)
             stop.wait(wait)
+    raise AssertionError("unreachable")

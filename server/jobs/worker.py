@@ -16,7 +16,7 @@ from querywright.errors import QuerywrightError
 from server.jobs import who
 from server.jobs.queue import GRACE_S
 from server.jobs.table import Table
-from server.jobs.task import Job, Task
+from server.jobs.task import Task
 from server.jobs.work import BEAT_S, work
 
 log = logging.getLogger("querywright.jobs")
@@ -48,7 +48,7 @@ def run(
             wait = 0.0
             work(table, tasks, job, stop, beat_s)
             done += 1
-        except QuerywrightError as error:  # the table is away; what was claimed is taken back by others
+        except QuerywrightError as error:  # the table is away; what was claimed is given back with the next claim
             log.warning("jobs: %s; again in %.0f s", error, AWAY_S)
             stop.wait(AWAY_S)
     return done
@@ -94,9 +94,7 @@ def _orphaned(pipe: int, stop: threading.Event, table: Table, grace_s: float) ->
     stop.set()
     threading.Event().wait(grace_s)
     try:
-        for row in table.running():
-            if row.worker == who.me():
-                table.give_back(Job(row.id, "", "", {}, row.attempt, table.folder))
+        table.let_go()
     except QuerywrightError as error:  # whoever finds this process gone takes the job back
         log.warning("jobs: %s", error)
     who.leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from server import services_debian
+from server import services, services_debian
 
 
 def test_rabbitmq_is_killed_with_all_that_belongs_to_it() -> None:
@@ -35,6 +36,34 @@ def test_rabbitmq_is_killed_with_all_that_belongs_to_it() -> None:
 @pytest.mark.parametrize("process", [None, {"pid": 2**22 + 1, "since": 1}])
 def test_what_is_gone_is_not_waited_for(process: dict[str, int] | None) -> None:
     assert not services_debian._left(process)
+
+
+@pytest.mark.parametrize("left", ["nothing", "dead", "alive"])
+def test_a_command_s_services_are_stopped_where_it_started_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """Also where an earlier start had left word of services that are gone."""
+    ended: list[str] = []
+
+    def end(folder: Path, state: dict[str, Any]) -> None:
+        ended.append(state["home"])
+        (folder / "state.json").unlink()
+
+    def start(folder: Path, kind: str) -> dict[str, Any]:
+        state = {"kind": kind, "home": "new", "missing": {}, "password": "x", "ports": dict.fromkeys(services.NAMES, 1)}
+        (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        return state
+
+    monkeypatch.setattr(services, "_start", start)
+    monkeypatch.setattr(services, "_end", end)
+    monkeypatch.setattr(services, "_answers", lambda *_: left == "alive")
+    monkeypatch.setenv("SERVICES", "packages")
+    if left != "nothing":
+        start(tmp_path, "packages")
+        text = (tmp_path / "state.json").read_text(encoding="utf-8").replace("new", "old")
+        (tmp_path / "state.json").write_text(text, encoding="utf-8")
+    assert services.run(tmp_path, [sys.executable, "-S", "-c", "raise SystemExit(7)"]) == 7
+    assert ended == {"nothing": ["new"], "dead": ["old", "new"], "alive": []}[left]
 
 
 def test_a_dead_process_that_nobody_collects_is_not_alive() -> None:

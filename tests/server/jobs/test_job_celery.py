@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ pytest.importorskip("redis", reason="needs the extra celery")
 from querywright.errors import QuerywrightError
 from server import services_debian
 from server.jobs import celery_app, queue
-from server.jobs.celery_worker import worker_app
+from server.jobs.celery_worker import _Process, worker_app
 from server.jobs.child import LONGEST_S
 from server.jobs.table import Table
 
@@ -100,6 +101,28 @@ def test_a_broker_that_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch
             celery_app.check(app)
         assert hint in error.value.hint
         assert not error.value.retryable
+
+
+def test_a_claim_is_insisted_on_while_the_table_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its message is acknowledged whatever came of it, and the job may be this process's already."""
+    monkeypatch.setattr("server.jobs.work._INSIST_S", (0.0,))
+    table = Table(tmp_path / "jobs.sqlite", tmp_path)
+    job = table.submit("team", "small", {})
+    claim, away = table.claim, iter(range(3))
+
+    def flaky(**named: Any) -> Any:
+        found = claim(**named)
+        if next(away, None) is not None:  # it is claimed, and the answer is lost
+            raise QuerywrightError("the table is away", retryable=True)
+        return found
+
+    monkeypatch.setattr(table, "claim", flaky)
+    never, _ = os.pipe()
+    process = _Process(lambda: (table, {"small": lambda job: {}}), never, 0.0, 60.0, 60.0)
+    assert process.do(job) == {"job": job, "claimed": True, "attempt": 4}
+    state = table.state(job)
+    assert (state.state, state.tries) == ("done", 1)
+    table.close()
 
 
 def test_messages_of_later_attempts_have_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

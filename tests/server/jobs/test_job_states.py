@@ -94,6 +94,8 @@ class Jobs(RuleBasedStateMachine):
     @invariant()
     def results_stay_and_tries_are_counted(self) -> None:
         there = self.tables[0].listed()
+        workers = [row.worker for row in self.tables[0].running()]
+        assert len(workers) == len(set(workers))
         for job in there:
             assert 0 <= job.tries <= TRIES
             assert (job.result is not None) == (job.state == "done")

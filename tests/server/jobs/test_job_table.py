@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from server.jobs.task import LATER_MOST_S, Job
 
 DEAD = who.me().rpartition(":")[0] + ":1"  # this process's number, started at another time
 ELSEWHERE = "another:00000000-1:77:5"
+NUMBERS = itertools.count(1)
 
 
 def submit(table: Table, n: int = 0, team: str = "a", **more: Any) -> str:
@@ -32,7 +34,7 @@ def submit(table: Table, n: int = 0, team: str = "a", **more: Any) -> str:
 
 
 def claimed(table: Table, worker: str = "", job: str | None = None) -> Job:
-    found = table.claim(worker, job)
+    found = table.claim(worker or f"worker {next(NUMBERS)}", job)  # each its own: a worker has one job
     assert found is not None
     return found
 
@@ -264,6 +266,115 @@ def test_time_in_which_nobody_could_look_is_no_silence(table: Table, clocks: Any
     assert table.state(job).state == "running"
 
 
+@pytest.mark.parametrize("how", ["refused", "late"])
+def test_time_in_which_nobody_could_write_is_no_silence(
+    table: Table, clocks: Any, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A full disk, a lock that another program holds: what runs can be read, and no beat be written."""
+    job = submit(table)
+    held = claimed(table, ELSEWHERE)
+    assert not silent(table, clocks, table.lease_s)
+    clocks.ticks += 6
+    write = table._door.write
+
+    def away(work: Any, *more: Any) -> Any:
+        if how == "refused":
+            raise QuerywrightError("the disk is full", retryable=True)
+        clocks.ticks += 20  # it was locked so long, and the take-back is the first to write
+        return write(work, *more)
+
+    monkeypatch.setattr(table._door, "write", away)
+    if how == "refused":
+        with pytest.raises(QuerywrightError, match="full"):
+            table.reclaim()
+    else:
+        assert table.reclaim() == []
+    monkeypatch.undo()
+    assert table.reclaim() == []
+    assert table.beat(held) == "on"
+    assert table.state(job).tries == 1
+    assert not silent(table, clocks, table.lease_s)
+    clocks.ticks += 6
+    assert table.reclaim() == [job]  # who stays silent is dead
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    """A worker's, as far as can be seen: it lives."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as one:
+        yield one
+        one.kill()
+
+
+def test_who_claims_has_lost_what_it_had(table: Table, clocks: Any, process: subprocess.Popen[bytes]) -> None:
+    """An end that could not be written, a claim whose answer did not come: that costs no job a try, and no other."""
+    worker = who.name(process.pid)
+    lost, next_, unwanted = (submit(table, n) for n in range(3))
+    old = claimed(table, worker, lost)
+    claimed(table, worker, unwanted)
+    table.cancel(unwanted)
+    held = claimed(table, worker, next_)
+    assert [row.id for row in table.running()] == [next_]
+    assert (table.state(lost).state, table.state(lost).tries) == ("queued", 0)
+    assert table.state(unwanted).state == "cancelled"
+    assert not table.finish(old, {})
+    for _ in range(30):
+        clocks.ticks += 5
+        assert table.beat(held) == "on"
+        assert table.reclaim() == []
+    assert process.poll() is None
+    assert table.finish(held, {})
+    assert table.state(next_).tries == 1
+
+
+def test_a_claim_whose_answer_is_lost_is_not_held_twice(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the connection ends between the commit and its answer: the door tries again."""
+    first, second = submit(table, 1), submit(table, 2)
+    write = table._door.write
+
+    def twice(work: Any, *more: Any) -> Any:
+        write(work, *more)
+        return write(work, *more)
+
+    monkeypatch.setattr(table._door, "write", twice)
+    held = claimed(table, job=first)
+    monkeypatch.undo()
+    assert (held.id, held.attempt) == (first, 2)
+    assert [row.id for row in table.running()] == [first]
+    assert (table.state(first).tries, table.state(second).state) == (1, "queued")
+
+
+def test_who_goes_on_with_another_job_is_not_ended_for_its_last(
+    table: Table, clocks: Any, process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It claims between the look and what is done about it."""
+    worker = who.name(process.pid)
+    lost, next_ = submit(table, 1), submit(table, 2)
+    claimed(table, worker, lost)
+    assert not silent(table, clocks, table.lease_s)
+    clocks.ticks += 6
+    (seen,) = table.running()
+    held = claimed(table, worker, next_)
+    monkeypatch.setattr(table, "running", lambda: [seen])
+    assert table.reclaim() == []
+    assert not table.end_worker(seen, "it took too long", "")
+    assert process.poll() is None
+    assert table.finish(held, {})
+
+
+def test_a_worker_that_hangs_is_ended_before_it_can_claim(
+    table: Table, opened: Callable[..., Table], clocks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, other = submit(table), opened()
+    claimed(table, ELSEWHERE)
+    assert not silent(table, clocks, table.lease_s)
+    clocks.ticks += 6
+    then: list[str] = []
+    monkeypatch.setattr(who, "end", lambda worker: then.append(f"{worker} {other.state(job).state}"))
+    assert table.reclaim() == [job]
+    assert then == [f"{ELSEWHERE} running"]  # nobody has seen yet that it was taken
+
+
 def test_a_clock_that_is_set_back_makes_nobody_wait(table: Table, clocks: Any) -> None:
     job = submit(table)
     table.later(claimed(table), 60.0, "away")
@@ -373,8 +484,8 @@ def test_many_threads_claim_each_job_once(opened: Callable[..., Table]) -> None:
     found: list[str] = []
 
     def go_on() -> None:
-        mine = opened()
-        while (job := mine.claim()) is not None:
+        mine, name = opened(), threading.current_thread().name
+        while (job := mine.claim(name)) is not None:
             found.append(job.id)
             assert mine.finish(job, {"n": job.args["n"]})
 
@@ -401,6 +512,17 @@ def test_who_is_dead() -> None:
     assert who.gone(name)
     if Path("/proc/self/stat").exists():
         assert who.gone(DEAD)
+
+
+def test_a_process_that_is_hidden_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As systemd's ProtectProc hides those of other users."""
+
+    def hidden(*_: Any, **__: Any) -> str:
+        raise FileNotFoundError
+
+    worker = who.me()
+    monkeypatch.setattr(Path, "read_text", hidden)
+    assert not who.gone(worker)
 
 
 def test_a_forked_process_has_connections_of_its_own(table: Table) -> None:

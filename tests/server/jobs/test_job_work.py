@@ -16,6 +16,7 @@ from querywright.artefacts import alone
 from querywright.errors import QuerywrightError
 from querywright.progress import say, track
 from server.jobs import queue
+from server.jobs import work as job_work
 from server.jobs.queue import look
 from server.jobs.table import RESULT_MOST, Table
 from server.jobs.task import Halt, Job, Later
@@ -190,6 +191,58 @@ def test_a_table_that_is_away_for_a_moment_costs_neither_result_nor_lines(
     assert state.result == {"ok": 1}
     assert [line.text for line in table.logs(state.id)][1:-1] == [f"line {n}" for n in range(5)]
     assert away == {"finish": 0, "beat": 0, "log": 0}
+
+
+def test_an_end_is_written_however_long_the_table_is_away_and_tried_once_where_the_worker_ends(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.jobs.work._INSIST_S", (0.0,))
+    finish, left = table.finish, iter(range(50))
+
+    def away(*args: Any) -> bool:
+        if next(left, None) is not None:
+            raise QuerywrightError("the table is away", retryable=True)
+        return finish(*args)
+
+    monkeypatch.setattr(table, "finish", away)
+    assert worked(table, lambda job: {"ok": 1}).result == {"ok": 1}
+    left, stop = iter(range(50)), threading.Event()
+
+    def ends(job: Job) -> dict[str, Any]:
+        stop.set()
+        return {}
+
+    with pytest.raises(QuerywrightError, match="away"):
+        worked(table, ends, stop)
+    assert next(left) == 1
+    table.let_go()  # as its parent does for it
+    assert table.counts() == {"done": 1, "queued": 1}
+
+
+@pytest.mark.parametrize("lost", ["claim", "end"])
+def test_what_a_worker_could_not_write_or_hear_costs_no_try(
+    table: Table, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    monkeypatch.setattr("server.jobs.worker.AWAY_S", 0.0)
+    ids = [table.submit("a", "it", {"n": n}) for n in range(2)]
+    claim, insist, first, ran = table.claim, job_work.insist, iter([True]), list[str]()
+
+    def away(*args: Any) -> Any:
+        if next(first, False):
+            if lost == "claim":
+                claim()  # it has a job, and does not hear of it
+            raise QuerywrightError("the table is away")
+        return claim() if lost == "claim" else insist(*args)
+
+    def it(job: Job) -> dict[str, Any]:
+        ran.append(job.id)
+        assert [row.id for row in table.running()] == [job.id]
+        return {"n": job.args["n"]}
+
+    monkeypatch.setattr(*((table, "claim") if lost == "claim" else (job_work, "insist")), away)
+    assert run(table, {"it": it}, threading.Event(), most=2) == 2
+    assert [(state.result, state.tries) for state in map(table.state, ids)] == [({"n": 0}, 1), ({"n": 1}, 1)]
+    assert ran == (ids if lost == "claim" else [ids[0], *ids])
 
 
 def test_the_loop_works_until_it_is_told_to_stop(table: Table) -> None:

@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="needs the extra serve")
 
 from server.jobs import who
-from server.jobs.child import Workers
+from server.jobs.child import Workers, _Child, _kill
 from server.jobs.table import Table
 from server.jobs.task import Job
 
@@ -74,13 +74,18 @@ def steps_of(table: Table, job: str) -> int:
     return len(kept.read_text(encoding="utf-8").split()) if kept.exists() else 0
 
 
+def pids(workers: Workers) -> list[int]:
+    """Process ids of the workers that are ready."""
+    ready = [child.process for child in workers._children if child.process and child.ready]
+    return [process.pid for process in ready if process.returncode is None]
+
+
 def kill_one(table: Table, workers: Workers, draw: random.Random) -> bool:
     """Kill a worker wherever it is, unless it works on a job that has lost two tries: the third would rightly park it.
     It is stopped first, so that it is still where it was looked at."""
-    pids = workers.pids()
-    if not pids:
+    if not (there := pids(workers)):
         return False
-    victim = draw.choice(pids)
+    victim = draw.choice(there)
     os.kill(victim, signal.SIGSTOP)
     name = who.name(victim)
     third = any(row.worker == name and row.tries >= 3 for row in table.running())
@@ -122,12 +127,12 @@ def test_a_job_goes_on_where_its_worker_was_killed_and_its_worker_s_end_in_order
     job = table.submit("a", "steps", {"n": 60})
     workers = at_work(table, table.path)
     until(lambda: steps_of(table, job) >= 5)
-    os.kill(workers.pids()[0], signal.SIGKILL)
+    os.kill(pids(workers)[0], signal.SIGKILL)
     until(lambda: table.state(job).attempt == 2 and steps_of(table, job) >= 15)
     workers.close()
     found = table.state(job)
     assert (found.state, found.tries) == ("queued", 1)
-    assert workers.pids() == []
+    assert pids(workers) == []
     at_work(table, table.path)
     until(lambda: state(table, job) == "done")
     result = table.state(job).result
@@ -195,7 +200,7 @@ def test_a_worker_that_hangs_loses_its_job_and_cannot_finish_it(
     job = table.submit("a", "steps", {"n": 30})
     workers = at_work(table, table.path)
     until(lambda: steps_of(table, job) >= 3)
-    os.kill(workers.pids()[0], signal.SIGSTOP)
+    os.kill(pids(workers)[0], signal.SIGSTOP)
     other = Table(table.path, table.folder, lease_s=1.0)  # type: ignore[arg-type]
     until(lambda: other.reclaim() == [job])  # not its parent: it must not keep its place and the job's folder
     other.close()
@@ -214,3 +219,53 @@ def test_workers_that_do_not_start_are_not_started_over_and_over(file_table: Tab
     time.sleep(2.5)
     workers.close()
     assert 1 <= len(begun.read_text(encoding="utf-8")) <= 3
+
+
+def placed(table: Table, code: str) -> tuple[Workers, _Child]:
+    """Workers with one child that works on a job, as the table says, and runs some code."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True)
+    child = _Child(process, who.name(process.pid), ready=True)
+    workers = Workers(table, [])
+    workers._children.append(child)
+    return workers, child
+
+
+def test_a_worker_that_ended_in_order_and_could_not_say_so_costs_no_try(file_table: Table) -> None:
+    job = file_table.submit("a", "deaf", {})
+    for code, tries in (("", 0), ("raise SystemExit(1)", 1)):
+        workers, child = placed(file_table, code)
+        assert file_table.claim(child.name, job)
+        assert child.process
+        child.process.wait()
+        workers._end()
+        file_table.reclaim()
+        found = file_table.state(job)
+        assert (found.state, found.tries) == ("queued", tries)
+
+
+def test_a_worker_that_has_gone_on_is_not_ended_for_what_it_had(
+    file_table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It claims between the look and what is done about it."""
+    table = file_table
+    workers, child = placed(table, "import time; time.sleep(600)")
+    try:
+        assert child.process
+        last, next_ = (table.submit("a", "deaf", {"n": n}) for n in range(2))
+        held = table.claim(child.name, last)
+        assert held
+        seen = table.running()
+        assert table.finish(held, {})
+        assert table.claim(child.name, next_)
+        running = table.running
+        with monkeypatch.context() as patched:
+            patched.setattr(table, "running", lambda: seen)
+            workers.longest_s = -1.0
+            workers._look(0.0)
+        assert child.process.poll() is None
+        assert [row.id for row in running()] == [next_]
+        workers._look(0.0)
+        assert child.process.poll() == -signal.SIGKILL
+        assert "longer than" in table.state(next_).error
+    finally:
+        _kill(child)
