@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 from querywright.progress import Listener, heard, hearing
 
-_FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/:;,'\"]+/)+")
+_WORD = r"(?:[^\s/:;,'\"]|(?<=\w)'(?=\w))+"
+# with single spaces in its folders' names; what begins with a version is a path of a REST API
+_FOLDERS = re.compile(rf"(?<![\w/.])/+(?!v\d+/)(?:{_WORD}(?: {_WORD})*/+)+")
 _ADDRESS = re.compile(r"\b(?:https?|amqps?|rediss?|postgres\w*)://[^\s,;'\")]+")
 
 

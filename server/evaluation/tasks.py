@@ -5,19 +5,22 @@ A job's `args` (plain JSON; names come from the server's catalogue, never an add
 
 upload       upload (sha), name, kind (json, jsonl, csv), window_size, window_step
 generation   the same, and model ("rules" or a name of the catalogue), questions (of a window), seed
-evaluation   run_id (in data_generation), models, strategies, judge (a name, or None), limit, seed, n, api (or None)
+evaluation   run_id (in data_generation), posts (files of rows that it held: those are asked), upload (or None), models,
+             strategies, judge (a name, or None), limit, seed, n, api (or None)
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from querywright.artefacts import MANIFEST, read_jsonl, write_jsonl
+from querywright.artefacts import MANIFEST, read_jsonl, write_json, write_jsonl
 from querywright.engines.catalogue import public
 from querywright.errors import QuerywrightError
 from querywright.progress import say
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("querywright.jobs")
 AWAY_S = 15.0
 """Seconds after which a job that needs MLflow tries again while that is away."""
-_AGAIN = "run the same command again"
+_AGAIN = re.compile(r"run (?:it|the same(?: command)?) again")
 _RECORDED = "recording it in MLflow"
 
 
@@ -100,19 +103,22 @@ def evaluation(step: Step) -> dict[str, Any]:
     from server.evaluation import asked
 
     team, run_id = step.job.team, step.args["run_id"]
-    frozen = step.folder("rows.jsonl")
-    if not frozen.is_file():  # rows that are added meanwhile change nothing
-        write_jsonl(frozen, step.tracking.rows(team, run_id))
+    frozen, scored = step.folder("rows.jsonl"), step.folder("scored.json")
+    if not frozen.is_file():
+        write_jsonl(frozen, step.tracking.rows(team, run_id, step.args.get("posts")))
     rows, out = read_jsonl(frozen), step.folder("evaluation")
     if not rows:
         raise QuerywrightError(
             f"the run {run_id} holds no rows", hint="POST /v1/evaluation/synthetic?run_id=... adds some"
         )
     calls = [row for row in rows if "instruction" in row and "path" in row]
-    if calls:
-        found, told = asked.calls(step.settings, step.args, calls, out)
-    else:
-        found, told = asked.questions(step.settings, step.args, rows, partial(_chunks_of, step, run_id), out)
+    if not scored.is_file():  # else it was before MLflow went away
+        if calls:
+            write_json(scored, asked.calls(step.settings, step.args, calls, out))
+        else:
+            chunks = partial(_chunks_of, step, run_id)
+            write_json(scored, asked.questions(step.settings, step.args, rows, chunks, out))
+    found, told = json.loads(scored.read_text(encoding="utf-8"))
     say(_RECORDED)
     run = step.tracking.evaluation(step.job.id, team, run_id, out, found, told)
     return {"run_id": run, "rows": len(calls or rows), "cells": [cell["name"] for cell in found["cells"]]}
@@ -159,8 +165,7 @@ def _done(do: Callable[[Step], dict[str, Any]], settings: Settings, tracking: Tr
     except Away as error:
         raise Later(AWAY_S, plain(str(error))) from error
     except QuerywrightError as error:
-        again = f"POST /v1/evaluation/jobs/{job.id}/retry goes on where it was"
-        hint = again if _AGAIN in error.hint else plain(error.hint)
+        hint = _AGAIN.sub(f"POST /v1/evaluation/jobs/{job.id}/retry", plain(error.hint))
         raise QuerywrightError(plain(str(error)), hint=hint, retryable=error.retryable) from error
     except Exception as error:  # nobody foresaw it, so it counts as a try; whole, with its folders, in the log alone
         log.exception("job %s (%s) failed", job.id, job.kind)

@@ -120,8 +120,47 @@ def test_a_model_that_is_gone_ends_the_run_and_may_come_back(tmp_path: Path) -> 
     engine = Engine()
     run(tmp_path, engine, many, [], strategies="closed")
     assert len(engine.asked) == 59 - 10
-    with pytest.raises(QuerywrightError, match="no cell gave an answer"):
-        run(tmp_path / "never", Engine(fail="door"), many, [], strategies="closed")
+
+
+@pytest.mark.parametrize(("failing", "first", "again"), [
+    (range(9), 3, 9),  # nothing was answered: the first three say so
+    (range(3, 4), 9, 1),  # one of nine is that question's, and counts as wrong
+    (range(6, 9), 9, 3),  # the last ones of a cell may be all that is seen of a server that went
+])  # fmt: skip
+def test_a_server_that_is_away_drops_no_model(tmp_path: Path, failing: range, first: int, again: int) -> None:
+    class Away(Engine):
+        def answer(self, text: str) -> str:
+            if len(self.asked) - 1 in failing:
+                raise EngineError("the server is away", retryable=True)
+            return super().answer(text)
+
+    before, back = Away(), Engine()
+    if again == 1:
+        assert run(tmp_path, before, strategies="closed")["cells"][0]["errors"] == 1
+    else:
+        with pytest.raises(QuerywrightError, match=r"fake\.closed: 3 in a row got no answer: the server is") as caught:
+            run(tmp_path, before, strategies="closed")
+        assert caught.value.retryable
+        assert "run the same again" in caught.value.hint
+    found = run(tmp_path, back, strategies="closed")
+    assert (found["cells"][0]["errors"], found["left_out"]) == (0, [])
+    assert [len(before.asked), len(back.asked)] == [first, again]
+
+
+def test_a_server_that_is_away_from_the_only_question(tmp_path: Path) -> None:
+    with pytest.raises(QuerywrightError, match="1 in a row") as caught:
+        run(tmp_path, Engine(fail="door"), ROWS[:1], strategies="closed")
+    assert caught.value.retryable
+
+
+def test_a_model_that_can_not_answer_is_left_out_and_alone_it_is_an_error(tmp_path: Path) -> None:
+    class Refused(Engine):
+        def generate(self, messages: Any, **options: Any) -> list[Completion]:
+            raise EngineError("wrong key")
+
+    with pytest.raises(QuerywrightError, match=r"no cell gave an answer: fake\.closed: wrong key") as caught:
+        run(tmp_path, Refused(), strategies="closed")
+    assert not caught.value.retryable
 
 
 def test_samples_vote(tmp_path: Path) -> None:
@@ -184,7 +223,7 @@ def test_why_a_model_was_left_out_names_no_machine(tmp_path: Path) -> None:
 
     class Gone(Engine):
         def generate(self, messages: Any, **options: Any) -> list[Completion]:
-            raise EngineError("http://10.0.0.1:8000/v1/chat: refused", retryable=True)
+            raise EngineError("http://10.0.0.1:8000/v1/chat: refused")
 
     sources = {"gone": Gone().source(address), "fake": Engine().source()}
     found = evaluate_questions(ROWS, CHUNKS, made, sources, tmp_path)

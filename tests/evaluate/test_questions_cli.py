@@ -80,6 +80,8 @@ def test_mistakes_have_a_next_step(folder: Path) -> None:
         (("rows.jsonl", "stratgies=rag"), "did you mean 'strategies'"),
         (("rows.jsonl", "--strategies", "rag"), "nothing can be asked: rag: there are no documents"),
         (("rows.jsonl", "--documents", "absent.json"), "absent.json"),
+        (("rows.jsonl", "--models", "small", "--catalogue", places, "--strategies", "closed", "--limit", "1"),
+         "small.closed: 1 in a row got no answer"),
     ):
         done = run(folder, *args)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr

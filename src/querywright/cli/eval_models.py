@@ -164,8 +164,9 @@ def _opener(config: Config, api: API, path: str, key: str | None) -> Callable[[]
                     aids=aids(cell),
                 )  # fmt: skip
             except EngineError as error:  # this sentence has no answer; the next may have one
-                return {"prompt": "", "response": "", "path": "", "ok": False, "reason": str(error), "finish": "error",
-                        "confidence": None, "peak_mb": None}  # fmt: skip
+                return {"prompt": "", "response": "", "path": "", "ok": False, "reason": str(error),
+                        "retryable": error.retryable, "finish": "error", "confidence": None,
+                        "peak_mb": None}  # fmt: skip
             row = answer.as_dict()
             row["response"], row["tokens_out"] = row.pop("text"), row.pop("tokens")
             return {**row, "peak_mb": peak_mb(process(engine))}

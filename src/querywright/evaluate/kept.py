@@ -24,10 +24,12 @@ from querywright.progress import say, track
 Asked = TypeVar("Asked")  # what is asked: a pair, a prompt
 Opened = TypeVar("Opened", covariant=True)  # what answers, once it is loaded
 
-# One answer: plain values. `finish` is `error` where there is none, and `reason` says why.
+# One answer: plain values. `finish` is `error` where there is none; `reason` says why, `retryable` whether there may be
+# one later.
 Answer = dict[str, Any]
 
-_MOST_FAILURES = 3  # at the beginning of a cell, before it is given up
+_MOST_FAILURES = 3  # at the beginning or the end of a cell, before it is given up
+_GONE = 20  # failures in a row that may pass: the model is gone
 
 
 @dataclass(frozen=True)
@@ -88,27 +90,30 @@ def fill(
     Args:
         todo: keys, each once, with what is asked.
         what: is done, for those who wait.
-        fresh: whether the cell has no answers yet. If its first ones are all failures it can't be: a server that takes
-            no grammars, say.
+        fresh: whether the cell has no answers yet. If its first ones are all failures that last it can't be: a server
+            that takes no grammars, say.
         at_once: how many are asked at the same time; answers then come in the order in which they are ready.
-        given_up: failures in a row that end the run, None for no end.
+        given_up: failures in a row that end the run even if they last, None for no end.
 
     Raises:
-        Absent: a fresh cell whose first answers are failures.
-        QuerywrightError: the model is gone; what it answered is kept.
+        Absent: a fresh cell whose first answers are failures that last.
+        QuerywrightError: the model is gone (`retryable` where it may come back); what it answered is kept.
     """
-    failed = in_a_row = 0
+    in_a_row, away = 0, False
     with _append(path, header) as file:
-        for key, answer in _answers(file, [*todo], ask, what, at_once):
-            wrong = answer.get("finish") == "error"
-            failed, in_a_row = failed + wrong, in_a_row + 1 if wrong else 0
+        asked = [*todo]
+        for number, (key, answer) in enumerate(_answers(file, asked, ask, what, at_once), 1):
+            wrong, last = answer.get("finish") == "error", number == len(asked)
+            in_a_row, away = in_a_row + 1 if wrong else 0, wrong and (away or bool(answer.get("retryable")))
             fresh = fresh and wrong
-            if fresh and failed >= _MOST_FAILURES:
+            if fresh and not away and in_a_row >= _MOST_FAILURES:
                 raise Absent(f"{path.stem}: {answer.get('reason')}")
-            if given_up is not None and in_a_row >= given_up:
+            # single failures are a question's; the last ones of a cell may be all that is seen of a server that went
+            most = 1 if fresh and last else _MOST_FAILURES if fresh or last else _GONE
+            if in_a_row >= (most if away else given_up or len(asked) + 1):
                 raise QuerywrightError(
                     f"{path.stem}: {in_a_row} in a row got no answer: {answer.get('reason')}",
-                    hint="what was answered is kept: run the same again to go on", retryable=True,
+                    hint="what was answered is kept: run the same again to go on", retryable=away,
                 )  # fmt: skip
             yield key, answer
 

@@ -146,8 +146,8 @@ def asking(
                     raise EngineError("the server gave no answer", retryable=True)
                 done += got
         except EngineError as error:  # this question has no answer; the next may have one
-            return {"response": "", "reason": str(error), "finish": "error", "tokens_in": None, "tokens_out": None,
-                    "ms": None}  # fmt: skip
+            return {"response": "", "reason": str(error), "retryable": error.retryable, "finish": "error",
+                    "tokens_in": None, "tokens_out": None, "ms": None}  # fmt: skip
         texts = [said(one.text) for one in done]
         best = nearest_to_others(texts)
         return {

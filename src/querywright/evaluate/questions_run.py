@@ -105,7 +105,8 @@ def run(
     config: Config, todo: Sequence[tuple[Cell, list[Ask]]], sources: Mapping[str, Source],
     passages: Mapping[int, Passage], out: Path, left_out: list[str],
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Ask what has not been asked yet; a model is loaded only if something is left to ask."""
+    """Ask what has not been asked yet; a model is loaded only if something is left to ask. One that can't answer is
+    left out; one that is away ends the run, which can be gone on with."""
     rows: list[dict[str, Any]] = []
     with ExitStack() as loaded:
         current, engine = "", None
@@ -171,6 +172,6 @@ def _row(cell: Cell, ask: Ask, answer: kept.Answer, passages: Mapping[int, Passa
         "answers": [*question.answers], "evidence": question.evidence, "evidence_chunk": question.evidence_chunk,
         "window": list(question.window) if question.window else None, "document": question.document,
         "cell": cell.name, "model": cell.model, "strategy": cell.strategy, "samples": cell.n, "shown": [*ask.shown],
-        "cut": ask.cut, **{k: v for k, v in answer.items() if k != "key"},
+        "cut": ask.cut, **{k: v for k, v in answer.items() if k not in ("key", "retryable")},
         **score_row(ask, answer, passages, cell.strategy),
     }  # fmt: skip

@@ -204,7 +204,7 @@ def _row(cell: Cell, pair: Pair, answer: Answer) -> dict[str, Any]:
     where = {"model": cell.model, "strategy": cell.strategy, "decoding": cell.decoding, "n": cell.n,
              "engine": cell.engine}  # fmt: skip
     asked = {k: v for k, v in asdict(pair).items() if k != "turns" or v}
-    return {**asked, **where, **{k: v for k, v in answer.items() if k != "key"}}
+    return {**asked, **where, **{k: v for k, v in answer.items() if k not in ("key", "retryable")}}
 
 
 def _header(config: Config, cell: Cell, identity: dict[str, Any]) -> dict[str, Any]:

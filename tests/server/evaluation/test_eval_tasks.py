@@ -22,7 +22,7 @@ from server.evaluation.discreet import discreetly, plain
 from server.evaluation.settings import Settings, settings_of
 from server.evaluation.tracking import Away, Upload
 from server.jobs.task import Job, Later
-from tests.protocol import Chat, serve
+from tests.protocol import Chat, Fault, serve
 
 RECORDS = [{"symbol": symbol, "chromosome": str(place), "taxid": 9606}
            for symbol, place in (("CDK2", 12), ("TP53", 17), ("EGFR", 7), ("INS", 11))]  # fmt: skip
@@ -53,9 +53,14 @@ class Told:
         self.rows_ = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
         return self._tell("generation", dict(settings))
 
-    def rows(self, team: str, run_id: str) -> list[dict[str, Any]]:
+    def rows(self, team: str, run_id: str, posts: int | None = None) -> list[dict[str, Any]]:
         self._tell("rows", run_id)
-        return self.rows_
+        return self.rows_[:posts]  # each came as a file of its own
+
+    def evaluation(
+        self, key: str, team: str, data_run: str, folder: Path, found: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> str:
+        return self._tell("evaluation", (found, settings))
 
 
 class Log:
@@ -144,7 +149,7 @@ def test_a_model_that_left_the_catalogue_is_named(settings: Settings, posted: di
 def test_an_evaluation_of_a_run_without_rows_says_how_to_add_some(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(QuerywrightError, match="no rows") as error:
         do(settings, Told(), job(tmp_path, "evaluation", {"run_id": "r1", "models": ["smollm2_greedy"]}))
-    assert "synthetic" in error.value.hint
+    assert "POST /v1/evaluation/synthetic?" in error.value.hint
 
 
 def test_rows_that_are_added_meanwhile_change_nothing_in_a_job_that_goes_on(
@@ -164,6 +169,37 @@ def test_rows_that_are_added_meanwhile_change_nothing_in_a_job_that_goes_on(
             do(settings, told, made)
         told.rows_.append({"question": "When?", "answer": "1843"})
     assert [len(rows) for rows in seen] == [1, 1]
+
+
+def test_what_was_asked_for_is_evaluated_though_rows_came_since(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asked, "questions", lambda settings, args, rows, *rest: ({"cells": []}, {"rows": len(rows)}))
+    told = Told(rows_=[{"question": f"Who is {n}?", "answer": "Ada"} for n in range(3)])
+    do(settings, told, job(tmp_path, "evaluation", {"run_id": "r1", "posts": 2, "models": ["smollm2_greedy"]}))
+    assert told.said[-1] == ("evaluation", ({"cells": []}, {"rows": 2}))
+
+
+def test_answers_are_scored_once_where_mlflow_is_away(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[int] = []
+    found = {"cells": [{"name": "a · closed", "scores": {"f1": {"mean": 0.5, "low": None}}}], "seconds": 1.5}
+
+    def questions(*given: Any) -> Any:
+        scored.append(1)
+        told.away = 3
+        return found, {"models": ["a"]}
+
+    monkeypatch.setattr(asked, "questions", questions)
+    told = Told(rows_=[{"question": "Who?", "answer": "Ada"}])
+    made = job(tmp_path, "evaluation", {"run_id": "r1", "models": ["a"]})
+    for _ in range(3):
+        with pytest.raises(Later):
+            do(settings, told, made)
+    assert do(settings, told, made) == {"run_id": "evaluation-run", "rows": 1, "cells": ["a · closed"]}
+    assert scored == [1]
+    assert told.said[-1] == ("evaluation", (found, {"models": ["a"]}))
 
 
 def test_what_teams_see_of_a_model_is_neither_a_key_nor_an_address(tmp_path: Path) -> None:
@@ -187,6 +223,13 @@ def test_what_teams_see_of_a_model_is_neither_a_key_nor_an_address(tmp_path: Pat
         ("could not write /a/b/c: no space", "could not write c: no space"),
         ("3/4 windows, and/or", "3/4 windows, and/or"),
         ("postgresql://u:p@host/db is away", "a server is away"),
+        ("POST /v1/evaluation/synthetic?run_id=... adds some", "POST /v1/evaluation/synthetic?run_id=... adds some"),
+        ("got /v3/gene/1017?fields=symbol for it", "got /v3/gene/1017?fields=symbol for it"),
+        ("loading big: outlines:/srv/models/x", "loading big: outlines:x"),
+        ("could not open sqlite:////srv/jobs/a.sqlite", "could not open sqlite:a.sqlite"),
+        ("no model file /srv/our models/bob's own/m.gguf", "no model file m.gguf"),
+        ("helper (/srv/a/x.gguf), terse (/srv/b/y.gguf)", "helper (x.gguf), terse (y.gguf)"),
+        ("/srv/a/x.gguf is no /srv/b/y.gguf", "x.gguf is no y.gguf"),
     ],
 )
 def test_teams_read_no_folders_and_no_addresses(text: str, shown: str) -> None:
@@ -198,16 +241,22 @@ def test_teams_read_no_folders_and_no_addresses(text: str, shown: str) -> None:
     assert log.lines == [shown, f"{shown} 0/1", f"{shown} 1/1"]
 
 
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [("run the same command again to go on", "{} to go on"),
+     ("what was answered is kept: run the same again to go on", "what was answered is kept: {} to go on"),
+     ("correct that; then run it again", "correct that; then {}")],
+)  # fmt: skip
 def test_a_hint_of_the_command_line_is_one_of_the_service(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, hint: str, shown: str
 ) -> None:
     def gone(step: Any) -> Any:
-        raise QuerywrightError("the model is gone: /srv/m.gguf", hint="run the same command again to go on")
+        raise QuerywrightError("the model is gone: /srv/m.gguf", hint=hint)
 
     with pytest.raises(QuerywrightError) as error:
         steps._done(gone, settings, Told(), job(tmp_path, "upload", {}))  # type: ignore[arg-type]
     assert str(error.value) == "the model is gone: m.gguf"
-    assert error.value.hint == "POST /v1/evaluation/jobs/0123456789abcdef/retry goes on where it was"
+    assert error.value.hint == shown.format("POST /v1/evaluation/jobs/0123456789abcdef/retry")
 
 
 def test_what_nobody_foresaw_is_tried_again_and_names_no_folder(
@@ -243,7 +292,11 @@ def test_sentences_with_calls_are_asked_as_querywright_eval_does(tmp_path: Path)
             found, told = asked.calls(settings, asks, rows, tmp_path / "work" / "evaluation")
     (cell,) = found["cells"]
     assert cell["metrics"]["same"]["mean"] == 0.75
+    assert found["left_out"] == []
     assert told["api"] == "mygene"
+    assert told["temperature"] == 0
+    asks = {"model": "small", "strategies": ["zero_shot"], "decodings": ["free"], "max_tokens": 512}
+    assert told["entries"] == {"helper": asks}
     kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert kept
     assert not any(b"s3cret" in text for text in (*kept, json.dumps(told).encode()))
@@ -254,3 +307,73 @@ def test_calls_of_no_shipped_api_are_refused(settings: Settings, tmp_path: Path,
     with pytest.raises(QuerywrightError) as error:
         asked.calls(settings, {"models": ["smollm2_greedy"], "api": api}, [{"instruction": "x", "path": "/"}], tmp_path)
     assert "mygene" in error.value.hint
+
+
+CALL = [{"instruction": "Find CDK2", "path": "/v3/query?q=symbol:CDK2"}]
+
+
+@pytest.mark.parametrize(
+    ("asks", "said", "hint"),
+    [
+        ({"models": ["smollm2_greedy", "smollm2_hot"]}, "smollm2_hot is sampled at", "smollm2_greedy can"),
+        ({"models": ["smollm2_terse"], "n": 3}, "smollm2_terse has a system message", "smollm2_warm, smollm2_hot can"),
+        ({"models": ["smollm2_warm", "smollm2_hot"], "n": 3}, "smollm2_warm 0.7, smollm2_hot 1.2", "for each"),
+        ({"models": ["smollm2_greedy"], "judge": "smollm2_greedy"}, "not judged", "without judge"),
+    ],
+)  # fmt: skip
+def test_calls_are_asked_as_the_catalogue_says_or_not_at_all(
+    settings: Settings, tmp_path: Path, asks: dict[str, Any], said: str, hint: str
+) -> None:
+    with pytest.raises(QuerywrightError) as error:
+        asked.calls(settings, {"api": "mygene", **asks}, CALL, tmp_path / "evaluation")
+    assert said in str(error.value)
+    assert hint in error.value.hint
+    assert not [*tmp_path.iterdir()], "nothing was begun"
+
+
+def test_calls_are_sampled_at_their_entries_temperature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from querywright.cli import eval_models
+
+    catalogue = tmp_path / "models.yaml"
+    one = {"model": "/srv/models/m.gguf", "temperature": 1.2, "seed": 2, "max_tokens": 96}
+    catalogue.write_text(json.dumps({"models": {"a": {**one, "threads": 3}, "b": {**one, "threads": 2}}}))
+    configs: list[Any] = []
+    monkeypatch.setattr(eval_models, "scored", lambda config, **more: configs.append(config) or ({"cells": []}, []))
+    settings = settings_of({"QUERYWRIGHT_EVALUATION": str(tmp_path), "QUERYWRIGHT_MODELS": str(catalogue)})
+    asks = {"api": "mygene", "models": ["a", "b"], "n": 3}
+    found, told = asked.calls(settings, asks, CALL, tmp_path / "evaluation")
+    (config,) = configs
+    assert (config.temperature, config.n, config.threads, config.models["a"].max_tokens) == (1.2, (3,), 2, 96)
+    assert told["temperature"] == 1.2
+    entry = {"model": "m.gguf", "strategies": ["zero_shot"], "decodings": ["grammar"], "max_tokens": 96}
+    assert told["entries"] == {"a": entry, "b": entry}
+    assert found["left_out"] == ["a.zero_shot.grammar.n3", "b.zero_shot.grammar.n3"], "no cell was scored"
+
+
+def test_questions_are_for_no_api(settings: Settings, tmp_path: Path) -> None:
+    asks = {"models": ["smollm2_greedy"], "api": "mygene"}
+    with pytest.raises(QuerywrightError, match="these rows are questions"):
+        asked.questions(settings, asks, [{"question": "Who?", "answer": "Ada"}], list, tmp_path / "evaluation")
+
+
+@pytest.mark.parametrize(
+    ("rows", "more"),
+    [([{"question": f"What is {n}?", "answer": "that"} for n in range(4)], {"strategies": ["closed"]}),
+     (CALL, {"strategies": ["zero_shot"], "api": "mygene"})],
+)  # fmt: skip
+def test_a_models_server_that_is_away_fails_the_job_and_a_retry_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]], more: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("querywright.engines.server._rest", lambda *given: None)  # between tries
+    asked_before = min(3, len(rows))
+    catalogue = tmp_path / "models.yaml"
+    given = {"QUERYWRIGHT_EVALUATION": str(tmp_path / "service"), "QUERYWRIGHT_MODELS": str(catalogue)}
+    told, made = Told(rows_=rows), job(tmp_path, "evaluation", {"run_id": "r1", "models": ["helper"], **more})
+    with serve(Chat(lambda body: "that"), faults=[Fault(status=503)] * (3 * asked_before)) as service:
+        entry = {"model": f"{service.url}#small", "concurrency": 1}
+        catalogue.write_text(json.dumps({"models": {"helper": entry}}))
+        with pytest.raises(QuerywrightError, match=rf"{asked_before} in a row got no answer: a server") as error:
+            do(settings_of(given), told, made)
+        assert error.value.retryable
+        assert "POST /v1/evaluation/jobs/0123456789abcdef/retry" in error.value.hint
+        assert do(settings_of(given), told, made)["rows"] == len(rows)
