@@ -15,10 +15,10 @@ from starlette.requests import Request
 
 from querywright.errors import QuerywrightError, did_you_mean
 from server.access.auth import stamp_of
-from server.evaluation.receive import Places
+from server.evaluation.receive import Places, room
 from server.evaluation.settings import LOCAL, Settings
 from server.evaluation.shelf import Full, NoUpload, OtherKind, Shelf
-from server.evaluation.tracking import Away, NoRun, RunFull, Tracking
+from server.evaluation.tracking import Away, NoRun, OtherRows, RunFull, Tracking
 from server.jobs.queue import Queue
 from server.jobs.shown import State
 from server.jobs.table import KeyTaken, NoJob, Table, TooMany, WrongState
@@ -31,7 +31,7 @@ _STATUS: dict[type[QuerywrightError], tuple[int, str, int | None]] = {
     NoUpload: (404, "unknown_upload", None), Full: (409, "uploads_full", None), OtherKind: (409, "other_kind", None),
     NoJob: (404, "unknown_job", None), KeyTaken: (409, "key_taken", None), TooMany: (429, "too_many_jobs", 30),
     WrongState: (409, "wrong_state", None), NoRun: (404, "unknown_run", None), Away: (503, "mlflow_away", 15),
-    RunFull: (409, "run_full", None),
+    RunFull: (409, "run_full", None), OtherRows: (409, "other_rows", None),
 }  # fmt: skip
 MLFLOW_WAITING = 32
 """Requests that may wait for MLflow; one more is refused at once."""
@@ -98,11 +98,15 @@ class Desk:
 
         Args:
             key: what the client calls the request; empty: its content says what is the same.
+
+        Raises:
+            Refused: the team has too many, the key is another request's, or the disk is full.
         """
 
         most = self.quotas.jobs_per_team
 
         def work() -> State:
+            room(self.settings.job_folders, self.quotas)
             try:
                 job = self.table.submit(team, kind, args, f"given:{key}" if key else "", most=most, free=FREE)
             except KeyTaken as error:
@@ -131,6 +135,7 @@ class Desk:
         """Queue a job again that failed, was parked or cancelled; it counts like a new one."""
 
         def work() -> State:
+            room(self.settings.job_folders, self.quotas)
             state = self.table.retry(job, team, most=self.quotas.jobs_per_team, free=FREE)
             self._send(state)
             return state

@@ -18,6 +18,7 @@ class Quotas:
         reading: uploads that are read (parsed) at once: each may take some times its size of memory.
         uploads_per_team: uploads that a team may keep.
         bytes_per_team: their bytes together.
+        recorded_bytes: of all different documents that a team has posted, deleted ones too: MLflow keeps their copies.
         chunks: of one upload.
         windows: of one upload.
         rows_bytes: size of the synthetic rows of one request, in bytes.
@@ -27,7 +28,7 @@ class Quotas:
         jobs_per_team: jobs of one team that may be queued or running; recording its uploads does not count.
         questions: questions that may be asked for per window.
         models: that one evaluation may compare.
-        keep_free_bytes: free disk space below which nothing is taken, in bytes.
+        keep_free_bytes: free disk space below which no upload, no rows and no jobs are taken, in bytes.
     """
 
     upload_bytes: int = 32 * 2**20
@@ -38,6 +39,7 @@ class Quotas:
     reading: int = 2
     uploads_per_team: int = 1_000
     bytes_per_team: int = 4 * 2**30
+    recorded_bytes: int = 16 * 2**30
     chunks: int = 100_000
     windows: int = 10_000
     rows_bytes: int = 32 * 2**20

@@ -1,17 +1,19 @@
 """A body that is posted, into a file: piece by piece, hashed and counted on its way, never whole in memory.
 
 It goes under a temporary name into a folder beside the uploads. Whatever ends it early (too large, too slow, the client
-goes away, the server stops) leaves nothing; what a killed server left is swept by the next one.
+goes away, the server stops) leaves nothing; what a killed server left is swept later, by whatever server there is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -39,6 +41,7 @@ TYPES = {
 ANY = ("", "application/octet-stream", "text/plain", "application/x-www-form-urlencoded")  # the last: what curl says
 SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
 _SWEEP_S = 3600.0
+"""Age in seconds from which what nobody receives is swept, and the time between two sweeps."""
 _HEAD = 64 * 1024
 
 
@@ -99,13 +102,13 @@ async def received(
     encodings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
     if any(one.strip() not in ("", "identity") for one in encodings):
         raise Refused(415, "encoded", "a body is taken as it is, without a content-encoding")
-    _room(folder, quotas)
+    room(folder, quotas)
     loop = asyncio.get_running_loop()
 
     def run(work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         return loop.run_in_executor(threads, work, *args)
 
-    descriptor, name = await run(_opened, folder)
+    descriptor, name = await run(_opened, folder)  # open to the end: a file that somebody holds is not swept
     path, digest, size = Path(name), hashlib.sha256(), 0
     held = bytearray()
 
@@ -122,28 +125,25 @@ async def received(
         await _whole(run(keep, block))
 
     try:
-        try:
-            async with asyncio.timeout(quotas.upload_s):
-                more = True
-                while more:
-                    async with asyncio.timeout(quotas.stall_s):
-                        message = await request.receive()
-                    if message["type"] == "http.disconnect":
-                        raise Refused(CLIENT_GONE, "cancelled", "the client went away")
-                    piece, more = message.get("body", b""), message.get("more_body", False)
-                    size += len(piece)
-                    if size > most:
-                        if more:
-                            await pass_by(request.receive, limits, most)
-                        raise Refused(*upload_too_large(most))
-                    held += piece
-                    if len(held) >= BLOCK:
-                        await put()
-            if held:
-                await put()
-            await _whole(run(os.fsync, descriptor))
-        finally:
-            os.close(descriptor)
+        async with asyncio.timeout(quotas.upload_s):
+            more = True
+            while more:
+                async with asyncio.timeout(quotas.stall_s):
+                    message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise Refused(CLIENT_GONE, "cancelled", "the client went away")
+                piece, more = message.get("body", b""), message.get("more_body", False)
+                size += len(piece)
+                if size > most:
+                    if more:
+                        await pass_by(request.receive, limits, most)
+                    raise Refused(*upload_too_large(most))
+                held += piece
+                if len(held) >= BLOCK:
+                    await put()
+        if held:
+            await put()
+        await _whole(run(os.fsync, descriptor))
         if not size:
             raise Refused(422, "empty", "the body is empty", hint="curl --data-binary @FILE")
         yield Received(path, digest.hexdigest(), size)
@@ -154,6 +154,7 @@ async def received(
         raise Refused(503, "disk", f"could not keep it: {error.strerror}", retry_after=60) from error
     finally:
         path.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 async def _whole(work: asyncio.Future[Any]) -> None:
@@ -168,21 +169,51 @@ async def _whole(work: asyncio.Future[Any]) -> None:
 
 def _opened(folder: Path) -> tuple[int, str]:
     folder.mkdir(parents=True, exist_ok=True)
-    return tempfile.mkstemp(dir=folder, prefix="incoming-")
+    descriptor, name = tempfile.mkstemp(dir=folder, prefix="incoming-")
+    _held(descriptor)
+    return descriptor, name
 
 
-def _room(folder: Path, quotas: Quotas) -> None:
+def _held(descriptor: int) -> bool:
+    """Hold a file that a body goes into, until it is closed or its process dies; False where somebody else does."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a disk without locks: the age alone says what nobody receives
+        pass
+    return True
+
+
+def room(folder: Path, quotas: Quotas) -> None:
+    """See that a folder's disk has room for more.
+
+    Raises:
+        Refused: it has less than is to be kept free (503).
+    """
     place = next(place for place in (folder, *folder.parents) if place.is_dir())
     if shutil.disk_usage(place).free < quotas.keep_free_bytes:
-        raise Refused(503, "disk_full", "the server's disk is nearly full", retry_after=600)
+        said = f"less than {quotas.keep_free_bytes:,} bytes of the server's disk are free"
+        raise Refused(503, "disk_full", said, retry_after=600)
 
 
 def sweep(folder: Path, older_s: float = _SWEEP_S) -> None:
-    """Delete what killed servers left in a folder of bodies."""
+    """Delete what killed servers left in a folder of bodies; what is being received stays, however old it is."""
     for path in folder.glob("incoming-*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > older_s:
-                path.unlink()
+                with open(path, "r+b") as file:  # as NFS wants it for a lock
+                    if _held(file.fileno()):
+                        path.unlink()
+
+
+def keep_sweeping(folder: Path, stop: threading.Event, every_s: float = _SWEEP_S) -> None:
+    """Sweep now, and now and then until `stop` is set: the loop of a thread of the server."""
+    while True:
+        with suppress(OSError):  # the folder can't be read for now
+            sweep(folder)
+        if stop.wait(every_s):
+            return
 
 
 def kind_of(content_type: str, name: str, path: Path) -> str:

@@ -17,7 +17,7 @@ from server.problems import Refused, responses
 State_ = Literal["queued", "running", "done", "failed", "parked", "cancelled"]
 Kind = Literal["upload", "generation", "evaluation"]
 JobId = Annotated[str, shapes.StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-_QUEUED = {"s409": "The key was given with another request", "s503": "MLflow is away"}
+_QUEUED = {"s409": "The key was given with another request", "s503": "MLflow is away, or the disk is full"}
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -44,7 +44,8 @@ def routes(desk: Desk) -> APIRouter:
     @router.post("/evaluations", status_code=202, openapi_extra=extra, responses=responses(
         **_QUEUED, s404="No such run, model or API", s422="No such request"))  # fmt: skip
     async def evaluate(request: Request, response: Response, asked: shapes.EvaluationRequest) -> shapes.JobCard:
-        """Have models asked the rows of a run, and scored. The same request again is the same job."""
+        """Have models asked the rows of a run, and scored. The same request again is the same job, until the run holds
+        more rows."""
         from querywright.api.definition import shipped
 
         team, key = team_of(request), parameters.key_of(request)
@@ -59,7 +60,7 @@ def routes(desk: Desk) -> APIRouter:
         if run.experiment != "data_generation":
             message = f"run {run.id} is in {run.experiment}, and rows are in data_generation"
             raise Refused(422, "wrong_run", message, param="run_id")
-        args = {**asked.model_dump(), "upload": run.upload}
+        args = {**asked.model_dump(), "upload": run.upload, "posts": run.posts}  # with more rows it is another request
         return _queued(response, await desk.submit(team, "evaluation", args, key))
 
     @router.get("/jobs", responses=responses(s404="No such job in `before`", s422="Wrong parameter"))
@@ -103,7 +104,7 @@ def routes(desk: Desk) -> APIRouter:
         """End a job: at once where it is queued, soon where it runs."""
         return _card(await desk.do(table.cancel, job, team_of(request)))
 
-    @router.post("/jobs/{job}/retry", responses=wrong)
+    @router.post("/jobs/{job}/retry", responses=wrong | responses(s503="The disk is full"))
     async def retry(request: Request, job: JobId) -> shapes.JobCard:
         """Try a job again that failed, was parked or cancelled; it goes on where it ended."""
         return _card(await desk.again(team_of(request), job))

@@ -34,8 +34,8 @@ def routes(desk: Desk) -> APIRouter:
         "/synthetic", status_code=201,
         openapi_extra={"parameters": described.FILE_NAME, "requestBody": BODY},
         responses=responses(
-            s404="No such run", s409="The run is full, or the team has too many", s415="No such type",
-            s422="Wrong rows", s503=_AWAY
+            s404="No such run", s409="The run is full or holds the other kind, or the team has too many",
+            s415="No such type", s422="Wrong rows", s503="MLflow is away, or the disk is full"
         ),
     )  # fmt: skip
     async def synthetic(

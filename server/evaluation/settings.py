@@ -21,6 +21,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from querywright.errors import QuerywrightError
+from querywright.questions.chunks import MOST_CHUNKS
 from server.evaluation.quotas import Quotas
 from server.settings import Limits, limited
 
@@ -106,6 +107,8 @@ def settings_of(environment: Mapping[str, str] = os.environ) -> Settings:
         there, missing = ("BROKER", "RESULTS") if given["BROKER"] else ("RESULTS", "BROKER")
         wrong.append(f"QUERYWRIGHT_{there} is set and QUERYWRIGHT_{missing} is not: Celery needs both")
     limits = checked(lambda: limited(environment))
+    if limits and limits[1].chunks > MOST_CHUNKS:
+        wrong.append(f"QUERYWRIGHT_LIMIT_CHUNKS={limits[1].chunks}: no document of more than {MOST_CHUNKS:,} is read")
     models = Path(given["MODELS"]) if given["MODELS"] else _shipped()
     checked(lambda: _readable(models))
     if wrong or limits is None:

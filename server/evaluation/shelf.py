@@ -1,5 +1,6 @@
 """Which uploads each team has. The same bytes are one file on disk, whoever posted them and however often; each team
-has a listing of its own, and the file goes with the last one.
+has a listing of its own, and the file goes with the last one. That a team had a document is remembered: MLflow's copy
+stays.
 
 The tables stand in the job database. Moving the file to its place and taking it away happen within the transaction that
 changes the listings, so that no listing is left without its file.
@@ -15,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from querywright.database import Words
+from querywright.database import Words, insert
 from querywright.errors import QuerywrightError
 from server.evaluation.quotas import Quotas
 from server.evaluation.settings import Settings
@@ -33,6 +34,11 @@ listing = sa.Table(
     sa.Column("window_size", sa.Integer, nullable=False), sa.Column("window_step", sa.Integer, nullable=False),
     sa.Column("created", sa.Double, nullable=False), sa.UniqueConstraint("team", "sha"),
 )  # fmt: skip
+recorded = sa.Table(
+    "upload_recorded", metadata, sa.Column("team", sa.Text, primary_key=True),
+    sa.Column("sha", sa.String(64), primary_key=True), sa.Column("bytes", sa.BigInteger, nullable=False),
+)  # fmt: skip
+"""What each team has posted, deleted or not."""
 
 
 class NoUpload(QuerywrightError):
@@ -121,6 +127,8 @@ class Shelf:
             if found is not None:
                 return found, False
             db.execute(sa.insert(listing).values(team=team, **asdict(new)))
+            noted = insert(db, recorded).values(team=team, sha=new.sha, bytes=new.bytes)
+            db.execute(noted.on_conflict_do_nothing())  # it had it before
             return new, True
 
         return self._door.write(work)
@@ -216,9 +224,21 @@ def _room(db: sa.Connection, team: str, new: Listed, quotas: Quotas) -> None:
             f"{int(size):,} bytes of yours are kept; with this one they would be more than {quotas.bytes_per_team:,}",
             hint="DELETE one that is not needed",
         )
+    known = sa.func.coalesce(sa.func.max(sa.case((recorded.c.sha == new.sha, 1), else_=0)), 0)
+    total = sa.select(known, sa.func.coalesce(sa.func.sum(recorded.c.bytes), 0)).where(recorded.c.team == team)
+    had, before = map(int, db.execute(total).one())
+    if not had and before + new.bytes > quotas.recorded_bytes:
+        raise Full(
+            f"MLflow keeps {before:,} bytes of documents that you posted, deleted ones included; with this one they "
+            f"would be more than {quotas.recorded_bytes:,}",
+            hint="one that you had before is taken; who runs the service can raise QUERYWRIGHT_LIMIT_RECORDED_BYTES",
+        )
 
 
 def _prepare(db: sa.Connection) -> None:
     if db.dialect.name != "sqlite":
         db.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))  # two may start at once
     metadata.create_all(db)
+    # of a database that knew no `recorded`; without a WHERE, SQLite takes ON CONFLICT for a part of the SELECT
+    listed = sa.select(listing.c.team, listing.c.sha, listing.c.bytes).where(sa.true())
+    db.execute(insert(db, recorded).from_select(["team", "sha", "bytes"], listed).on_conflict_do_nothing())

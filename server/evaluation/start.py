@@ -95,7 +95,7 @@ def service(settings: Settings, host: str = "127.0.0.1", auth: Teams | None = No
     """The application with what it stands on; with a broker, also who sends again what was lost on its way."""
     from server.evaluation import api
     from server.evaluation.desk import Desk
-    from server.evaluation.receive import sweep
+    from server.evaluation.receive import keep_sweeping
     from server.evaluation.shelf import Shelf
     from server.evaluation.tracking import Tracking
     from server.jobs.queue import Queue, TableQueue, keep_looking
@@ -112,7 +112,7 @@ def service(settings: Settings, host: str = "127.0.0.1", auth: Teams | None = No
             opened.callback(queue.close)
             queue.check()
             opened.enter_context(_thread(keep_looking, table, queue))
-        sweep(settings.uploads)
+        opened.enter_context(_thread(keep_sweeping, settings.uploads))
         tracking = Tracking(settings.mlflow, settings.artefacts)
         desk = Desk(settings, table, queue, shelf, tracking)
         desk.mlflow.submit(_warm, tracking)
@@ -163,7 +163,7 @@ def terminable() -> Iterator[None]:
 @contextmanager
 def _thread(loop: Any, *args: Any) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=loop, args=(*args, stop), name="queue", daemon=True)
+    thread = threading.Thread(target=loop, args=(*args, stop), name=loop.__name__, daemon=True)
     thread.start()
     try:
         yield

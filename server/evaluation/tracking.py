@@ -16,8 +16,10 @@ from querywright.artefacts import content_id
 from querywright.errors import QuerywrightError
 from server.evaluation.tracking_data import (
     JOB,
+    ROWS,
     UPLOAD,
     Most,
+    OtherRows,
     RunFull,
     Upload,
     add_rows,
@@ -32,7 +34,7 @@ from server.evaluation.tracking_files import content
 from server.evaluation.tracking_notes import DATA_RUN, UPLOAD_RUN, counted, experiment_of, links, page, write_note
 from server.evaluation.tracking_store import EXPERIMENTS, TEAM, Away, Store, by_team, now_ms
 
-__all__ = ["EXPERIMENTS", "Away", "Most", "NoRun", "Run", "RunFull", "Tracking", "Upload"]
+__all__ = ["EXPERIMENTS", "Away", "Most", "NoRun", "OtherRows", "Run", "RunFull", "Tracking", "Upload"]
 UPLOADS, GENERATIONS, EVALUATIONS = EXPERIMENTS
 POSTED = "querywright.posted"
 """The tag of a run of rows that a team posted."""
@@ -53,6 +55,7 @@ class Run:
         page: of the run, under MLflow's address.
         upload: SHA-256 of the document it goes back to; None for data posted without one.
         links: the runs before and after it by role: `upload`, `data` (an id), `generations`, `evaluations` (ids).
+        posts: files of rows that it holds; they only become more.
     """
 
     id: str
@@ -65,6 +68,7 @@ class Run:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     links: Mapping[str, Any] = field(default_factory=dict)
+    posts: int = 0
 
 
 class Tracking:
@@ -130,6 +134,7 @@ class Tracking:
         Raises:
             NoRun: `run_id` is not a run of the team's data.
             RunFull: it would hold more than `most`, or it would be one run too many; nothing is added.
+            OtherRows: it holds questions and these are calls, or the other way round; nothing is added.
         """
         store, posted = self._store, content_id("".join(sorted(map(content, rows))), 16)
         with store.recording():
@@ -146,14 +151,17 @@ class Tracking:
             store.ended(run, now_ms())
             return str(run.info.run_id), n
 
-    def rows(self, team: str, run_id: str) -> list[dict[str, Any]]:
+    def rows(self, team: str, run_id: str, posts: int | None = None) -> list[dict[str, Any]]:
         """The rows of a run in `data_generation`, in the order in which they came: questions, or instructions.
+
+        Args:
+            posts: only of its first so many files, as `Run.posts` counted them; None: of all.
 
         Raises:
             NoRun: not a run of the team's data.
         """
         with self._store.talking():
-            return read_rows(self._store, self._owned(team, run_id, GENERATIONS))
+            return read_rows(self._store, self._owned(team, run_id, GENERATIONS), posts)
 
     def run(self, team: str, run_id: str) -> Run:
         """One run.
@@ -170,7 +178,7 @@ class Tracking:
             }
             info, data = run.info, run.data
             here, document = page(info.experiment_id, info.run_id), data.tags.get(UPLOAD)
-            known = (dict(data.params), dict(data.metrics), found)
+            known = (dict(data.params), dict(data.metrics), found, sum(tag.startswith(ROWS) for tag in data.tags))
             return Run(info.run_id, experiment_of(store, run), info.run_name, info.status, team, here, document, *known)
 
     def evaluation(

@@ -34,6 +34,10 @@ class RunFull(QuerywrightError):
     """A run would hold more than a run may."""
 
 
+class OtherRows(QuerywrightError):
+    """A run would hold questions and calls: an evaluation asks one kind."""
+
+
 class Most(NamedTuple):
     """What a run of data may hold: rows, and their bytes as JSON lines; and how many runs of posted rows a team may
     have."""
@@ -149,6 +153,7 @@ def add_rows(
 
     Raises:
         RunFull: it would hold more than `most`.
+        OtherRows: it holds rows of the other kind.
     """
     from mlflow.entities import Metric
 
@@ -157,6 +162,7 @@ def add_rows(
         place = Path(scratch)
         if ROWS + posted not in run.data.tags:
             new = with_ids(rows, before)
+            _one_kind(before, new)
             if most is not None:
                 _fits([*before, *new], most)
             put_rows(store, run, posted, new, place)
@@ -170,6 +176,15 @@ def add_rows(
     step = sum(tag.startswith(ROWS) for tag in {*run.data.tags, ROWS + posted})
     store.client.log_batch(run_id, metrics=[Metric("rows", len(before), run.info.start_time, step)])
     return len(before)
+
+
+def _one_kind(before: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> None:
+    calls = any("instruction" in row for row in new)
+    if new and any(("instruction" in row) != calls for row in before):
+        here, these = ("questions", "calls") if calls else ("calls", "questions")
+        raise OtherRows(
+            f"the run holds {here}, and these are {these}", hint="POST them without run_id: to a run of their own"
+        )
 
 
 def _fits(rows: Sequence[Mapping[str, Any]], most: Most) -> None:
@@ -191,9 +206,9 @@ def put_rows(store: Store, run: Any, name: str, rows: Sequence[Mapping[str, Any]
     store.client.set_tag(run.info.run_id, ROWS + name, f"{place:06d} {len(rows)}")
 
 
-def read_rows(store: Store, run: Any) -> list[dict[str, Any]]:
-    """All rows of a run, in the order in which they came."""
-    files = sorted((place, tag) for tag, place in run.data.tags.items() if tag.startswith(ROWS))
+def read_rows(store: Store, run: Any, posts: int | None = None) -> list[dict[str, Any]]:
+    """The rows of a run, in the order in which they came: of its first so many files, or of all."""
+    files = sorted((place, tag) for tag, place in run.data.tags.items() if tag.startswith(ROWS))[:posts]
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for _, tag in files:

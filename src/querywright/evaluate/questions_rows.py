@@ -6,6 +6,7 @@ import csv
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,8 @@ def questions(rows: Sequence[Mapping[str, Any]], seed: int = 0) -> list[Question
     made, wrong = [], []
     for number, row in enumerate(rows, 1):
         try:
-            made.append(_question(row))
-        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            made.append(question_of(row))
+        except ValueError as error:
             wrong.append(f"row {number}: {error}")
     if wrong:
         raise QuerywrightError(
@@ -108,9 +109,14 @@ def _renamed(made: Iterable[Question]) -> list[Question]:
     return [Question(**{**vars(q), "id": _id(q.document, q.question, q.answers)}) for q in made]
 
 
-def _question(row: Mapping[str, Any]) -> Question:
+def question_of(row: Mapping[str, Any]) -> Question:
+    """A row as a question; `answers` stands for `answer` where a row has both.
+
+    Raises:
+        ValueError: it can't be one, and why.
+    """
     if not isinstance(row, Mapping):
-        raise TypeError("is no object")
+        raise ValueError("is no object")
     answers = tuple(_text(one, "answer") for one in _answers(row.get("answers") or row.get("answer")))
     question, document = _text(row.get("question"), "question"), _clean(str(row.get("document") or ""))
     if not answers:
@@ -120,8 +126,8 @@ def _question(row: Mapping[str, Any]) -> Question:
         question=question,
         answers=answers,
         evidence=_clean(row["evidence"]) if isinstance(row.get("evidence"), str) else "",
-        evidence_chunk=_whole(row.get("evidence_chunk"), "evidence_chunk"),
-        window=_window(row.get("window")),
+        evidence_chunk=number_of(row.get("evidence_chunk"), "evidence_chunk"),
+        window=window_of(row.get("window")),
         document=document,
     )
 
@@ -149,23 +155,33 @@ def _clean(text: str) -> str:
     return text.strip().encode("utf-8", "replace").decode()  # half characters fit in no report
 
 
-def _whole(value: Any, what: str) -> int | None:
+def number_of(value: Any, what: str) -> int | None:
+    """A chunk's number, as a number or as it is written; None where nothing is given.
+
+    Raises:
+        ValueError: it is none.
+    """
     if value in (None, ""):
         return None
-    if isinstance(value, bool) or int(value) != float(value) or int(value) < 1:
-        raise ValueError(f"{what} is no number from 1 on: {str(value)[:40]!r}")
-    return int(value)
+    with suppress(ValueError, TypeError, OverflowError):
+        if not isinstance(value, bool) and 1 <= int(value) == float(value):
+            return int(value)
+    raise ValueError(f"{what} is no number from 1 on: {str(value)[:40]!r}")
 
 
-def _window(value: Any) -> tuple[int, int] | None:
-    """Two numbers; of CSV as they were written there, `[1, 4]` or `1-4`."""
+def window_of(value: Any) -> tuple[int, int] | None:
+    """The first and the last chunk; of CSV as they are written there, `[1, 4]` or `1-4`. None where nothing is given.
+
+    Raises:
+        ValueError: it is no such pair.
+    """
     if isinstance(value, str):
         value = [part for part in value.strip("[]() ").replace("–", "-").replace("-", ",").split(",") if part.strip()]
     if value in (None, [], ()):
         return None
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError(f"window is no first and last chunk: {str(value)[:40]!r}")
-    first, last = (_whole(one, "window") for one in value)
+    first, last = (number_of(one, "window") for one in value)
     if first is None or last is None or last < first:
         raise ValueError(f"window is no first and last chunk: {str(value)[:40]!r}")
     return first, last

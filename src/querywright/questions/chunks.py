@@ -81,7 +81,16 @@ def read_chunks(path: Path | str, kind: Kind | None = None) -> list[Chunk]:
     Raises:
         QuerywrightError: it can't be read, or is not what `kind` says: the message names line or place.
     """
-    return list(_chunks(Path(path), kind))
+    return [chunk for chunk, _ in _read(Path(path), kind)]
+
+
+def read_values(path: Path | str, kind: Kind | None = None) -> list[Any]:
+    """What the chunks of a document are made of, as it stands there: texts, and objects with what is nested in them.
+
+    Raises:
+        QuerywrightError: as `read_chunks`.
+    """
+    return [value for _, value in _read(Path(path), kind)]
 
 
 def count_chunks(path: Path | str, kind: Kind | None = None) -> int:
@@ -90,10 +99,11 @@ def count_chunks(path: Path | str, kind: Kind | None = None) -> int:
     Raises:
         QuerywrightError: as there.
     """
-    return sum(1 for _ in _chunks(Path(path), kind))
+    return sum(1 for _ in _read(Path(path), kind))
 
 
-def _chunks(path: Path, kind: Kind | None) -> Iterator[Chunk]:
+def _read(path: Path, kind: Kind | None) -> Iterator[tuple[Chunk, Any]]:
+    """Each chunk, and what it is made of."""
     kind = kind or kind_of(path)
     if kind not in KINDS:
         raise QuerywrightError(f"no kind {kind!r}{did_you_mean(kind, [*KINDS])}", hint=", ".join(KINDS))
@@ -106,7 +116,7 @@ def _chunks(path: Path, kind: Kind | None) -> Iterator[Chunk]:
             for number, (where, value) in enumerate(read(path, lines), 1):
                 if number > MOST_CHUNKS:
                     raise _too_many(path)
-                yield chunk_of(number, value, where)
+                yield chunk_of(number, value, where), value
     except UnicodeDecodeError as error:
         raise QuerywrightError(
             f"{path} is not UTF-8 text (byte {error.object[error.start]:#04x})", hint="save it as UTF-8"

@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from server.access import teams
+from server.evaluation import shelf
+from server.evaluation.tracking import OtherRows
 from tests.server.evaluation.api_parts import BASE, Served, served, settings_in
 
 SEVENTEEN = json.dumps([f"chunk {n}" for n in range(1, 18)]).encode()
@@ -222,6 +224,37 @@ def test_caps_of_a_team(tmp_path: Path) -> None:
         assert len(made.files()) == 2
 
 
+def test_what_a_team_has_posted_counts_also_when_it_is_deleted(tmp_path: Path) -> None:
+    """MLflow keeps its copies."""
+    with served(settings_in(tmp_path, recorded_bytes=2500), ("alpha", "beta")) as made:
+        client, first, second = made.client("alpha"), json.dumps(["x" * 1500]), json.dumps(["y" * 1500])
+
+        def posted(content: str) -> Any:
+            answer = client.post(UPLOADS, content=content)
+            if answer.is_success:
+                client.delete(f"{UPLOADS}/{answer.json()['upload']}")
+            return answer
+
+        assert [posted(first).status_code for _ in range(3)] == [201] * 3  # the same file counts once
+        assert made.files() == []
+        assert code(refused := posted(second)) == (409, "uploads_full")
+        assert "1,504 bytes" in refused.json()["error"]["message"]
+        assert "2,500" in refused.json()["error"]["message"]
+        assert "QUERYWRIGHT_LIMIT_RECORDED_BYTES" in refused.json()["error"]["hint"]
+        assert posted(first).status_code == 201
+        assert made.client("beta").post(UPLOADS, content=second).status_code == 201
+
+
+def test_a_database_that_remembers_no_deleted_uploads_is_taken_on(tmp_path: Path) -> None:
+    first, second = json.dumps(["x" * 1500]), json.dumps(["y" * 1500])
+    with served(settings_in(tmp_path)) as made:
+        sha = made.client().post(UPLOADS, content=first).json()["upload"]
+        made.shelf._door.write(lambda db: shelf.recorded.drop(db))  # as an earlier version left it
+    with served(settings_in(tmp_path, recorded_bytes=2500)) as made:
+        assert made.client().delete(f"{UPLOADS}/{sha}").status_code == 204
+        assert code(made.client().post(UPLOADS, content=second)) == (409, "uploads_full")
+
+
 def test_too_many_windows_are_refused(tmp_path: Path) -> None:
     with served(settings_in(tmp_path, windows=10)) as made:
         answer = made.client().post(UPLOADS, content=SEVENTEEN, params={"window-step": "1"})
@@ -395,19 +428,55 @@ def test_rows_of_ones_own(two: Served) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "words"),
-    [([{"question": "q?"}], "question without answer"), ([{"instruction": "i"}], "instruction without path"),
+    [([{"question": "q?"}], "has no answer"), ([{"instruction": "i"}], "instruction without path"),
      (["text"], "row 1: a text"), ([{"questoin": "q?", "answer": "a"}], "did you mean 'questoin'"),
      ([{"question": "q?", "answer": "a"}, {"instruction": "i", "path": "/x"}], "in one file"),
-     ([{"question": "q?", "answer": "a", "window": [4, 1]}], "ends before"),
+     ([{"question": "q?", "answer": "a", "window": [4, 1]}], "no first and last"),
      ([{"question": "x" * 10_001, "answer": "a"}], "10,001"),
-     ([{"question": "q?", "answer": {"a": 1}}], "without answer"),
-     ([{"question": "q?", "answer": "a", "window": [True, 2]}], "no pair")],
+     ([{"question": "q?", "answer": {"a": 1}}], "has no answer"),
+     ([{"question": "q?", "answer": "a", "window": [True, 2]}], "no number from 1 on"),
+     ([{"question": "q?", "answers": ["a", " "]}], "answer is no text"),
+     ([{"question": "q?", "answers": ["x" * 5_000] * 3}], "15,000")],
 )  # fmt: skip
 def test_rows_that_are_none(bare: Served, rows: list[Any], words: str) -> None:
     answer = bare.client().post(f"{BASE}/synthetic", json=rows)
     assert code(answer) == (422, "rows")
     assert words in answer.json()["error"]["message"]
     assert bare.files() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [({"answers": ["x"]}, {"answer": "x"}), ({"answer": 12}, {"answer": "12"}),
+     ({"answers": [12, 13]}, {"answer": "12", "answers": ["12", "13"]}),
+     ({"answer": "a", "answers": ["b"]}, {"answer": "b"}),
+     ({"answer": ["x", "y"]}, {"answer": "x", "answers": ["x", "y"]}),
+     ({"answers": {"text": ["x", "y"], "answer_start": [3, 0]}}, {"answer": "x", "answers": ["x", "y"]}),
+     ({"answer": "a", "window": "[1, 4]", "evidence_chunk": "3"},
+      {"answer": "a", "window": [1, 4], "evidence_chunk": 3})],
+)  # fmt: skip
+def test_rows_are_read_as_the_command_line_reads_them(
+    alone: Served, tmp_path: Path, given: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    from querywright.evaluate.questions_rows import questions, read_rows
+
+    body = json.dumps([{"question": "q?"} | given])
+    run = alone.client().post(f"{BASE}/synthetic", content=body).json()["run_id"]
+    (row,) = alone.tracking.rows("local", run)
+    assert row == {"question": "q?"} | kept
+    if not any(isinstance(one, int) for one in [given.get("answer"), *given.get("answers", [])]):  # texts alone, there
+        (tmp_path / "rows.json").write_text(body)
+        assert questions([row]) == questions(read_rows(tmp_path / "rows.json"))
+
+
+def test_rows_of_the_other_kind_get_a_run_of_their_own(alone: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise OtherRows("the run holds questions, and these are calls", hint="POST them without run_id")
+
+    monkeypatch.setattr(alone.tracking, "synthetic", refuse)
+    answer = alone.client().post(f"{BASE}/synthetic", json=[{"instruction": "i", "path": "/x"}])
+    assert code(answer) == (409, "other_rows")
+    assert "without run_id" in answer.json()["error"]["hint"]
 
 
 def test_an_evaluation(alone: Served) -> None:
@@ -428,6 +497,19 @@ def test_an_evaluation(alone: Served) -> None:
     alone.tracking.away = False
     alone.tracking.runs["e" * 32] = ("local", "evaluation", [])
     assert code(client.post(f"{BASE}/evaluations", json=asked | {"run_id": "e" * 32})) == (422, "wrong_run")
+
+
+def test_an_evaluation_asked_again_after_rows_were_added_is_another_one(alone: Served) -> None:
+    client = alone.client()
+    run = client.post(f"{BASE}/synthetic", json=[{"question": "q?", "answer": "a"}]).json()["run_id"]
+    asked = {"run_id": run, "models": ["smollm2_warm"]}
+    key = {"idempotency-key": "k"}
+    first, named = (client.post(f"{BASE}/evaluations", json=asked, headers=more).json() for more in ({}, key))
+    client.post(f"{BASE}/synthetic", params={"run_id": run}, json=[{"question": "r?", "answer": "b"}])
+    again = client.post(f"{BASE}/evaluations", json=asked).json()
+    assert first["id"] != again["id"] == client.post(f"{BASE}/evaluations", json=asked).json()["id"]
+    assert [one["args"]["posts"] for one in (first, named, again)] == [1, 1, 2]
+    assert code(client.post(f"{BASE}/evaluations", json=asked, headers=key)) == (409, "key_taken")
 
 
 # --- who asks -----------------------------------------------------------------------------------------------------

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from starlette.requests import Request
 
+from server.evaluation import receive, start
 from server.evaluation.desk import SENDING_OF_A_TEAM
 from server.evaluation.quotas import Quotas
-from server.evaluation.receive import received, sweep
+from server.evaluation.receive import keep_sweeping, received, sweep
 from server.settings import Limits
 from tests.server.evaluation.api_parts import BASE, served, settings_in
 
@@ -200,11 +202,62 @@ def test_what_a_killed_server_left_is_swept(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["07", "incoming-new"]
 
 
+def test_what_is_swept_while_the_server_runs_is_never_a_body_on_its_way(tmp_path: Path, serving: Serving) -> None:
+    with served(settings_in(tmp_path)) as made, ThreadPoolExecutor(1) as thread:
+        url, stop = serving(made.app), threading.Event()
+        sweeping = thread.submit(keep_sweeping, made.settings.uploads, stop, 0.01)
+        try:
+            sock = dial(url, "Content-Length: 10")
+            sock.sendall(b'["a"')
+            until(lambda: len(made.files()) == 1)
+            (coming,) = made.files()
+            os.utime(coming, (1, 1))
+            left = coming.with_name("incoming-left")  # by a server that was killed when this one ran already
+            left.write_text("x")
+            os.utime(left, (1, 1))
+            until(lambda: not left.exists())
+            assert made.files() == [coming]
+            sock.sendall(b', "b"')
+            sock.sendall(b"]")
+            assert sock.recv(12) == b"HTTP/1.1 201"
+            sock.close()
+        finally:
+            stop.set()
+        sweeping.result(30)
+
+
+def test_the_service_sweeps_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "_warm", lambda tracking: None)
+    monkeypatch.setattr(receive.keep_sweeping, "__defaults__", (0.01,))
+    settings = settings_in(tmp_path)
+    settings.uploads.mkdir()
+    left = settings.uploads / "incoming-left"
+    with start.service(settings):
+        for _ in range(2):
+            left.write_text("x")
+            os.utime(left, (1, 1))
+            until(lambda: not left.exists())
+
+
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
     with served(settings_in(tmp_path, keep_free_bytes=10**15)) as made:
         answer = made.client().post(UPLOADS, content=b'["a"]')
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "disk_full")
+        assert "1,000,000,000,000,000 bytes" in answer.json()["error"]["message"]
         assert answer.headers["retry-after"]
+
+
+def test_a_full_disk_takes_no_jobs(tmp_path: Path) -> None:
+    with served(settings_in(tmp_path, keep_free_bytes=0)) as made:
+        told = made.client().post(UPLOADS, content=b'["a"]', params={"model": "rules"}).json()
+        job = f"{BASE}/jobs/{told['job']}"
+        assert made.client().post(f"{job}/cancel").status_code == 200
+    with served(settings_in(tmp_path, keep_free_bytes=10**15)) as made:
+        client, asked = made.client(), {"upload": told["upload"], "seed": 1}
+        for answer in client.post(f"{BASE}/generations", json=asked), client.post(f"{job}/retry"):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "disk_full")
+        assert client.get(job).json()["state"] == "cancelled"
+        assert len(made.table.listed()) == 2
 
 
 def test_uploads_in_postgresql(tmp_path: Path) -> None:
@@ -232,6 +285,7 @@ def test_uploads_in_postgresql(tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(go, range(8)))
         assert shelf.totals() == (0, 0, 0)
+        Shelf(shelf.settings).close()  # a second server
         assert not shelf.settings.upload_file(sha).exists()
         added = 0
         for n in range(4):
@@ -242,6 +296,14 @@ def test_uploads_in_postgresql(tmp_path: Path) -> None:
                 added += 1
         assert (added, len(shelf.listed("alpha", 10))) == (3, 3)
         assert shelf.listed("alpha", 1)[0].name == "caf\u00e9\ufffd"
+        shelf.remove("alpha", new.sha)
+        full = Shelf(replace(shelf.settings, quotas=replace(shelf.quotas, recorded_bytes=2 * len(body))))
+        file.write_bytes(b'["b"]')
+        with pytest.raises(Full, match="deleted ones included"):
+            full.add("alpha", replace(new, sha=sha256(b'["b"]').hexdigest()), file)
+        file.write_bytes(body)
+        assert full.add("alpha", new, file)[1]
+        full.close()
         shelf.close()
 
 

@@ -39,6 +39,13 @@ def test_all_mistakes_at_once_without_passwords(tmp_path: Path) -> None:
     assert "secret" not in said
 
 
+def test_more_chunks_than_are_read_can_not_be_allowed() -> None:
+    at_most = {"QUERYWRIGHT_LIMIT_CHUNKS": "200000", "QUERYWRIGHT_LIMIT_ROWS": "300000"}  # rows: of several requests
+    assert settings_of(at_most).quotas.chunks == 200_000
+    with pytest.raises(QuerywrightError, match="LIMIT_CHUNKS=200001: no document of more than 200,000"):
+        settings_of({"QUERYWRIGHT_LIMIT_CHUNKS": "200001"})
+
+
 @pytest.mark.parametrize("name", ["BROKER", "RESULTS"])
 def test_a_broker_needs_a_result_backend(name: str) -> None:
     url = {"BROKER": "amqp://host", "RESULTS": "redis://host"}[name]

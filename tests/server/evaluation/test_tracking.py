@@ -18,7 +18,7 @@ import pytest
 
 from querywright.errors import QuerywrightError
 from server.evaluation import charts, tracking_files
-from server.evaluation.tracking import Away, Most, NoRun, RunFull, Tracking
+from server.evaluation.tracking import Away, Most, NoRun, OtherRows, RunFull, Tracking
 from server.evaluation.tracking_notes import escaped
 from server.evaluation.tracking_store import Store
 from tests.server.evaluation.mlflow_made import evaluated, fresh, generated, open_at, upload
@@ -155,6 +155,9 @@ def test_posted_rows(tracking: Tracking) -> None:
     assert len({row["id"] for row in rows}) == 3
     assert rows[1]["id"] == "7"
     assert tracking.run("alpha", run).metrics["rows"] == 3
+    assert tracking.run("alpha", run).posts == 2
+    assert tracking.rows("alpha", run, 1) == rows[:2]
+    assert tracking.rows("alpha", run, 0) == []
 
 
 def test_a_run_holds_so_many_rows_whoever_posts_them_how(tracking: Tracking) -> None:
@@ -167,6 +170,19 @@ def test_a_run_holds_so_many_rows_whoever_posts_them_how(tracking: Tracking) -> 
         assert len(tracking.rows("alpha", run)) == 2
     assert tracking.synthetic("alpha", rows[:2], run, most=Most(2, 1)) == (run, 2)  # they are there
     assert tracking.synthetic("alpha", rows[1:3], run, most=Most(3, 1000)) == (run, 3)
+
+
+def test_a_run_holds_questions_or_calls(tracking: Tracking, tmp_path: Path) -> None:
+    question, call = {"question": "a?", "answer": "b"}, {"instruction": "find a", "path": "/query?q=a"}
+    asked, called = (tracking.synthetic("alpha", [row])[0] for row in (question, call))
+    written = tracking.generation("job1", "alpha", generated(tmp_path), SETTINGS)
+    for run, row, holds in (asked, call, "questions"), (called, question, "calls"), (written, call, "questions"):
+        there = tracking.rows("alpha", run)
+        with pytest.raises(OtherRows, match=f"holds {holds}") as refused:
+            tracking.synthetic("alpha", [row], run)
+        assert "without run_id" in refused.value.hint
+        assert tracking.rows("alpha", run) == there
+    assert tracking.synthetic("alpha", [call], called) == (called, 1)
 
 
 def test_a_team_has_so_many_runs_of_posted_rows(tracking: Tracking) -> None:
