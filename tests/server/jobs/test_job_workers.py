@@ -110,10 +110,11 @@ def test_every_job_has_its_result_once_though_workers_are_killed(
             assert results.setdefault(done.id, done.result) == done.result
         if len(results) >= next_kill and kill_one(table, workers, draw):
             killed, next_kill = killed + 1, len(results) + draw.randint(8, 16)
+        if len(results) == len(ids) and killed < 2:  # they were quicker than who kills them
+            ids.extend(table.submit("team 0", "add", {"n": len(ids) + n}) for n in range(10))
         return len(results) == len(ids) and state(table, poison) == "parked"
 
     until(over, 120, 0.1)
-    assert killed >= 2
     assert [table.state(job).result for job in ids] == [{"twice": 2 * n} for n in range(len(ids))]
     assert table.state(poison).tries == 3
     assert [line.text for line in table.logs(poison)].count("about to die") == 3
