@@ -11,11 +11,31 @@ import pytest
 from querywright import progress
 from querywright.engines.base import Completion, EngineError
 from querywright.errors import QuerywrightError
-from querywright.evaluate import safe_pickle
+from querywright.evaluate import kept, safe_pickle
 from querywright.evaluate.questions import evaluate_questions
 from tests.evaluate.doors import CHUNKS, COLOURS, ROWS, Chunk, Engine, Words, cells, config, run
 
 pytestmark = pytest.mark.usefixtures("quick")
+
+
+@pytest.mark.parametrize("first", [0, 4])
+def test_questions_that_fail_in_every_run_are_wrong_in_the_fourth(tmp_path: Path, first: int) -> None:
+    """Three at the end of a cell look like a server that went; but then no run would come to an end."""
+    path, header = tmp_path / "cell.jsonl", {"name": "cell"}
+
+    def ask(asked: int) -> dict[str, Any]:
+        return {"finish": "error", "reason": "overloaded", "retryable": True} if asked >= first else {"response": "a"}
+
+    def once() -> dict[str, Any]:
+        there = kept.read(path, header)
+        todo = [(str(n), n) for n in range(first + 3) if str(n) not in there]
+        return there | dict(kept.fill(path, header, todo, ask, "asking", fresh=not there))
+
+    for _ in range(3):
+        with pytest.raises(QuerywrightError, match="3 in a row got no answer: overloaded") as raised:
+            once()
+        assert raised.value.retryable
+    assert [one.get("finish") for one in once().values()] == [None] * first + ["error"] * 3
 
 
 def test_each_strategy_is_scored_for_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,6 +288,6 @@ def test_a_cancelled_job_keeps_what_it_has_and_can_be_tried_again(tmp_path: Path
         run(tmp_path / "job", first, strategies="window", judge="fake")
     again = run(tmp_path / "job", second, strategies="window", judge="fake")
     assert again["cells"] == whole["cells"]
-    kept = [len({*first.asked}), len({*second.asked})]
-    assert min(kept) > 0
+    asked = [len({*first.asked}), len({*second.asked})]
+    assert min(asked) > 0
     assert not {*first.asked} & {*second.asked}, "what was answered is not asked again"

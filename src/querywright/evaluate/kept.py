@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
@@ -30,6 +31,7 @@ Answer = dict[str, Any]
 
 _MOST_FAILURES = 3  # at the beginning or the end of a cell, before it is given up
 _GONE = 20  # failures in a row that may pass: the model is gone
+_OWN = 3  # runs in which a question failed: then it is the question's fault, or no run would ever come to an end
 
 
 @dataclass(frozen=True)
@@ -95,27 +97,41 @@ def fill(
         at_once: how many are asked at the same time; answers then come in the order in which they are ready.
         given_up: failures in a row that end the run even if they last, None for no end.
 
+    A question that failed in `_OWN` runs ends no further one: it has no answer, and counts as wrong.
+
     Raises:
         Absent: a fresh cell whose first answers are failures that last.
         QuerywrightError: the model is gone (`retryable` where it may come back); what it answered is kept.
     """
     in_a_row, away = 0, False
+    failures = _failures(path)
     with _append(path, header) as file:
         asked = [*todo]
         for number, (key, answer) in enumerate(_answers(file, asked, ask, what, at_once), 1):
             wrong, last = answer.get("finish") == "error", number == len(asked)
-            in_a_row, away = in_a_row + 1 if wrong else 0, wrong and (away or bool(answer.get("retryable")))
+            if not wrong:
+                in_a_row, away = 0, False
+            elif failures[key] < _OWN:
+                in_a_row, away = in_a_row + 1, away or bool(answer.get("retryable"))
             fresh = fresh and wrong
+            # single failures are a question's; the last ones of a cell may be all that is seen of a server that went
             if fresh and not away and in_a_row >= _MOST_FAILURES:
                 raise Absent(f"{path.stem}: {answer.get('reason')}")
-            # single failures are a question's; the last ones of a cell may be all that is seen of a server that went
             most = 1 if fresh and last else _MOST_FAILURES if fresh or last else _GONE
-            if in_a_row >= (most if away else given_up or len(asked) + 1):
+            if in_a_row and in_a_row >= (most if away else given_up or len(asked) + 1):
                 raise QuerywrightError(
                     f"{path.stem}: {in_a_row} in a row got no answer: {answer.get('reason')}",
                     hint="what was answered is kept: run the same again to go on", retryable=away,
                 )  # fmt: skip
             yield key, answer
+
+
+def _failures(path: Path) -> Counter[str]:
+    """How often each key failed in earlier runs, in ways that may pass."""
+    if not path.is_file():
+        return Counter()
+    with open(path, "rb") as file:
+        return Counter(row["key"] for row in map(_json, file) if row and row.get("retryable"))
 
 
 def _answers(
