@@ -111,7 +111,7 @@ def test_every_job_has_its_result_once_though_workers_are_killed(
         if len(results) >= next_kill and kill_one(table, workers, draw):
             killed, next_kill = killed + 1, len(results) + draw.randint(8, 16)
         if len(results) == len(ids) and killed < 2:  # they were quicker than who kills them
-            ids.extend(table.submit("team 0", "add", {"n": len(ids) + n}) for n in range(10))
+            ids.extend([table.submit("team 0", "add", {"n": n}) for n in range(len(ids), len(ids) + 10)])
         return len(results) == len(ids) and state(table, poison) == "parked"
 
     until(over, 120, 0.1)
