@@ -297,7 +297,7 @@ class Sender:
         patient = self.asked or error.charged or "HTTP " in str(error)  # somebody is there, and busy
         if tried >= (len(_WAITS) if patient else 2) or (error.retry_after or 0) > _LONGEST_WAIT:
             raise QuerywrightError(
-                f"{error}; {state or self.state()}", hint="run the same command again to go on"
+                f"{error}; {state or self.state()}", hint="run the same command again to go on", retryable=True
             ) from error
         own = _WAITS[tried] if tried or not error.retry_after else 0.0
         pause = max(own, error.retry_after or 0.0) * (1 + self._rng.random() / 4)  # not all connections at once

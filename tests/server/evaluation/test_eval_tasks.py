@@ -377,3 +377,26 @@ def test_a_models_server_that_is_away_fails_the_job_and_a_retry_goes_on(
         assert error.value.retryable
         assert "POST /v1/evaluation/jobs/0123456789abcdef/retry" in error.value.hint
         assert do(settings_of(given), told, made)["rows"] == len(rows)
+
+
+@pytest.mark.parametrize("kind", ["generation", "evaluation"])
+def test_a_writer_or_a_judge_that_is_away_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, posted: dict[str, Any], kind: str
+) -> None:
+    monkeypatch.setattr("querywright.engines.sender._WAITS", (0.0, 0.0))
+    monkeypatch.setattr("querywright.engines.server._rest", lambda *given: None)  # between an engine's own tries
+    catalogue = tmp_path / "models.yaml"
+    given = {"QUERYWRIGHT_EVALUATION": str(tmp_path / "service"), "QUERYWRIGHT_MODELS": str(catalogue)}
+    told = Told(rows_=[{"question": f"What is {n}?", "answer": "that"} for n in range(4)])
+    writes = {**posted, "model": "helper", "questions": 1}
+    judges = {"run_id": "r1", "models": ["helper"], "judge": "helper", "strategies": ["closed"]}
+    answered, refused = (0, 3) if kind == "generation" else (len(told.rows_), 9)
+    made = job(tmp_path, kind, writes if kind == "generation" else judges)
+    with serve(Chat(lambda body: "that"), faults=[*[None] * answered, *[Fault(status=503)] * refused]) as service:
+        entry = {"model": f"{service.url}#small", "concurrency": 1}
+        catalogue.write_text(json.dumps({"models": {"helper": entry}}))
+        with pytest.raises(QuerywrightError, match=r"HTTP 503.* 0 answers are kept") as error:
+            do(settings_of(given), told, made)
+        assert error.value.retryable
+        assert "POST /v1/evaluation/jobs/0123456789abcdef/retry" in error.value.hint
+        assert do(settings_of(given), told, made)["run_id"] == f"{kind}-run"
