@@ -75,7 +75,7 @@ class Auth:
         self.token, self.file = token.encode(), file
         self.throttle = Throttle()
         self._users: dict[str, users.Hash] = {}
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._known: OrderedDict[bytes, tuple[str, float]] = OrderedDict()  # what was given: the user, until when
         self._key = os.urandom(32)
         self._checking: dict[bytes, asyncio.Future[str]] = {}
@@ -183,13 +183,13 @@ def later(wait: float) -> No:
     return No("too many wrong passwords came from this address", max(1, round(wait)))
 
 
-def stamp_of(file: Path) -> tuple[int, int] | None:
+def stamp_of(file: Path) -> tuple[int, int, int] | None:
     """What changes with a file's content; None where it can't be seen."""
     try:
         found = file.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino
+    return found.st_mtime_ns, found.st_ino, found.st_size  # a disk's clock may tick slower than an editor writes
 
 
 def auth_of(environ: Mapping[str, str] = os.environ, tell: Callable[[str], None] = say) -> Auth | None:

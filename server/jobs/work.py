@@ -39,7 +39,7 @@ class Hearing:
     def __init__(self, table: Table, job: Job, stop: threading.Event, beat_s: float = BEAT_S) -> None:
         self._table, self._job, self._stop, self._beat_s = table, job, stop, beat_s
         self._lines: list[str] = []
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._at: tuple[str, int, int | None] = ("", 0, None)
         self._written: tuple[str, int, int | None] = self._at
         self._flushed = 0.0
@@ -104,15 +104,16 @@ class Hearing:
             self._why = heard_
 
     def _flush(self) -> None:
-        with self._lock:
-            lines, self._lines = self._lines, []
-            self._flushed = time.monotonic()
-        try:
-            self._table.log(self._job, lines)
-        except Exception as error:
-            log.warning("job %s: %s", self._job.id, error)
+        with self._writing:  # two threads do, and lines stay in their order
             with self._lock:
-                self._lines = [*lines, *self._lines][-BUFFER_MOST:]
+                lines, self._lines = self._lines, []
+                self._flushed = time.monotonic()
+            try:
+                self._table.log(self._job, lines)
+            except Exception as error:
+                log.warning("job %s: %s", self._job.id, error)
+                with self._lock:
+                    self._lines = [*lines, *self._lines][-BUFFER_MOST:]
 
 
 def work(
