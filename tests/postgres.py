@@ -53,6 +53,6 @@ def postgresql() -> Iterator[str]:
         try:
             yield f"postgresql://tester:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], cwd=home, timeout=60, capture_output=True, **user)
+            subprocess.run([*control, "-m", "immediate", "stop"], cwd=home, timeout=120, capture_output=True, **user)
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -363,9 +363,8 @@ def test_retry_after_holds_every_thread(service: Service) -> None:
     thread = threading.Thread(target=fetcher.get, args=("/busy?1",))
     started = time.monotonic()
     thread.start()
-    while not service.asked:
+    while fetcher.pace.next < started + 1.0 and thread.is_alive():  # until the answer is there
         time.sleep(0.005)
-    time.sleep(0.1)
     fetcher.get("/other")
     assert time.monotonic() - started >= 1.0
     thread.join()
@@ -391,7 +390,7 @@ def test_what_retry_after_says() -> None:
     assert retry_after("7") == 7.0
     assert retry_after("") is None
     assert retry_after("soon") is None
-    assert 8 < (retry_after(formatdate(time.time() + 10, usegmt=True)) or 0) <= 10
+    assert 900 < (retry_after(formatdate(time.time() + 1000, usegmt=True)) or 0) <= 1000
     assert retry_after(formatdate(0, usegmt=True)) == 0.0
 
 

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -310,8 +310,10 @@ def test_a_judge_that_is_gone_or_too_slow_is_stood_in_for(tmp_path: Path) -> Non
     source = write(tmp_path / "t.json", [talk(n, 2) for n in range(4)])
     out = tmp_path / "judged.json"
 
+    go_on = threading.Event()
+
     def slow(body: dict[str, Any]) -> str:
-        time.sleep(3.0)
+        go_on.wait(60)
         return '{"better": "B"}'
 
     with serve(Chat(slow)) as late, serve(Chat(prefers("one says"))) as service:
@@ -321,7 +323,7 @@ def test_a_judge_that_is_gone_or_too_slow_is_stood_in_for(tmp_path: Path) -> Non
             {"provider": "openai-compatible", "name": "wise", "url": service.url, "price_in": 3},
         ]
         report = judge(
-            Config.model_validate({"judge_llms": llms, "timeout": 1.0, "concurrency": 2}), source, out, OPENERS
+            Config.model_validate({"judge_llms": llms, "timeout": 3.0, "concurrency": 2}), source, out, OPENERS
         )
         assert preferred(out) == [0] * 8
         assert report["judges"].keys() == {"wise"}
@@ -329,6 +331,7 @@ def test_a_judge_that_is_gone_or_too_slow_is_stood_in_for(tmp_path: Path) -> Non
         with pytest.raises(QuerywrightError, match=r"no answer within 1 s"):
             judge(Config.model_validate({"judge_llms": llms[:1], "timeout": 1.0}), source, tmp_path / "x.json", OPENERS)
         assert not (tmp_path / "x.json").exists()
+        go_on.set()
 
 
 def test_an_unreachable_judge_is_an_error_and_what_was_judged_is_kept(tmp_path: Path) -> None:

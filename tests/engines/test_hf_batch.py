@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -88,11 +89,13 @@ class Counting:
 
     def __init__(self, most: int = 99, error: Exception | None = None) -> None:
         self.sizes: list[int] = []
+        self.taken = 0
         self.most, self.error, self.closed = most, error, False
         self.go = threading.Event()
 
     def many(self, requests: Sequence[Request]) -> list[list[Completion] | EngineError]:
-        self.go.wait(20)
+        self.taken += len(requests)
+        self.go.wait(120)
         if self.error:
             raise self.error
         rows = sum(r.rows for r in requests)
@@ -115,8 +118,10 @@ def test_requests_of_threads_come_together(n: int, most: int) -> None:
     texts = [str(i) for i in range(20)]
     with ThreadPoolExecutor(20) as pool:
         waiting = [pool.submit(engine.generate, [{"role": "user", "content": t}], n=n, temperature=1.0) for t in texts]
+        while inner.taken + len(engine._waiting) < len(texts):  # until all have come
+            time.sleep(0.001)
         inner.go.set()
-        assert [w.result(20)[0].text for w in waiting] == texts
+        assert [w.result(120)[0].text for w in waiting] == texts
     engine.close()
     assert inner.closed
     assert sum(inner.sizes) == 20 * n

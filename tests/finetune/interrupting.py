@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from querywright.finetune.job import Job
 from querywright.finetune.loop import run
+from querywright.finetune.record import JSONLogger
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,6 +30,16 @@ class Interrupting:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._logger, name)
+
+
+class CtrlC(JSONLogger):
+    """A metric logger that interrupts the command which started this training when the second step is done."""
+
+    def log_dict(self, payload: Any, step: int) -> None:
+        super().log_dict(payload, step)
+        if step == 2:
+            os.kill(os.getppid(), signal.SIGINT)
+            time.sleep(0.5)  # it is passed on to here
 
 
 def run_until(job: Job, step: int, signum: int) -> None:

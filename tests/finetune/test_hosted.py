@@ -275,7 +275,7 @@ def test_a_killed_client_goes_on(when: str, order: Order, room: Jobs, server: Se
     """Killed -9 after the server's work and before its own note, or in the middle of waiting."""
     room.gated = {"uploading": ("upload",), "creating": ("create",)}.get(when, ())
     if when == "between":
-        server.faults = [None, None, Fault(slow=20)]  # both files are there, the job isn't
+        server.faults = [None, None, Fault(503, slow=20)]  # both files are there, the job isn't and will not be
     room.held.set()
     reached = {
         "uploading": lambda: room.uploads,

@@ -1,6 +1,7 @@
 """`querywright logs build` as people run it: over HTTP, interrupted, gone on with, and told wrong things."""
 
 import json
+import math
 import re
 import shutil
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -21,10 +23,17 @@ CLI = [sys.executable, "-c", "from querywright.cli import main; main()", "logs",
 
 
 class Service(BaseHTTPRequestHandler):
-    """Finds as many hits as the path has characters, slowly; none for gene 7."""
+    """Finds as many hits as the path has characters; none for gene 7. After `most` requests it waits for `go_on`."""
+
+    asked: ClassVar[int] = 0
+    most: ClassVar[float] = math.inf
+    go_on: ClassVar[threading.Event] = threading.Event()
 
     def do_GET(self) -> None:
-        time.sleep(0.01)
+        Service.asked += 1
+        if Service.asked > Service.most:
+            Service.go_on.wait(60)
+            time.sleep(0.05)
         body = json.dumps({"total": 0 if self.path.startswith("/v3/gene/7") else len(self.path), "hits": []}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -55,7 +64,9 @@ def run(*args: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*CLI, *map(str, args)], capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_over_http_and_interrupted(tmp_path: Path, log: Path, server: str) -> None:
+def test_over_http_and_interrupted(
+    tmp_path: Path, log: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = ("--server", server, "--per-signature", 300)
     whole = run(log, "--out", tmp_path / "whole", *options, "--json")
     assert whole.returncode == 0, whole.stderr
@@ -65,13 +76,17 @@ def test_over_http_and_interrupted(tmp_path: Path, log: Path, server: str) -> No
 
     command = [*CLI, str(log), "--out", str(tmp_path / "two"), *map(str, options)]
     cache = tmp_path / "two" / CACHE
+    monkeypatch.setattr(Service, "most", Service.asked + 100)  # there it is when it hears the signal
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        for _ in range(2000):
+        end = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < end:
             if cache.is_file() and cache.read_text().count("\n") > 40:
                 break
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
+        Service.go_on.set()
         _, err = process.communicate(timeout=60)
+    monkeypatch.undo()
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "run the same command again" in err

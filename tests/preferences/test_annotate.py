@@ -409,7 +409,7 @@ def test_one_run_at_a_time(folder: Path, server: Service) -> None:
 # --- killed
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"

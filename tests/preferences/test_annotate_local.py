@@ -170,7 +170,7 @@ def test_killed_in_the_middle(folder: Path, room: Chat, server: Service) -> None
     args = command("annotate", "local", "--dir", folder, "--model", server.url, "--concurrency", 1)
     client = subprocess.Popen(args, stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while len(room.bodies) < 4:
             assert time.monotonic() < end
             time.sleep(0.02)

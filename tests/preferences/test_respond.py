@@ -152,28 +152,36 @@ def test_a_server_has_a_batch_of_requests_at_once(source: Path, tmp_path: Path) 
 
 
 def test_killed_in_the_middle_it_goes_on(source: Path, tmp_path: Path, cli: Cli) -> None:
-    def slow(body: dict[str, Any]) -> str:
-        time.sleep(0.05)
+    most, go_on = 4, threading.Event()
+
+    def held(body: dict[str, Any]) -> str:
+        if len(chat.bodies) >= most:
+            go_on.wait(60)  # until the process has its signal
+            time.sleep(0.3)
         return said(body)
 
-    with server(answer=slow) as (service, chat):
+    with server(answer=held) as (service, chat):
         catalogue = tmp_path / "m.yaml"
         catalogue.write_text(
             yaml.safe_dump({"models": {n: {"model": f"{service.url}#{n}", "concurrency": 2} for n in ("a", "b")}})
         )
         args = ("respond", "--name", "s", "--source", source, "--target", tmp_path / "out", "--models", catalogue,
                 "--rows-per-shard", 4)  # fmt: skip
-        for round_, how in enumerate((signal.SIGKILL, signal.SIGINT)):
+        for how in (signal.SIGKILL, signal.SIGINT):
             process = subprocess.Popen(command(*args), stderr=subprocess.DEVNULL)
             try:
-                until = time.monotonic() + 60
-                while len(chat.bodies) < 4 + 6 * round_ and time.monotonic() < until and process.poll() is None:
+                until = time.monotonic() + 120
+                while len(chat.bodies) < most and time.monotonic() < until and process.poll() is None:
                     time.sleep(0.01)
             finally:
                 process.send_signal(how)
-                code = process.wait(30)
+                go_on.set()
+                code = process.wait(60)
+            most = 10
+            go_on.clear()
         assert code == 130
-        assert 4 <= len(chat.bodies) < 2 * N
+        assert 10 <= len(chat.bodies) < 2 * N
+        most = 4 * N
         assert not (tmp_path / "out" / "s" / "manifest.json").exists()
         done = cli(*args)
         assert done.returncode == 0, done.stderr

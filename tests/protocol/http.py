@@ -127,13 +127,13 @@ class _Handler(BaseHTTPRequestHandler):
             fault = service.faults.pop(0) if service.faults and self.command in service.faulty else None
             service._busy += 1
             service.busiest = max(service.busiest, service._busy)
+        self._working = True
         try:
             self._answer(request, fault or Fault())
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # the client was killed, or lost its patience
         finally:
-            with service._lock:
-                service._busy -= 1
+            self._worked()
 
     do_GET = do_POST = do_DELETE = _handle
 
@@ -150,6 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         reply = found or Reply(404, {"error": {"message": f"no {request.method} {request.path}"}})
         raw = reply.raw() if fault.body is None else Reply(body=fault.body).raw()
         if fault.drop:
+            self._worked()
             self.send_response(reply.status)
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()
@@ -157,7 +158,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self._hang_up()
         self._send(Reply(reply.status, raw[: fault.cut], reply.headers))
 
+    def _worked(self) -> None:
+        """Nothing is worked on any more: said before the client can know, which may send the next one at once."""
+        with self.service._lock:
+            self.service._busy -= self._working
+            self._working = False
+
     def _send(self, reply: Reply) -> None:
+        self._worked()
         raw = reply.raw()
         self.send_response(reply.status)
         headers = {"Content-Type": "application/json", **reply.headers, "Content-Length": str(len(raw))}
@@ -167,6 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(raw)
 
     def _hang_up(self) -> None:
+        self._worked()
         self.close_connection = True
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_RDWR)

@@ -262,6 +262,8 @@ def test_who_has_to_wait_is_told_and_served_in_the_end(page: Any, service: Servi
     HOLD.clear()
     other = threading.Thread(target=lambda: service.ask(service.choice(), "hold"))
     other.start()
+    while not service.models["fake-model"].gate.state["inside"]:
+        time.sleep(0.01)
     ask(page, "patience", call=None)
     shows(page, "#qw-say", "Trying again in")
     HOLD.set()

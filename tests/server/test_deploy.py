@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import fields
@@ -66,12 +65,6 @@ def known_variables() -> set[str]:
         found |= set(re.findall(r"\bQUERYWRIGHT_[A-Z_]+[A-Z]\b", file.read_text(encoding="utf-8")))
     found |= {f"QUERYWRIGHT_{name}" for name in re.findall(r'"([A-Z_]+)"', (SERVER / "settings.py").read_text())}
     return found | {f"{PREFIX}{field.name.upper()}" for kind in (Limits, Quotas) for field in fields(kind)}
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def composed(name: str) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import pytest
 
 from server.jobs.celery_app import ACK_WITHIN_S
 from server.settings import PREFIX, limits_of
-from tests.server.test_deploy import SERVER, composed, free_port, known_variables
+from tests.server.evaluation.live import free_port
+from tests.server.test_deploy import SERVER, composed, known_variables
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ import pytest
 
 from server.evaluation.quotas import Quotas
 from server.settings import KEEP_ALIVE_S, Limits
-from tests.server.test_deploy import SERVER, free_port
+from tests.server.evaluation.live import free_port
+from tests.server.test_deploy import SERVER
 
 
 def blocks(text: str) -> None:

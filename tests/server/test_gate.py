@@ -100,7 +100,7 @@ def test_who_goes_away_leaves_the_queue_and_one_who_fails_frees_the_place() -> N
     holders.ask("c")
     gone.set()
     with pytest.raises(Cancelled):
-        waiting.result(5)  # type: ignore[attr-defined]
+        waiting.result(60)  # type: ignore[attr-defined]
     until(lambda: gate.state["waiting"] == 1)
     holders.let_all()
     assert holders.order == ["a", "c"]

@@ -459,7 +459,7 @@ def test_in_a_browser_a_login_works_and_others_sites_and_scripts_do_not(auth: Au
             browser = player.chromium.launch(executable_path=path, args=FLAGS)
             login = {"username": "alice", "password": "correct horse"}
             context = browser.new_context(http_credentials=login)
-            context.set_default_timeout(30_000)
+            context.set_default_timeout(60_000)
             watch = Watch()
             page = watch.over(context.new_page())
             page.goto(url)

@@ -275,6 +275,7 @@ def test_a_batch_keeps_its_order_and_each_row_its_fate(client: TestClient) -> No
 
 def test_a_batch_works_on_as_many_as_the_model_does(make: Any, store: Store) -> None:
     inside, most, lock = 0, 0, threading.Lock()
+    together = threading.Barrier(3, timeout=60)  # breaks unless three are here at once
 
     def table(choice: Any) -> Any:
         class Writer:
@@ -285,7 +286,7 @@ def test_a_batch_works_on_as_many_as_the_model_does(make: Any, store: Store) -> 
                 with lock:
                     inside += 1
                     most = max(most, inside)
-                time.sleep(0.1)
+                together.wait()
                 with lock:
                     inside -= 1
                 return plain.answer("x")
@@ -298,7 +299,7 @@ def test_a_batch_works_on_as_many_as_the_model_does(make: Any, store: Store) -> 
     for model in service.models.values():
         model.gate.capacity = 3
     with TestClient(routes.build(service, store)) as client:
-        answer = client.post("/v1/calls", json={"api": "mygene", "instructions": ["x"] * 7})
+        answer = client.post("/v1/calls", json={"api": "mygene", "instructions": ["x"] * 6})
     assert all(row["result"]["path"] == GOOD for row in answer.json()["results"])
     assert most == 3
 

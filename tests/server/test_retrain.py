@@ -199,14 +199,19 @@ def test_killed_in_a_stage_it_goes_on_with_the_same_corrections(workspace: Path,
     assert decision["compared"][RECENT]["n"] == 12
 
 
-def test_a_training_that_outlived_its_retrain_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_training_that_outlived_its_retrain_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
     with ExitStack() as held:
         held.enter_context(alone(tmp_path))
-        ends = threading.Timer(0.2, held.pop_all().close)
-        ends.start()
+
+        def ended(text: str) -> None:
+            said.append(text)
+            threading.Timer(0.2, held.close).start()
+
+        monkeypatch.setattr(retrain, "say", ended)
         retrain._wait_for(tmp_path)
-    ends.join()
-    assert capsys.readouterr().err.count("waiting for it") == 1
+    assert len(said) == 1
+    assert "waiting for it" in said[0]
     retrain._wait_for(tmp_path / "not there")
     assert not (tmp_path / "not there").exists()
 

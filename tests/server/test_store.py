@@ -191,7 +191,7 @@ def test_a_server_deletes_what_is_old(tmp_path: Path, monkeypatch: pytest.Monkey
         assert store.counts("mygene")["answers"] == 1
         monkeypatch.undo()
         monkeypatch.setattr("server.keep.store._now", lambda ago=0.0: _ago(ago, days=-40))  # it is 40 days later
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while store.counts("mygene")["answers"] and time.monotonic() < until:
             time.sleep(0.01)
         assert store.counts("mygene")["answers"] == 0
@@ -242,7 +242,7 @@ def writer(where: str | Path, n: int) -> subprocess.Popen[str]:
 
 
 def test_two_processes_open_an_empty_place_and_write_at_once(where: str | Path) -> None:
-    said = [process.communicate(timeout=60)[0].split() for process in [writer(where, 40), writer(where, 40)]]
+    said = [process.communicate(timeout=300)[0].split() for process in [writer(where, 40), writer(where, 40)]]
     ids = [int(id) for one in said for id in one]
     assert len(ids) == len(set(ids)) == 80
     store = Store(where)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from querywright.errors import QuerywrightError
 from server import services as machine
+from server.jobs import who
 from server.jobs.celery_app import TASK, build
 from server.jobs.celery_worker import serve
 from server.jobs.queue import look
@@ -164,27 +166,28 @@ def test_redis_restarts_while_a_job_runs(place: Place) -> None:
 def test_a_worker_that_ends_gives_its_job_back(place: Place) -> None:
     """SIGTERM, as systemd and Compose send it: the job goes on at another worker, and no try is counted."""
     first = place.worker()
-    job = place.submit("long", steps=40)
+    job = place.submit("long", steps=400)
     until(lambda: place.table.state(job).done > 2, 90, place.logs)
     first.send_signal(signal.SIGTERM)
     assert first.wait(90) == 0
     state = place.table.state(job)
     assert (state.state, state.tries) == ("queued", 0)
+    (place.table.folder / job / "work" / "hurry").touch()
     place.worker()
     state = place.ends(job)
-    assert (state.state, state.tries, state.result) == ("done", 1, {"steps": 40, "attempt": 2})
+    assert (state.state, state.tries, state.result) == ("done", 1, {"steps": 400, "attempt": 2})
 
 
 def test_a_job_that_hears_nothing_is_given_back_too(place: Place) -> None:
     first = place.worker(grace_s=0.5)
     job = place.submit("deaf")
-    pid = place.table.folder / job / "work" / "pid"
-    until(pid.exists, 90, place.logs)
+    until((place.table.folder / job / "work" / "deaf").exists, 90, place.logs)
+    (row,) = place.table.running()
     first.send_signal(signal.SIGTERM)
     first.wait(90)
     state = place.table.state(job)
     assert (state.state, state.tries) == ("queued", 0)
-    assert not Path(f"/proc/{pid.read_text()}").exists()
+    assert who.gone(row.worker)
 
 
 def test_a_running_job_is_cancelled(place: Place) -> None:
@@ -208,7 +211,7 @@ def test_thousand_jobs_while_workers_are_killed(big_place: Place) -> None:
     jobs = [place.submit("small", n=n) for n in range(1000)]
     place.worker(2, wait=False)
     place.worker(2)
-    killed, end = 0, time.monotonic() + 400
+    killed, end = 0, time.monotonic() + 900
     while (left := 1000 - place.table.counts().get("done", 0)) and time.monotonic() < end:
         time.sleep(2)
         ready = [one for one in place.workers[-2:] if one.poll() is None and place.ready(one)]
@@ -216,7 +219,8 @@ def test_thousand_jobs_while_workers_are_killed(big_place: Place) -> None:
             worker = ready[killed % len(ready)]
             children = place.processes(worker)
             if killed % 3 and children:
-                os.kill(children[killed % len(children)], signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it had done its share, and ended
+                    os.kill(children[killed % len(children)], signal.SIGKILL)
             else:
                 worker.kill()
                 worker.wait()
@@ -234,7 +238,7 @@ def test_thousand_jobs_while_workers_are_killed(big_place: Place) -> None:
         assert (state.state, state.result) == ("done", {"square": n * n}), place.table.logs(job)
         assert [line.text for line in place.table.logs(job)].count("done") == 1
     assert len(set(runs)) == len(runs)  # no claim ran twice
-    until(lambda: place.waiting() == 0, 30)
+    until(lambda: place.waiting() == 0, 120)
 
 
 def test_two_workers_share(services: dict[str, str], tmp_path: Path) -> None:
@@ -242,7 +246,7 @@ def test_two_workers_share(services: dict[str, str], tmp_path: Path) -> None:
     with database(services) as where, placed(services, where, tmp_path) as place:
         place.worker(wait=False)
         place.worker()
-        until(lambda: place.logs().count("is ready") == 2, 120, place.logs)
+        until(lambda: all(map(place.ready, place.workers)), 120, place.logs)
         long = place.submit("long", steps=2000)
         until(lambda: place.table.state(long).state == "running", 90, place.logs)
         assert all(place.ends(place.submit("small", n=n)).state == "done" for n in range(4))

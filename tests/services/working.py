@@ -34,11 +34,12 @@ def poison(job: Job) -> dict[str, Any]:
 
 
 def long(job: Job) -> dict[str, Any]:
-    """Some steps, each kept; it goes on where it was killed."""
-    kept = job.folder / "kept"
+    """Some steps, each kept, slowly until it may hurry; it goes on where it was killed."""
+    kept, hurry = job.folder / "kept", job.folder / "hurry"
     done = len(kept.read_text()) if kept.exists() else 0
     for _ in track(range(done, job.args["steps"]), "steps"):
-        time.sleep(job.args.get("step_s", 0.1))
+        if not hurry.exists():
+            time.sleep(0.1)
         with kept.open("a") as file:
             file.write(".")
     return {"steps": len(kept.read_text()), "attempt": job.attempt}
@@ -46,7 +47,7 @@ def long(job: Job) -> dict[str, Any]:
 
 def deaf(job: Job) -> dict[str, Any]:
     """Hear nothing for ten minutes."""
-    (job.folder / "pid").write_text(str(os.getpid()))
+    (job.folder / "deaf").touch()
     time.sleep(600)
     return {}
 

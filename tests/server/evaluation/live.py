@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,10 +25,13 @@ ENDED = ("done", "failed", "parked", "cancelled")
 
 
 def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port that nobody has now. Not one that the system chose: before the server takes it, or takes it again, the
+    system may give it to somebody else."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def until(found: Callable[[], Any], seconds: float, what: str = "") -> Any:
@@ -108,7 +112,7 @@ class Live:
     def ask(self, method: str, path: str, *, status: int | tuple[int, ...] = (200, 201, 202), **given: Any) -> Any:
         """An answer's JSON; texts as they are."""
         headers = {**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **given.pop("headers", {})}
-        reply = httpx.request(method, f"{self.api.url}/v1/evaluation{path}", headers=headers, timeout=60, **given)
+        reply = httpx.request(method, f"{self.api.url}/v1/evaluation{path}", headers=headers, timeout=120, **given)
         assert reply.status_code in ((status,) if isinstance(status, int) else status), reply.text
         return reply.json() if reply.headers.get("content-type", "").startswith("application/json") else reply.text
 
@@ -124,7 +128,7 @@ class Live:
         found: dict[str, Any] = self.ask("GET", f"/jobs/{job}")
         return found
 
-    def wait(self, job: str, *states: str, seconds: float = 120.0) -> dict[str, Any]:
+    def wait(self, job: str, *states: str, seconds: float = 300.0) -> dict[str, Any]:
         """A job as soon as it is in one of these states; in none, as soon as it has ended."""
         last: dict[str, Any] = {}
 
@@ -138,7 +142,7 @@ class Live:
             raise AssertionError(f"{last}\n{self.logs(job)}\n{self.api.said()}") from error
         return last
 
-    def done(self, job: str, seconds: float = 120.0) -> dict[str, Any]:
+    def done(self, job: str, seconds: float = 300.0) -> dict[str, Any]:
         """The result of a job that ends well."""
         found = self.wait(job, seconds=seconds)
         assert found["state"] == "done", f"{found}\n{self.logs(job)}"

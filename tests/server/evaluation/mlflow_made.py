@@ -22,7 +22,7 @@ def made(factory: pytest.TempPathFactory) -> Path:
     """The file of an empty store, made once in a test run: MLflow takes half a minute for it. To be copied."""
     base = factory.getbasetemp()
     place = (base.parent if base.name.startswith("popen-") else base) / "mlflow-made"
-    with alone(place, patience_s=300):
+    with alone(place, patience_s=1800):
         if not (place / "whole").exists():
             assert Store(f"sqlite:///{place}/mlflow.db", place / "artefacts").client
             (place / "whole").touch()

@@ -19,7 +19,7 @@ class Model:
     """See the module.
 
     Attributes:
-        slow_s: seconds that each answer takes; less where `go` is set meanwhile.
+        slow_s: seconds that each answer takes.
         written, answered: how often it was asked for questions, and for an answer.
         known: answers of its questions.
     """
