@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -100,13 +101,11 @@ def page(opened: Any) -> Any:
     """One tab for all tests: opening one takes seconds. Each begins with a new question."""
     new = opened.locator("#qw-new")
     for wait in (*[10_000] * 5, WAIT_MS):
-        if new.is_visible():
-            new.click()
-        try:
+        if not new.is_visible():
+            return opened
+        new.click()
+        with suppress(playwright.TimeoutError):  # Gradio sends an answer again when its event ends: after the click
             opened.wait_for_selector("#qw-result", state="detached", timeout=wait)
-        except playwright.TimeoutError:  # Gradio sends an answer again when its event ends: it came after the click
-            continue
-        return opened
     raise AssertionError("the last answer stays")
 
 
