@@ -8,7 +8,10 @@ from typing import Any
 
 RESAMPLES = 4000
 KAPPA_DRAWS = 2000
-_FEW_GROUPS = 10
+_FEW = 10
+"""Of fewer groups, or of fewer that differ, the bootstrap is too sure of itself."""
+_SAME = 1e-9
+"""Scores no further apart are equal: the rest is rounding, as of the same ones added up in another order."""
 
 
 def interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
@@ -38,7 +41,7 @@ def weighted_interval(values: Sequence[float], weights: Sequence[float], seed: i
         return (math.nan, math.nan)
     mean = float((data * weight).sum() / total)
     found = None
-    if np.ptp(data) > 0:
+    if np.ptp(data) > _SAME:
         if np.ptp(weight) == 0:
             found = _bca((data,), lambda x, axis=-1: np.mean(x, axis=axis), seed)
         else:
@@ -58,12 +61,12 @@ def clustered_interval(values: Sequence[float], groups: Sequence[Hashable], seed
     Source: Davison and Hinkley 1997, 3.8 (the bootstrap of clusters); see `weighted_interval`.
     """
     found = _grouped(values, groups)
-    return _of_groups([sum(one) / len(one) for one in found], [float(len(one)) for one in found], seed)
+    return _of_groups([math.fsum(one) / len(one) for one in found], [float(len(one)) for one in found], seed)
 
 
 def _of_groups(means: Sequence[float], sizes: Sequence[float], seed: int) -> tuple[float, float]:
     low, high = weighted_interval(means, sizes, seed)
-    if not 0 < len(means) < _FEW_GROUPS:
+    if not 0 < len(means) < _FEW:
         return low, high
     even = sum(sizes) ** 2 / sum(size**2 for size in sizes)
     ends = wilson(even * sum(m * size for m, size in zip(means, sizes, strict=True)) / sum(sizes), even)
@@ -127,20 +130,33 @@ def paired(a: Sequence[float], b: Sequence[float], seed: int = 0) -> dict[str, A
     n = len(a)
     if n == 0:
         return {"n": 0, "only_a": 0, "only_b": 0, "difference": math.nan, "low": math.nan, "high": math.nan, "p": 1.0}
-    only_a = sum(x > y for x, y in zip(a, b, strict=True))
-    only_b = sum(y > x for x, y in zip(a, b, strict=True))
-    apart = only_a + only_b
-    p = float(stats.binomtest(only_a, apart).pvalue) if apart else 1.0
     change = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    only_a, only_b = _signs(change)
+    p = float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     middle, unseen = float(change.mean()), 1 - 0.025 ** (1 / n)
-    found = _bca((change,), lambda x, axis=-1: np.mean(x, axis=axis), seed) if np.ptp(change) > 0 else None
-    low, high = found or (max(-1.0, middle - unseen), min(1.0, middle + unseen))
-    if found and apart < 10:
-        exact = stats.binomtest(only_a, apart).proportion_ci(0.95)
-        low = min(low, (2 * exact.low - 1) * apart / n)
-        high = max(high, (2 * exact.high - 1) * apart / n)
+    found = _bca((change,), lambda x, axis=-1: np.mean(x, axis=axis), seed) if np.ptp(change) > _SAME else None
+    ends = found or (max(-1.0, middle - unseen), min(1.0, middle + unseen))
+    low, high = _as_the_test(ends, change, [1.0] * n)
     counts = {"n": n, "only_a": only_a, "only_b": only_b}
     return {**counts, "difference": middle, "low": low, "high": high, "p": p}
+
+
+def _signs(change: Sequence[float]) -> tuple[int, int]:
+    return sum(bool(x > _SAME) for x in change), sum(bool(x < -_SAME) for x in change)
+
+
+def _as_the_test(ends: tuple[float, float], change: Sequence[float], weights: Sequence[float]) -> tuple[float, float]:
+    """An interval of a weighted mean of changes that is no surer than the test of signs: where fewer than ten are other
+    than 0, it takes in the interval of Clopper and Pearson for whom these are in favour of."""
+    from scipy import stats
+
+    up, down = _signs(change)
+    if not 0 < up + down < _FEW:
+        return ends
+    exact = stats.binomtest(up, up + down).proportion_ci(0.95)
+    most = sum(abs(x) * w for x, w in zip(change, weights, strict=True))  # if all of them were in favour of one
+    low, high = ((2 * float(end) - 1) * most / sum(weights) for end in (exact.low, exact.high))
+    return min(ends[0], low), max(ends[1], high)
 
 
 def clustered_paired(
@@ -153,16 +169,16 @@ def clustered_paired(
         n (scores), groups; only_a, only_b (groups that one is better in); difference, low, high; p (two-sided).
     """
     one, other = _grouped(a, groups), _grouped(b, groups)
-    means = [[sum(group) / len(group) for group in of] for of in (one, other)]
+    means = [[math.fsum(group) / len(group) for group in of] for of in (one, other)]
     found = paired(means[0], means[1], seed)
     found["groups"], found["n"] = found["n"], len(a)
     if not a:
         return found
-    change = [(x - y + 1) / 2 for x, y in zip(*means, strict=True)]  # in [0, 1], as intervals are of
-    found["difference"] = (sum(a) - sum(b)) / len(a)
-    if len({*change}) > 1:
-        low, high = _of_groups(change, [float(len(group)) for group in one], seed)
-        found["low"], found["high"] = 2 * low - 1, 2 * high - 1
+    change, sizes = [x - y for x, y in zip(*means, strict=True)], [float(len(group)) for group in one]
+    found["difference"] = (math.fsum(a) - math.fsum(b)) / len(a)
+    if max(change) - min(change) > _SAME:
+        low, high = _of_groups([(x + 1) / 2 for x in change], sizes, seed)  # in [0, 1], as intervals are of
+        found["low"], found["high"] = _as_the_test((2 * low - 1, 2 * high - 1), change, sizes)
     return found
 
 

@@ -54,7 +54,9 @@ def test_an_answer_stays_in_its_place(answer: str, swapped: bool) -> None:
         ('{"grade": 3, "reason": "grade 4 is too much"}\nGrade: 3', 3),
         ('{"grade": 7}', None), ('{"grade": true}', None), ("Grade: 45", None),
         ("grade 3, or grade 4", None), ("4.5/5", None), ("good", None), ("", None), ("{" * 500, None), ("[1, 5]", None),
-        ('{"grade": [5]}', None), ('{"grade": 5.0}', None),
+        ('{"grade": [5]}', None), ('{"grade": 5.0}', 5), ('{"grade": 4.5}', None),
+        ("Grade: 4.", 4), ("The grade is 4.", 4), ("Grade: 4.0", 4), ("Grade: 4.5", None), ("Grade: 4.05", None),
+        ("4.0/5", 4), ("4.", 4), ('{"grade": 5.0} Grade: 5.', 5), ('{"grade": 5} {"grade": 7}', None),
     ],
 )  # fmt: skip
 def test_a_grade_is_read_or_there_is_none(text: str, grade: int | None) -> None:
@@ -107,6 +109,16 @@ def test_who_judges_itself(tmp_path: Path) -> None:
     assert judging.same_model("judge", sources, among) == ["copy"]
     assert judging.same_model("here", sources, [*sources]) == ["here", "there"]
     assert judging.same_model("other", sources, ["copy", "small"]) == []
+
+
+def test_the_page_says_what_its_scores_are_not(tmp_path: Path) -> None:
+    pytest.importorskip("nltk", reason="needs the text-scores extra")
+    for name, scores, strategies in (("with", {"meteor": True}, "closed,window"), ("without", {}, "window")):
+        run(tmp_path / name, Engine(), strategies=strategies, text_scores=scores)
+        page = (tmp_path / name / "report.html").read_text()
+        assert "but not the signs of numbers" in page
+        assert ("METEOR: of one word that is right 50, of two 94." in page) == (name == "with")
+        assert ("the interval is no surer than the test" in page) == (name == "with"), "one cell is compared with none"
 
 
 def test_documents_and_questions_are_shown_as_data_and_escaped(tmp_path: Path) -> None:

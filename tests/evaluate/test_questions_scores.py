@@ -22,7 +22,7 @@ from querywright.evaluate.questions_rows import Question, clusters, questions, r
 from querywright.evaluate.questions_run import _astray
 from querywright.evaluate.questions_score import add_text_scores, summary
 from querywright.questions.chunks import Chunk
-from querywright.statistics import clustered_interval, clustered_paired, interval
+from querywright.statistics import clustered_interval, clustered_paired, interval, paired
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,15 @@ from querywright.statistics import clustered_interval, clustered_paired, interva
         ("Denver Broncos", "The Denver Broncos.", 1, 1),
         ("Denver Broncos", "Broncos", 0, 2 / 3),
         ("four millimetres", "It had sunk by four millimetres", 0, 0.5),
-        ("a an the", "", 1, 1),
         ("the", "cat", 0, 0),
         ("1,000", "1000", 1, 1),
         ("to be or not to be", "to be", 0, 0.5),
         ("an apple", "another apple", 0, 2 / 3),
         ("Straße", "STRASSE", 0, 0),
         ("x", "y", 0, 0),
+        ("COVID-19", "covid19", 1, 1),
+        ("in 12,500 B.C.", "In 12500 BC", 1, 1),
+        ("a five-year plan", "the fiveyear plan!", 1, 1),
     ],
 )
 def test_squad(expected: str, given: str, exact: float, f1: float) -> None:
@@ -47,9 +49,37 @@ def test_squad(expected: str, given: str, exact: float, f1: float) -> None:
     assert squad.f1(given, expected) == pytest.approx(f1), "it is the same both ways"
 
 
+@pytest.mark.parametrize(
+    ("expected", "wrong"),
+    [
+        ("-5", "5"), ("-.5", "5"), (".5", "5"), ("1.5", "15"), ("10:30", "1030"), ("2,5", "25"), ("10^6", "106"),
+        ("1/2", "12"), ("3-5", "35"), ("p < 0.05", "p > 0.05"), ("<5", "5"), ("2019-05-01", "20190501"),
+        ("C++", "C#"), ("C++", "C"), ("Na+", "Na-"), ("blood group A+", "blood group A-"), ("A-", "a"),
+        ("A", "the"), ("A", "an"), ("+", "-"), ("+/-", "-/-"),
+    ],
+)  # fmt: skip
+def test_a_sign_that_makes_another_value_counts(expected: str, wrong: str) -> None:
+    """SQuAD's own rule takes each of these for the same."""
+    for one, other in ((expected, wrong), (wrong, expected)):
+        assert squad.exact(one, other) == squad.contains(one, f"{other}.") == 0
+        assert squad.f1(one, other) < 1
+        for given in (one, one.lower(), f"{one}.", f"'{one}'", f"**{one}**"):
+            assert squad.exact(one, given) == squad.f1(one, given) == squad.contains(one, given) == 1
+
+
+def test_signs_are_read_as_they_are_written_elsewhere() -> None:
+    for one, other in (
+        ("1990\u20131995", "1990-1995"), ("\u22125", "-5"), ("< 5", "<5"), ("1,234,567.5", "1234567.5"),
+        ("(-5)", "-5"), ("it is 5.", "it is 5"), ("since 1990: 5", "since 1990 5"), ("C++.", "c++"), ("-> 5", "5"),
+    ):  # fmt: skip
+        assert squad.exact(one, other) == squad.exact(other, one) == 1, (one, other)
+    assert squad.exact("A", "?!") == squad.exact("?!", "A") == 0
+    assert squad.contains("A", "It is a gene.") == 0, "nearly every answer has an article"
+
+
 def test_an_answer_that_says_more() -> None:
     assert squad.contains("four millimetres", "It sank by four millimetres.") == 1
-    assert squad.contains("12", "in 1912") == squad.contains("the", "the") == squad.contains("x b", "b c") == 0
+    assert squad.contains("12", "in 1912") == squad.contains("the", "the cat") == squad.contains("x b", "b c") == 0
 
 
 def test_several_references_and_samples() -> None:
@@ -106,6 +136,46 @@ def test_two_models_are_compared_by_clusters() -> None:
     assert same["low"] < 0 == same["difference"] < same["high"]
 
 
+@pytest.mark.parametrize("draw", range(60))
+def test_an_interval_is_no_surer_than_its_test_where_few_clusters_differ(draw: int) -> None:
+    rng = random.Random(draw)
+    a, b, groups = [], [], []
+    n, apart, up = rng.randint(2, 100), rng.randint(0, 9), rng.choice([0.5, 0.9, 1.0])
+    for group in range(n):
+        more = (1 if rng.random() < up else -1) * rng.choice([1, 1, 0.5, 0.1]) if group < apart else 0
+        for _ in range(rng.choice([1, 1, 3])):
+            a.append(max(more, 0.0) or 0.5 * (more == 0))
+            b.append(max(-more, 0.0) or 0.5 * (more == 0))
+            groups.append(group)
+    found = clustered_paired(a, b, groups)
+    assert found["only_a"] + found["only_b"] == min(n, apart)
+    assert found["low"] <= 0 <= found["high"] or found["p"] <= 0.05
+    other = clustered_paired(b, a, groups)
+    assert [other[k] for k in ("only_b", "only_a", "p")] == [found[k] for k in ("only_a", "only_b", "p")]
+    assert other["difference"] == pytest.approx(-found["difference"])
+    alone = paired(a, b)
+    assert alone["low"] <= 0 <= alone["high"] or alone["p"] <= 0.05 or alone["only_a"] + alone["only_b"] >= 10
+
+
+def test_the_same_scores_in_another_order_are_no_win() -> None:
+    rng = random.Random(0)
+    a, b, groups = [], [], []
+    for group in range(2000):  # of three such scores in another order one sum of twenty differs in its last digit
+        scores = [rng.choice([2 / 3, 0.4, 0.8, 0.5, 2 / 7, 0.25, 1 / 3]) for _ in range(3)]
+        a += scores
+        b += rng.sample(scores, 3)
+        groups += [group] * 3
+    found = clustered_paired(a, b, groups)
+    assert [found[k] for k in ("only_a", "only_b", "difference", "p")] == [0, 0, 0, 1]
+    assert paired([0.1 + 0.2, 2 / 3 - 1 / 3], [0.3, 1 / 3])["only_a"] == 0
+    alike = [score for _ in range(12) for score in rng.sample([0.4, 0.8, 2 / 3], 3)]
+    twelve = [i // 3 for i in range(36)]
+    low, high = clustered_interval(alike, twelve)
+    assert high - low > 0.4, "twelve clusters with one mean are twelve values, not certainty"
+    found = clustered_paired([x / 2 + 0.5 for x in alike], [x / 2 for x in alike], twelve)
+    assert found["high"] - found["low"] > 0.4, "nor are twelve that differ by the same"
+
+
 def row(**more: Any) -> dict[str, Any]:
     return {"id": "1", "model": "m", "strategy": "rag", "samples": 1, "finish": "stop", "f1": 1.0, "exact": 1.0,
             "ms": 5.0, "tokens_in": 100, "tokens_out": 10, "answers": ["red"], "response": "red", **more}  # fmt: skip
@@ -156,6 +226,18 @@ def test_rows_of_every_form(kind: str, tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     (one,) = questions(read_rows(path))
     assert (one.answers, one.window, one.evidence_chunk, one.evidence) == (("ré, d",), (3, 6), 3, "it is ré, d")
+
+
+def test_tables_are_read_as_documents_are(tmp_path: Path) -> None:
+    for name, text in (("a.tsv", "question\tanswer\nHow high, in m?\t1,5\n"),
+                       ("a.csv", "sep=;\nquestion;answer\nHow high, in m?;1,5\n"),
+                       ("b.csv", "question;answer;unit, short\nHow high, in m?;1,5;m\n")):  # fmt: skip
+        (tmp_path / name).write_text(text)
+        (one,) = questions(read_rows(tmp_path / name))
+        assert (one.question, one.answers) == ("How high, in m?", ("1,5",))
+    (tmp_path / "c.csv").write_text("question,answer\nq,a,b\n")
+    with pytest.raises(QuerywrightError, match=r"c\.csv:2: 3 cells, and the first row has 2 names"):
+        read_rows(tmp_path / "c.csv")
 
 
 def test_a_long_cell_is_read_whoever_set_the_limit_before(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from querywright.api.definition import API
 from querywright.errors import QuerywrightError
 from querywright.evaluate import score
+from querywright.evaluate import text_scores as scores_of_texts
 from querywright.evaluate.text_scores import PACKAGED, text_scores, tokens
+from querywright.progress import heard
 
 ROWS = [
     {"expected": "/v3/query?q=symbol:CDK2", "path": "/v3/query?q=symbol:CDK2"},
@@ -34,6 +37,8 @@ def test_meteor() -> None:
     # three of four words in two pieces: precision 3/4 and recall 1, so F is 30/31, less half of (2/3) cubed
     (line,) = text_scores([{"expected": "a b c", "path": "a b d c"}], meteor=True)
     assert line["meteor"] == pytest.approx(30 / 31 * (1 - 0.5 * (2 / 3) ** 3))
+    short = text_scores([{"expected": text, "path": text} for text in ("1931", "Skarholm Station")], meteor=True)
+    assert [line["meteor"] for line in short] == [0.5, 1 - 0.5**4], "as the manual and the report say"
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +80,34 @@ def test_bertscore(encoder: Path) -> None:
         text_scores(ROWS, bertscore=encoder, layer=9)
     with pytest.raises(QuerywrightError, match=r"no config\.json"):
         text_scores(ROWS, bertscore=encoder / "absent")
+
+
+def test_only_a_block_of_vectors_is_held(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"expected": f"reference {n % 20}", "path": f"answer {n}"} for n in range(100)]
+    whole = [line["bertscore"] for line in text_scores([*rows, ROWS[3]], bertscore=encoder)]
+    compare, held, most = scores_of_texts._f1, weakref.WeakValueDictionary[int, Any](), 0
+
+    def compared(want: Any, got: Any) -> float:
+        nonlocal most
+        held.update({id(one): one for one in (want, got)})
+        most = max(most, len(held))
+        return compare(want, got)
+
+    monkeypatch.setattr(scores_of_texts, "_BLOCK", 10)
+    monkeypatch.setattr(scores_of_texts, "_f1", compared)
+    heard_of: list[tuple[int, int | None]] = []
+
+    class Listener:
+        def said(self, text: str) -> None: ...
+
+        def moved(self, what: str, done: int, total: int | None) -> None:
+            heard_of.append((done, total))
+
+    with heard(Listener()):
+        found = [line["bertscore"] for line in text_scores([*rows, ROWS[3]], bertscore=encoder)]
+    assert found == pytest.approx(whole, abs=1e-5)
+    assert heard_of == [(done, 10) for done in range(11)]
+    assert most <= 2 * 2 * 10, "a block's, and those of the one before, where 120 texts have vectors"
 
 
 def test_they_stand_beside_the_other_scores(api: API, encoder: Path) -> None:

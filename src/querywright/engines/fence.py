@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from querywright.artefacts import content_id
@@ -13,12 +13,13 @@ UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]+")
 HIDDEN = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u00ad]+")
 _UNSEEN_INLINE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffd]+")
 _TOKENS = re.compile(
-    r"<(?=[|｜])|<(?=/?(?:s|bos|eos|pad|unk|think|tool_call|(?:start|end)_of_turn)>)|<(?=<?/?SYS>)"
-    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])",
+    r"<(?=[|｜])|<(?=<?/?SYS>)|<(?=/?(?:[a-z]{1,12}:)?(?:s|bos|eos|pad|unk|mask|cls|sep|[se]op|eo[dmt]|end|think)>)"
+    r"|<(?=/?[a-z_][\w.:▁|｜-]{0,40}[_▁|｜][\w.:▁|｜-]{0,40}>)"  # <tool_call>, <turn|>, <reserved_106>
+    r"|\[(?=/?(?:INST|(?-i:[gs]?MASK|BOS|EOS|CLS|SEP|PAD|UNK|THINK|IMG|[A-Z]{2,20}(?:_[A-Z]{2,20})+))\])",
     re.I,
-)  # narrower than CONTROL: a judge of code has to see `<div>` as it is
+)  # narrower than CONTROL: a judge of code has to see `<div>` and `a[i]` as they are, a reader of documents `[ATP]`
 _MOST_BRACES = 50
-CONTROL = re.compile(r"<(?=[|/｜]?[A-Za-z_|｜])|\[(?=/?[A-Z_]{2,20}\])")
+CONTROL = re.compile(r"<(?=[|/｜]?[A-Za-z_|｜])|\[(?=/?(?:[A-Z_]{2,20}|[gs]MASK)\])")
 
 
 def clean(text: str) -> str:
@@ -59,6 +60,15 @@ def fence(material: str, name: str = "DATA", code: str = "") -> str:
     while mark in material:
         mark = f"=== {name} {content_id(material + mark, 8)}"
     return f"{mark} begins\n{material}\n{mark} ends"
+
+
+def rooms(lengths: Sequence[int], most: int) -> list[int]:
+    """How many characters of each text are shown, `most` of all together: what short ones leave the long ones share."""
+    found, left = [0] * len(lengths), most
+    for shown, place in enumerate(sorted(range(len(lengths)), key=lengths.__getitem__)):
+        found[place] = min(lengths[place], left // (len(lengths) - shown))
+        left -= found[place]
+    return found
 
 
 def json_object(text: str) -> dict[str, Any] | None:

