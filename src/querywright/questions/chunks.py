@@ -3,7 +3,7 @@
     JSON   a list of texts or objects; an object with one such list under a name of `LISTS` (a response of an API:
            `hits` of BioThings, `hits.hits` of Elasticsearch); any other object is one chunk
     JSONL  a text or an object a line
-    CSV    a row a chunk, the first row holds the names; commas, or semicolons or tabs where it has no commas
+    CSV    a row a chunk, the first row holds the names; commas, semicolons or tabs, see `csvs.csv_rows`
 
 The text of an object or a row is its `text`, where that is a text; else a line `name: value` for each of its fields,
 nested names with dots between them, several values with commas. Empty chunks are kept, so that numbers are the file's.
@@ -12,21 +12,20 @@ nested names with dots between them, several values with commas. Empty chunks ar
 from __future__ import annotations
 
 import codecs
-import csv
 import json
 import math
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from querywright.errors import QuerywrightError, did_you_mean
+from querywright.questions.csvs import csv_rows
 
 Kind = Literal["json", "jsonl", "csv"]
 KINDS: tuple[str, ...] = get_args(Kind)
+_Reader = Callable[[Path, Iterable[str]], Iterator[tuple[str, Any]]]
 LISTS = ("documents", "chunks", "hits", "records", "rows", "results")
 MOST_CHUNKS = 200_000
 MOST_DEPTH = 64
@@ -35,9 +34,8 @@ MOST_VALUES = 100_000
 MOST_NESTED = 2_000_000
 """Objects and lists of a JSON document: each takes up to a hundred times its brackets of memory."""
 _NAME_SHOWN = 80
-_LONGEST_CELL = 1 << 30
 _BOMS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
-_EXAMPLE = '["a text", "another"], or [{"text": "..."}], or {"hits": [{"symbol": "CDK2"}]}'
+EXAMPLE = '["a text", "another"], or [{"text": "..."}], or {"hits": [{"symbol": "CDK2"}]}'
 
 
 @dataclass(frozen=True)
@@ -84,26 +82,45 @@ def read_chunks(path: Path | str, kind: Kind | None = None) -> list[Chunk]:
     return [chunk for chunk, _ in _read(Path(path), kind)]
 
 
-def read_values(path: Path | str, kind: Kind | None = None) -> list[Any]:
+def read_values(
+    path: Path | str, kind: Kind | None = None, *, most: int | None = None, what: str = "chunks", alone: str = ""
+) -> list[Any]:
     """What the chunks of a document are made of, as it stands there: texts, and objects with what is nested in them.
+
+    Args:
+        most: that are read; one more is an error.
+        what: they are called in errors.
+        alone: the hint of the error where something stands beside a JSON document's list; empty: anything may.
+
+    Raises:
+        QuerywrightError: as `read_chunks`, or there are more than `most`.
+    """
+    return [value for _, value in _read(Path(path), kind, most, what, alone)]
+
+
+def count_chunks(path: Path | str, kind: Kind | None = None, *, most: int | None = None) -> int:
+    """How many chunks a document has, each looked at as `read_chunks` does and let go.
+
+    Raises:
+        QuerywrightError: as there, or there are more than `most`.
+    """
+    return sum(1 for _ in _read(Path(path), kind, most))
+
+
+def has_records(path: Path | str, kind: Kind | None = None) -> bool:
+    """Whether a chunk of a document is a record with fields; it is read up to the first.
 
     Raises:
         QuerywrightError: as `read_chunks`.
     """
-    return [value for _, value in _read(Path(path), kind)]
+    return any(chunk.written and chunk.fields for chunk, _ in _read(Path(path), kind))
 
 
-def count_chunks(path: Path | str, kind: Kind | None = None) -> int:
-    """How many chunks a document has, each looked at as `read_chunks` does and let go.
-
-    Raises:
-        QuerywrightError: as there.
-    """
-    return sum(1 for _ in _read(Path(path), kind))
-
-
-def _read(path: Path, kind: Kind | None) -> Iterator[tuple[Chunk, Any]]:
+def _read(
+    path: Path, kind: Kind | None, most: int | None = None, what: str = "chunks", alone: str = ""
+) -> Iterator[tuple[Chunk, Any]]:
     """Each chunk, and what it is made of."""
+    most = MOST_CHUNKS if most is None else min(most, MOST_CHUNKS)
     kind = kind or kind_of(path)
     if kind not in KINDS:
         raise QuerywrightError(f"no kind {kind!r}{did_you_mean(kind, [*KINDS])}", hint=", ".join(KINDS))
@@ -111,11 +128,12 @@ def _read(path: Path, kind: Kind | None) -> Iterator[tuple[Chunk, Any]]:
         with open(path, "rb") as file:
             _refuse_other_encodings(path, file.read(4))
         with open(path, encoding="utf-8-sig", newline="" if kind == "csv" else None) as lines:
-            read = {"json": _json, "jsonl": _json_lines, "csv": _csv}[kind]
+            json_of = partial(_json, most=most, what=what, alone=alone)
+            readers: dict[Kind, _Reader] = {"json": json_of, "jsonl": _json_lines, "csv": csv_rows}
             number = 0
-            for number, (where, value) in enumerate(read(path, lines), 1):
-                if number > MOST_CHUNKS:
-                    raise _too_many(path)
+            for number, (where, value) in enumerate(readers[kind](path, lines), 1):
+                if number > most:
+                    raise _too_many(path, most, what)
                 yield chunk_of(number, value, where), value
     except UnicodeDecodeError as error:
         raise QuerywrightError(
@@ -124,7 +142,7 @@ def _read(path: Path, kind: Kind | None) -> Iterator[tuple[Chunk, Any]]:
     except OSError as error:
         raise QuerywrightError(f"could not read {path}: {error.strerror or error}", hint="check the path") from error
     if not number:
-        raise QuerywrightError(f"{path} holds no chunks", hint=_EXAMPLE)
+        raise QuerywrightError(f"{path} holds no {what}", hint=EXAMPLE)
 
 
 def chunk_of(number: int, value: Any, where: str) -> Chunk:
@@ -163,13 +181,16 @@ def shown(value: Any) -> str:
 
 
 # --- the kinds ------------------------------------------------------------------------------------------------------
-def _json(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
+def _json(path: Path, lines: Iterable[str], most: int, what: str, alone: str) -> Iterator[tuple[str, Any]]:
     whole = _loads("".join(lines), str(path))
     items, under = _list_in(whole, path) if isinstance(whole, dict) else (whole, "")
     if not isinstance(items, list):
-        raise QuerywrightError(f"{path} holds {_called(items)}, no documents", hint=_EXAMPLE)
-    if len(items) > MOST_CHUNKS:  # before the first of them is looked at
-        raise _too_many(path)
+        raise QuerywrightError(f"{path} holds {_called(items)}, no documents", hint=EXAMPLE)
+    if len(items) > most:  # before the first of them is looked at
+        raise _too_many(path, most, what)
+    if alone and under and (others := [name for name in whole if name != under.partition(".")[0]]):
+        named = ", ".join(repr(name[:_NAME_SHOWN]) for name in others[:5])
+        raise QuerywrightError(f"{path}: beside the list {under!r} stands {named}", hint=alone)
     for place, item in enumerate(items, 1):
         yield f"{path}: {under}[{place}]", _source(item) if under == "hits.hits" else item
 
@@ -201,45 +222,9 @@ def _json_lines(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
             yield f"{path}:{number}", _loads(line, f"{path}:{number}")
 
 
-def _csv(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    csv.field_size_limit(_LONGEST_CELL)  # the module's own, 128 KiB, is for all readers of the process
-    rest, first = iter(lines), [""]
-    while not first[-1].strip() and (line := next(rest, None)) is not None:
-        first.append(line)
-    head = re.sub(r'"[^"]*"', "", first[-1])  # a comma within quotes parts nothing
-    delimiter = "," if "," in head else next((d for d in ";\t" if d in head), ",")
-    rows = csv.reader(chain(first[1:], rest), delimiter=delimiter, strict=True)
-    names: list[str] = []
-    try:
-        for row in rows:
-            where = f"{path}:{rows.line_num}"
-            if len(row) < 2 and not "".join(row).strip():
-                continue
-            if not names:
-                names = _names(row, where)
-                continue
-            if len(row) != len(names):
-                raise QuerywrightError(
-                    f"{where}: {len(row)} cells, and the first row has {len(names)} names",
-                    hint="quote cells that hold the delimiter or a line break",
-                )
-            yield where, {name: cell for name, cell in zip(names, row, strict=True) if cell or name == "text"}
-    except csv.Error as error:
-        raise QuerywrightError(f"{path}:{rows.line_num}: no CSV ({error})", hint='quotes are doubled: ""') from error
-
-
-def _names(row: list[str], where: str) -> list[str]:
-    names = [name.strip() or f"column {place}" for place, name in enumerate(row, 1)]
-    twice, often = Counter(names).most_common(1)[0]
-    if often > 1:
-        shown = twice[:_NAME_SHOWN]
-        raise QuerywrightError(f"{where}: two columns are called {shown!r}", hint="a name of its own for each column")
-    return names
-
-
 # --- what is read ---------------------------------------------------------------------------------------------------
-def _too_many(path: Path) -> QuerywrightError:
-    return QuerywrightError(f"{path} holds more than {MOST_CHUNKS:,} chunks", hint="cut it into several files")
+def _too_many(path: Path, most: int, what: str) -> QuerywrightError:
+    return QuerywrightError(f"{path} holds more than {most:,} {what}", hint="cut it into several files")
 
 
 def _loads(text: str, where: str) -> Any:
@@ -251,7 +236,7 @@ def _loads(text: str, where: str) -> Any:
         return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
     except json.JSONDecodeError as error:
         line = f":{error.lineno}" if "\n" in text.strip() else ""
-        raise QuerywrightError(f"{where}{line}: no JSON ({error.msg}, column {error.colno})", hint=_EXAMPLE) from error
+        raise QuerywrightError(f"{where}{line}: no JSON ({error.msg}, column {error.colno})", hint=EXAMPLE) from error
     except RecursionError as error:
         raise QuerywrightError(f"{where}: nested too deep", hint=f"at most {MOST_DEPTH} levels") from error
     except ValueError as error:  # a number of 5,000 digits, and what the hooks refuse

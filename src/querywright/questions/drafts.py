@@ -48,7 +48,13 @@ class Draft:
 
 
 class Writer(Protocol):
-    """Writes questions about windows. `rules.RulesWriter` and `write.EngineWriter` are two."""
+    """Writes questions about windows. `rules.RulesWriter` and `write.EngineWriter` are two.
+
+    Attributes:
+        small: whether its questions are put together word by word, so that their English is checked, too.
+    """
+
+    small: bool
 
     def write(self, tasks: Iterable[Task]) -> Iterator[list[Draft]]:
         """The drafts of each task, in order."""

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from querywright.artefacts import MANIFEST, alone, content_id, is_done, write_json, write_jsonl, write_manifest
-from querywright.engines.nearest import Retriever
 from querywright.progress import say, track
 from querywright.questions import verify
 from querywright.questions.again import AGREES, Again
 from querywright.questions.chunks import Chunk
 from querywright.questions.drafts import Draft, Task, Writer
-from querywright.questions.retrieve import open_retriever
+from querywright.questions.retrieve import RoundTrip
 from querywright.questions.windows import Window, windows
 from querywright.squad import f1
 
@@ -47,7 +46,7 @@ def make(
         per_window: at most so many questions a window.
         limit: only the first so many windows.
         top: the question has to find a chunk of its window among the `top` nearest ones; 0 leaves this check out.
-        retrieval: `meaning` or `words`, see `retrieve.open_retriever`.
+        retrieval: `meaning` or `words`; by default either will do, see `retrieve.RoundTrip`.
         again: answers a question from its window once more; a question that it answers otherwise is dropped.
 
     Raises:
@@ -60,7 +59,7 @@ def make(
     config = {
         "chunks": content_id(json.dumps([[c.text, c.fields] for c in chunks], sort_keys=True), 64), "size": size,
         "step": step, "windows": len(listed), "per_window": per_window, "seed": seed, "top": top,
-        "retrieval": retrieval, "writer": writer.about(), "again": again.about() if again else None,
+        "retrieval": retrieval or "either", "writer": writer.about(), "again": again.about() if again else None,
     }  # fmt: skip
     with alone(out):
         if is_done(out, config):
@@ -71,8 +70,8 @@ def make(
         empty = sum(not chunk.text.strip() for chunk in chunks)
         held = f"{len(chunks)} chunks" + f", {empty} of them empty" * bool(empty)
         say(f"{held}: {len(listed)} windows of {size}, step {step}")
-        retriever = open_retriever(chunks, out / INDEX, by=retrieval) if top else None
-        sieve = Sieve(str(writer.about()["writer"]), retriever, top)
+        retriever = RoundTrip(chunks, out / INDEX, by=retrieval) if top else None
+        sieve = Sieve(writer, retriever, top)
         for task, drafts in zip(tasks, track(writer.write(tasks), "windows", len(tasks)), strict=True):
             sieve.take(task, drafts)
         if again is not None:
@@ -104,19 +103,21 @@ def plan(chunks: Sequence[Chunk], listed: Sequence[Window], n: int, seed: int) -
 def told(facts: dict[str, Any]) -> str:
     """A report in one sentence."""
     dropped = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in facts["dropped"].items())
-    text = f"questions: {facts['kept']} kept of {facts['written']} written about {facts['windows']} windows"
-    text += f" ({facts['windows_without']} windows have none)" if facts["windows_without"] else ""
+    n, none = facts["windows"], facts["windows_without"]
+    text = f"questions: {facts['kept']} kept of {facts['written']} written about {n} window{'s' * (n != 1)}"
+    text += f" ({none} {'has' if none == 1 else 'have'} none)" if none else ""
     return text + (f"; dropped: {dropped}" if dropped else "")
 
 
 class Sieve:
     """Takes drafts, keeps those that stand."""
 
-    def __init__(self, writer: str, retriever: Retriever[Chunk] | None, top: int) -> None:
+    def __init__(self, writer: Writer, retriever: RoundTrip | None, top: int) -> None:
         self.rows: list[dict[str, Any]] = []
         self.dropped: list[dict[str, Any]] = []
         self.reasons: Counter[str] = Counter()
-        self._writer, self._retriever, self._top = writer, retriever, top
+        self._writer, self._small = str(writer.about()["writer"]), writer.small
+        self._retriever, self._top = retriever, top
         self._kept: list[tuple[Task, Draft]] = []
         self._seen: set[str] = set()
         self._spent: Counter[str] = Counter()
@@ -130,7 +131,7 @@ class Sieve:
             self._spent.update(tokens_in=draft.tokens_in, tokens_out=draft.tokens_out)
             self._spent["ms"] += round(draft.ms)
             self._written += draft.fault not in ("budget", "no_answer")
-            checked = verify.check(draft, task)
+            checked = verify.check(draft, task, small=self._small)
             fault, checks = checked.fault, dict[str, Any]()
             if not fault and kept >= task.n:
                 fault = "enough"
@@ -176,10 +177,11 @@ class Sieve:
             return "duplicate", checks
         if self._retriever is not None:
             texts = {chunk.text for chunk in task.chunks}  # another chunk with the same text is as good
-            hits = self._retriever.nearest(draft.question, self._top)
+            home = next(chunk.text for chunk in task.chunks if chunk.number == draft.chunk)
+            hits, back = self._retriever.back(draft.question, self._top, home, texts)
             checks["retrieved"] = [hit.item.number for hit in hits]
             checks["rank"] = next((rank for rank, hit in enumerate(hits, 1) if hit.item.number == draft.chunk), None)
-            if not any(hit.item.text in texts for hit in hits):
+            if not back:
                 return "not_found", checks
         self._seen |= alike
         return "", checks

@@ -2,6 +2,7 @@
 
 Chunks are searched in pieces of about a hundred words, since the embedding reads no more than 256 tokens; a chunk is as
 near as its nearest piece. Where the packages of the extra `rag` are missing, or the document is very long, words do.
+Names and numbers mean little to an embedding, ID st003 the same as st004: a `RoundTrip` looks by both.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ import math
 import re
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from querywright.engines.nearest import FaissRetriever, Hit, Retriever
 from querywright.errors import QuerywrightError
 from querywright.progress import say
 from querywright.questions.chunks import Chunk
+from querywright.questions.words import UNSPACED
 
 MOST_PIECES = 20_000  # embedded one by one; about ten minutes of a core
 _PIECE = 700  # characters
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")  # a letter alone where no spaces part words
 _K1, _B = 1.5, 0.75
 _COMMON = 5000  # chunks with a word; one that more have says next to nothing where a question has a rarer one
 
@@ -50,6 +52,30 @@ def open_retriever(chunks: Sequence[Chunk], folder: Path | None = None, *, by: s
             raise
         say(f"retrieval by words: {error}")
         return WordsRetriever(chunks)
+
+
+class RoundTrip:
+    """Whether a question leads back to where it was made."""
+
+    def __init__(self, chunks: Sequence[Chunk], folder: Path | None = None, *, by: str = "") -> None:
+        """See `open_retriever`; by default by meaning, and where that does not find it, by words."""
+        self._first = open_retriever(chunks, folder, by=by)
+        both = not by and isinstance(self._first, MeaningRetriever)
+        self._words = WordsRetriever(chunks) if both else None
+        self.name = " or ".join(getattr(one, "name", "") for one in (self._first, self._words) if one)
+
+    def back(self, question: str, k: int, home: str, texts: Collection[str]) -> tuple[list[Hit[Chunk]], bool]:
+        """What a question finds, and whether that is where it was made: among the `k` nearest one of `texts`, those of
+        its window; or else, by words, `home` itself, the text that answers it. Words that as many others have just so
+        lead nowhere."""
+        hits = self._first.nearest(question, k)
+        found = any(hit.item.text in texts for hit in hits)
+        if found or self._words is None:
+            return hits, found
+        worded = self._words.nearest(question, k + 1)
+        rival = next((hit.score for hit in worded[k:] if hit.item.text != home), 0.0)
+        found = any(hit.item.text == home and hit.score > rival for hit in worded[:k])
+        return (worded[:k] if found else hits), found
 
 
 class MeaningRetriever:

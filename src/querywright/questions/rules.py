@@ -54,6 +54,8 @@ class Fact:
 class RulesWriter:
     """Writes questions from fields. See `drafts.Writer`."""
 
+    small = False
+
     def write(self, tasks: Iterable[Task]) -> Iterator[list[Draft]]:
         """See `drafts.Writer.write`. All tasks are read first: what a record is called depends on the others.
 

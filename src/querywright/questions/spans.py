@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from querywright.questions.words import whole
+
 LONGEST = 320  # characters of a sentence; a longer one is taken in pieces
 SHORTEST = 12
 MOST_ANSWERS = 6  # of a sentence
@@ -107,6 +109,8 @@ def answers(sentence: str) -> list[Candidate]:
             group = 1 if match.re.groups else 0
             start, end = match.span(group)
             if any(start < e and s < end for s, e in taken) or match[group].lower() == sentence.lower().strip(" ."):
+                continue
+            if not whole(sentence, start, end):  # the 5 of "-5 degrees"
                 continue
             taken.append(match.span())
             unit = match[2] if kind == "count" else ""

@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from querywright.engines.fence import HIDDEN, UNSEEN, clean
 from querywright.questions.chunks import Chunk
 from querywright.questions.drafts import Draft, Task
+from querywright.questions.words import whole, words
 
 REASONS = {
     "budget": "the limit of tokens or money came first",
@@ -50,22 +51,22 @@ _LEANS = re.compile(
     r"\b(?:is|was|does|did|do|are|were|has|have) (?:it|he|she|they)\b(?! that)|\bmentioned above\b",
     re.I,
 )
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_MARKS = re.compile(r"[?？؟፧\u037e]|(?<=[\u0370-\u03ff\u1f00-\u1fff]);$")  # at the end, the Greek one is a semicolon
 _UNENDED = re.compile(
     r"\b(?:the|a|an|and|or|its|their|has|had|does|did|is|was|are|were|that|than|which|do|been|be|can|may)\?$|"
     r"\b(?:the|an?|its|their) (?:the|an?|of|in|on|at|to|by|and|or|is|was|were|are|be|has|have|does|did|do|that|than|"
-    r"with|for|as|from|its|their|there|can|may)\b|\b(?:a [aeio]\w|an [bcdfgjklmnpqrstvwz]\w\w)|"
-    r"\b(?:did|does|do) \w+ be\b|\bhas have\b",
-    re.I,
-)
+    r"with|for|as|from|its|their|there|can|may)\b|\b(?:did|does|do) \w+ be\b|\bhas have\b"
+)  # in small letters: "the WAS gene" and "the May protests" are whole
 _LOOSE = frozenset(
     re.findall(
         r"\w+",
         "a an the of in on at to and or by is was were are be been has have had does did do that with for as from its "
-        "their there which who whose what when where why how many much long can may it this these those than then",
+        "their there which who whose what when where why how many much long can it this these those than then",
     )
 )
-_ASKING = frozenset(("who", "whom", "whose", "what", "when", "where", "why", "which", "how", "many", "much", "long"))
+_EMPTY = frozenset(re.findall(r"\w+", "a an the is was were are be been being do does did has have had"))
+_QUOTES = "\"'“”‘’„«»"
+_PUNCTUATION = _QUOTES + ".,:;!?？！؟。，、…()[]"
 _SEEN = re.compile(rf"[^\s{UNSEEN.pattern[1:-2]}{HIDDEN.pattern[1:-2]}]+")
 _SAME = str.maketrans({"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "‑": "-", "…": "."})
 
@@ -78,8 +79,12 @@ class Checked:
     fault: str = ""
 
 
-def check(draft: Draft, task: Task) -> Checked:
-    """Everything that one draft and its window decide."""
+def check(draft: Draft, task: Task, *, small: bool = False) -> Checked:
+    """Everything that one draft and its window decide.
+
+    Args:
+        small: see `fault`.
+    """
     if draft.fault:
         return Checked(draft, draft.fault)
     draft = replace(draft, question=clean(draft.question))
@@ -89,35 +94,36 @@ def check(draft: Draft, task: Task) -> Checked:
     if place is None:
         return Checked(draft, "not_in_window")
     chunk, start, end = place
-    evidence = chunk.text[start:end]
-    draft = replace(draft, evidence=evidence, chunk=chunk.number, start=start)
-    answer = answer_in(evidence, draft.answer)
+    draft = replace(draft, evidence=chunk.text[start:end], chunk=chunk.number, start=start)
+    answer = answer_in(chunk.text, start, end, draft.answer)
     if not answer:
         return Checked(draft, "not_in_evidence")
     draft = replace(draft, answer=answer)
-    return Checked(draft, fault(draft.question, answer, evidence))
+    return Checked(draft, fault(draft.question, answer, draft.evidence, small=small))
 
 
-def fault(question: str, answer: str, evidence: str) -> str:
-    """Why three texts that fit each other are no good question; empty where nothing is wrong."""
+def fault(question: str, answer: str, evidence: str, *, small: bool = False) -> str:
+    """Why three texts that fit each other are no good question; empty where nothing is wrong.
+
+    Args:
+        small: a small model put the question together, word by word: its English is looked at, too.
+    """
     if len(answer) > LONGEST_ANSWER or len(evidence) > LONGEST_EVIDENCE or len(question) > LONGEST_QUESTION:
         return "too_long"
-    words = _words(question)
-    if not question.endswith("?") or question.count("?") > 1 or len(words) < 4 or _UNENDED.search(question):
+    asked, said = words(question), words(evidence)
+    if [mark.end() for mark in _MARKS.finditer(question)] != [len(question)] or len(asked) < (4 if small else 3):
         return "no_question"
-    if words.count("have") > 1 or (words[-1] == "have" and not {"do", "does", "did"} & {*words}):
+    if small and (_UNENDED.search(question) or _misses_its_verb(asked)):
         return "no_question"
     if _MARKUP.search(question):
         return "markup"
-    if _stutters(words, _words(evidence)):
+    if small and _stutters(asked, said):
         return "stutters"
-    if f" {' '.join(_words(answer))} " in f" {' '.join(words)} ":
+    if f" {' '.join(words(answer))} " in f" {' '.join(asked)} ":
         return "gives_away"
     if _LEANS.search(question):
         return "leans"
-    said = {stem(word) for word in _words(evidence)} - _LOOSE
-    asked = {stem(word) for word in words} - _LOOSE
-    return "" if said & asked else "beside"
+    return "" if {*map(stem, said)} & {*map(stem, asked)} - _LOOSE else "beside"
 
 
 def located(draft: Draft, chunks: Sequence[Chunk]) -> tuple[Chunk, int, int] | None:
@@ -129,50 +135,54 @@ def located(draft: Draft, chunks: Sequence[Chunk]) -> tuple[Chunk, int, int] | N
         if at >= 0 and chunk.text.startswith(draft.evidence, at):
             return chunk, at, at + len(draft.evidence)
     for chunk in ordered:
-        found = _find(chunk.text, draft.evidence, folded=False)
-        if found is not None:
-            return chunk, *found
+        for start, end in _finds(chunk.text, draft.evidence, folded=False):
+            return chunk, start, end
     return None
 
 
-def answer_in(evidence: str, answer: str) -> str:
-    """The answer as the evidence has it, whole words; empty where it has not."""
-    wanted = answer.strip().rstrip(".") if answer.strip() not in evidence else answer.strip()
-    for match in re.finditer(re.escape(wanted), evidence) if wanted else ():
-        if _at_edges(evidence, match.start(), match.end()):
-            return wanted
-    found = _find(evidence, wanted, folded=True)
-    return evidence[found[0] : found[1]] if found and _at_edges(evidence, *found) else ""
+def answer_in(text: str, start: int, end: int, answer: str) -> str:
+    """The answer as the evidence has it, which is a text from `start` to `end`: whole words and numbers of that text;
+    empty where it has not."""
+    evidence, wanted = text[start:end], answer.strip()
+    wanted = wanted if wanted in evidence else wanted.rstrip(".")
+    exact = (match.span() for match in re.finditer(re.escape(wanted), evidence) if wanted)
+    for first, last in chain(exact, _finds(evidence, wanted, folded=True)):
+        if whole(text, start + first, start + last):
+            return evidence[first:last]
+    return ""
 
 
 def same_words(text: str) -> str:
-    """What two questions share that are the same but for case, order, signs and small words."""
-    words = _words(text)
-    asked = [word for word in words if word in _ASKING]
-    return " ".join([*asked, *sorted({stem(word) for word in words} - _LOOSE)])
+    """What two questions share that are the same but for case, marks and words that say nothing (articles, helping
+    verbs). Their order counts, signs (Na+) and small words in capitals or quotes."""
+    found = ((word.strip(_PUNCTUATION), word[0] in _QUOTES) for word in text.split())
+    kept = (word for word, quoted in found if word.lower() not in _EMPTY or word.isupper() or quoted)
+    return " ".join(stem(word.lower()) for word in kept if word)
 
 
-def _at_edges(text: str, start: int, end: int) -> bool:
-    before, after = text[max(0, start - 1) : start], text[end : end + 1]
-    inside = (before.isalnum() and text[start].isalnum()) or (after.isalnum() and text[end - 1].isalnum())
-    return not inside
-
-
-def _find(text: str, wanted: str, *, folded: bool) -> tuple[int, int] | None:
+def _finds(text: str, wanted: str, *, folded: bool) -> Iterator[tuple[int, int]]:
     """Where a text stands, white space and what `_bare` makes equal left out of account."""
     if len(text) > _MOST_SEARCHED:
-        return None
+        return
     bare, places = _bare(text, folded)
     sought, _ = _bare(wanted, folded)
-    at = bare.find(sought) if len(sought) > 0 else -1
-    return None if at < 0 else (places[at], places[at + len(sought) - 1] + 1)
+    at = bare.find(sought) if sought else -1
+    while at >= 0:
+        yield places[at], places[at + len(sought) - 1] + 1
+        at = bare.find(sought, at + 1)
 
 
 @lru_cache(maxsize=16)
 def _bare(text: str, folded: bool) -> tuple[str, array[int]]:
-    """The characters of a text that can be seen, in one spelling of quotes and dashes, and where each stands."""
-    kept, places = [], array("I")
+    """The characters of a text that can be seen, in one spelling of quotes and dashes, and where each stands. Of white
+    space one is kept between digits: 1 2 is not 12."""
+    kept, places, end = [], array("I"), 0
     for run in _SEEN.finditer(text.translate(_SAME)):
+        between = text[end : run.start()]
+        if end and text[end - 1].isdigit() and run[0][0].isdigit() and any(map(str.isspace, between)):
+            kept.append(" ")
+            places.append(end)
+        end = run.end()
         kept.append(_folded(run[0]) if folded else run[0])
         places.extend(range(run.start(), run.end()))
     return "".join(kept), places
@@ -184,16 +194,16 @@ def _folded(text: str) -> str:
     return low if len(low) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", _HUMP.sub(" ", text).lower())
-
-
 def stem(word: str) -> str:
     """A word without its ending, roughly: enough to tell that two words are one."""
     for ending in ("ing", "ies", "ed", "es", "s", "e"):
         if word.endswith(ending) and len(word) - len(ending) > 2:
             return word[: -len(ending)]
     return word
+
+
+def _misses_its_verb(asked: Sequence[str]) -> bool:
+    return asked.count("have") > 1 or (asked[-1] == "have" and not {"do", "does", "did"} & {*asked})
 
 
 def _stutters(words: Sequence[str], evidence: Sequence[str]) -> bool:

@@ -80,7 +80,8 @@ class EngineWriter:
         """
         self.sender = sender
         self.temperature = temperature
-        self.tries = tries or (TRIES if sender.local else 1)
+        self.small = sender.local
+        self.tries = tries or (TRIES if self.small else 1)
         self.cut: list[str] = []  # windows that were shown in part
 
     def write(self, tasks: Iterable[Task]) -> Iterator[list[Draft]]:
@@ -90,7 +91,7 @@ class EngineWriter:
         def asked() -> Iterator[Prompt]:
             for task in tasks:
                 parts = self._shown(task)
-                found = self._small(task, parts) if self.sender.local else self._large(task, parts)
+                found = self._small(task, parts) if self.small else self._large(task, parts)
                 waiting.append((task, parts, len(found)))
                 yield from found
 
@@ -120,7 +121,7 @@ class EngineWriter:
         self.sender.close()
 
     def _shown(self, task: Task) -> list[Shown]:
-        parts = prompts.shown(task, _MOST_SMALL if self.sender.local else _MOST)
+        parts = prompts.shown(task, _MOST_SMALL if self.small else _MOST)
         lost = sum(len(chunk.text) for chunk in task.chunks) - sum(len(part.text) for part in parts)
         if any(part.end - part.start < len(part.chunk.text) for part in parts):
             if not self.cut:
@@ -156,7 +157,7 @@ class EngineWriter:
             return [Draft(fault="no_answer")]
         one = done[0]
         spent: dict[str, Any] = {"tokens_in": one.tokens_in, "tokens_out": one.tokens_out, "ms": one.ms}
-        if not self.sender.local:
+        if not self.small:
             return _from_json(one, spent)
         found = prompts.read_small(one.text)
         if found is None:
