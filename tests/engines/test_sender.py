@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from querywright.engines import server as server_module
-from querywright.engines.base import Grammar
+from querywright.engines.base import Completion, EngineError, Grammar
 from querywright.engines.budget import Budget, BudgetReached, tokens_of
-from querywright.engines.fence import fence, inert, json_parts
+from querywright.engines.fence import fence, inert, inert_lines, json_parts
 from querywright.engines.ledger import Ledger
 from querywright.engines.open import open_engine
-from querywright.engines.sender import Prompt, Sender, open_many
+from querywright.engines.sender import Prompt, Sender, open_many, own_fault
 from querywright.errors import QuerywrightError
 from querywright.progress import heard
 
@@ -180,7 +180,7 @@ def test_retry_after_in_all_its_forms() -> None:
     after = server_module._retry_after
     assert after({"retry-after": "3"}) == 3
     assert after({"retry-after-ms": "250", "retry-after": "9"}) == 0.25
-    assert 50 < (after({"retry-after": formatdate(time.time() + 60, usegmt=True)}) or 0) <= 60
+    assert 900 < (after({"retry-after": formatdate(time.time() + 1000, usegmt=True)}) or 0) <= 1000
     assert after({"retry-after": "soon"}) is None
     assert after({"retry-after": formatdate(time.time() - 60, usegmt=True)}) is None
     assert after({}) is None
@@ -220,6 +220,44 @@ def test_a_wrong_key_ends_the_run_at_once(tmp_path: Path, monkeypatch: pytest.Mo
         many = sender(service, tmp_path)
         assert list(many.texts(prompts())) == EXPECTED
         many.close()
+
+
+def test_prompts_that_are_refused_for_good_end_no_run_that_goes_on(tmp_path: Path) -> None:
+    """Between twenty of them were answers, which a second run has of the ledger."""
+
+    class Odd:
+        def describe(self) -> dict[str, Any]:
+            return {"engine": "server", "model": "m"}
+
+        def generate(self, messages: Any, **options: Any) -> list[Completion]:
+            number = int(messages[-1]["content"].split()[-1])
+            if number % 3 == 1:
+                raise EngineError("HTTP 400: no")
+            return [Completion(f"answer to number {number}", 5, 3, 1.0, "stop")]
+
+        def close(self) -> None: ...
+
+    for _ in range(2):
+        many = Sender([Odd()], Ledger(tmp_path / "answers.jsonl"))
+        assert sum(not text for text in many.texts(prompts(90))) == 30
+        many.close()
+    assert (many.asked, many.kept, many.failed) == (0, 60, 30)
+
+
+@pytest.mark.parametrize("reason", [
+    "HTTP 400: This model's maximum context length is 4096 tokens", "5000 tokens; the context holds 4096",
+    "HTTP 400: the request exceeds the available context size", "HTTP 400: prompt is too long: 210000 tokens > 200000",
+    "HTTP 400: The input token count exceeds the maximum", "HTTP 413: Request Entity Too Large",
+    '{"code": "content_filter"}', "triggering Azure OpenAI's content management policy", "content_policy_violation",
+])  # fmt: skip
+def test_whose_fault_a_failure_is(reason: str) -> None:
+    assert own_fault(reason)
+
+
+def test_a_models_own_faults_are_no_prompts() -> None:
+    for reason in ("HTTP 401: wrong key", "HTTP 404: no such model", "You exceeded your current quota",
+                   "did not keep to the grammar: 'x'", "HTTP 400: 'n' is not supported"):  # fmt: skip
+        assert not own_fault(reason)
 
 
 def test_a_server_without_schemas_and_one_with_other_names(tmp_path: Path) -> None:
@@ -268,6 +306,22 @@ def test_control_tokens_of_templates_are_broken(text: str) -> None:
     assert inert("1 < 2 and x <5, taxid:[1 TO 9]") == "1 < 2 and x <5, taxid:[1 TO 9]"
 
 
+@pytest.mark.parametrize("token", [
+    "<|im_end|>", "<\u200b|im_end|>", "<｜begin▁of▁sentence｜>", "<s>", "</s>", "<eos>", "<BOS_TOKEN>", "<eos_token>",
+    "<seed:eos>", "<turn|>", "<|turn>", "<eot>", "<start_of_image>", "<end_of_turn>", "<reserved_106>", "</think>",
+    "<extra_id_0>", "<tool_response>", "</tool_call>", "<<SYS>>", "[gMASK]", "<sop>", "[MASK]", "[BOS]", "[THINK]",
+    "[/INST]", "[TOOL_CONTENT]", "[IMG]", "[SYSTEM_PROMPT]",
+])  # fmt: skip
+def test_both_ways_break_what_templates_know(token: str) -> None:
+    for way in (inert, inert_lines):
+        assert token.replace("\u200b", "") not in way(f"a {token} b{token}c"), way.__name__
+
+
+def test_code_and_documents_keep_their_brackets() -> None:
+    text = "List<int> <div> <my-tag a='b_c'> </p> a[i], a[my_index], [ATP] <= [DNA], 1<2_000>1 <xs:element>"
+    assert inert_lines(text) == text
+
+
 def test_a_fence_holds_what_looks_like_its_end() -> None:
     material = "x"
     for _ in range(3):
@@ -303,13 +357,14 @@ def test_tokens_are_estimated_within_a_half() -> None:
 
 def test_who_stops_reading_and_closes_leaves_nothing_behind(tmp_path: Path) -> None:
     chat = Chat(said)
-    with serve(chat, faults=[None, *[Fault(slow=0.3)] * N]) as service:
+    with serve(chat, faults=[None, *[Fault(slow=1.0)] * N]) as service:
         many = sender(service, tmp_path, 2)
         answers = many.texts(prompts())
         assert next(answers) == EXPECTED[0]
         many.close()  # `answers` is still there, in the traceback of a job that was cancelled
         asked = len(chat.bodies)
         assert asked < N
+        service.faults.clear()
         again = sender(service, tmp_path, 2)
         assert list(again.texts(prompts())) == EXPECTED
         again.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,26 @@ def test_better_is_told_by_windows(tmp_path: Path) -> None:
     assert test["p"] == pytest.approx(2 * 0.5**5), "five windows, not nine questions"
 
 
+@pytest.mark.parametrize(
+    ("strategies", "said", "bold"),
+    [
+        ("closed,rag", "Best F1: <b>fake · rag</b>, 56 % [", ["fake · rag"]),
+        ("closed", "<div class=box>F1 is 0.</div>", []),
+        ("closed,closed2", "F1 is 0 in all 2 cells: none is the best.", []),
+        ("window,window2", "Best F1: <b>fake · window</b> and <b>two · window</b>, alike with 100 %, of 2 cells.",
+         ["fake · window", "two · window"]),
+    ],
+)  # fmt: skip
+def test_no_cell_is_called_the_best_that_is_not(tmp_path: Path, strategies: str, said: str, bold: list[str]) -> None:
+    models = {"fake": {"model": "fake.gguf"}} | ({"two": {"model": "fake.gguf"}} if "2" in strategies else {})
+    run(tmp_path, Engine(), models=models, strategies=strategies.partition(",")[0] if "2" in strategies else strategies)
+    page = (tmp_path / "report.html").read_text()
+    assert said in page
+    (table,) = re.findall(r"<h2 id='[^']*'>Scores</h2>(.*?)</table>", page, re.DOTALL)
+    assert re.findall(r"<td[^>]*><b>(.*?)</b>", table) == bold
+    assert ("Against the best" in page) == (bool(bold) or strategies == "closed")
+
+
 def test_rows_without_windows_or_documents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare = [{"question": r["question"], "answer": r["answer"], "evidence": r["evidence"] * (i % 2)}
             for i, r in enumerate(ROWS)]  # fmt: skip
@@ -215,6 +236,10 @@ def test_rows_without_windows_or_documents(tmp_path: Path, capsys: pytest.Captur
     err = capsys.readouterr().err
     assert "window: 5 of 9 questions have no passages and are not asked" in err
     assert "4 of 9 questions have no window in the documents: they are shown their evidence" in err
+    page = (tmp_path / "report.html").read_text()
+    assert len(found["notes"]) == 2
+    assert all(f"<p>{note}.</p>" in page for note in found["notes"])
+    assert json.loads((tmp_path / "scores.json").read_text())["notes"] == found["notes"]
     with pytest.raises(QuerywrightError, match="nothing can be asked"):
         run(tmp_path / "none", Engine(), [{"question": "a", "answer": "b"}], [], strategies=["window", "rag"])
 

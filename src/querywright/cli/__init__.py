@@ -30,7 +30,7 @@ COMMANDS = {
     "mcp": "the query assistant's tools for an agent, over MCP",
     "feedback": "corrections that people made",
     "preferences": "several models answer, answers are judged: rows for DPO",
-    "evaluation": "the evaluation service: serve, worker, teams",
+    "evaluation": "the evaluation service: serve, worker, status, mlflow, teams",
     "questions": "documents to questions with answers and evidence: windows, make, eval",
     "conversations": "synthetic users talk with several models; judged, and into a database",
 }

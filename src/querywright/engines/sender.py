@@ -31,8 +31,12 @@ _WAITS = (2.0, 4.0, 8.0, 16.0, 32.0)  # seconds, when a server is busy
 _LONGEST_WAIT = 600.0  # what a server may ask for
 _HOPELESS = 3  # failures in a row that end a run in which nothing has worked yet
 _GIVEN_UP = 20  # and one in which something has
-_TOO_LONG_IN_A_ROW = 200  # and where each is the prompt's own fault: texts may be sorted, the longest first
-_TOO_LONG = re.compile(r"context_length|context (?:length|window|size|holds)|too long|too many tokens", re.I)
+_OWN_IN_A_ROW = 200  # and where each is the prompt's own fault: texts may be sorted, the longest first
+_OWN = re.compile(
+    r"context_length|context (?:length|window|size|holds)|too long|too many tokens|tokens? (?:count )?exceed|HTTP 413"
+    r"|content[ _-](?:filter|policy|management)|flagged",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,12 @@ def open_many(
         return [open_engine(model, tries=1, slots=max(1, n), key=key)] * max(1, n)
     engine = open_engine(model, adapter=adapter, threads=threads, slots=slots, isolated=isolated, hang_s=hang_s)
     return [engine] * capacity_of(engine)
+
+
+def own_fault(reason: str) -> bool:
+    """Whether the reason of a failure that lasts is the prompt's own: too long, or not let through. Such a failure says
+    nothing about the model."""
+    return bool(_OWN.search(reason))
 
 
 def completions_of(row: dict[str, Any] | None) -> list[Completion]:
@@ -145,7 +155,7 @@ class Sender:
         """
         known = self.ledger.get(self.key(prompt))
         if known is not None and usable(known):
-            self.kept += 1
+            self.kept, self._row = self.kept + 1, 0  # gone on with, failures are as far apart as before
             return known
         done = self._send(prompt, state)
         return done[0].text if done else ""
@@ -159,7 +169,7 @@ class Sender:
         """
         known = completions_of(self.ledger.rows.get(self.key(prompt)))
         if known:
-            self.kept += 1
+            self.kept, self._row = self.kept + 1, 0  # gone on with, failures are as far apart as before
             return known
         return self._send(prompt, "")
 
@@ -319,7 +329,7 @@ class Sender:
             self.failed += 1
             self._row += 1
             most = _GIVEN_UP if self.asked or self.kept else _HOPELESS
-            over = self._row >= (_TOO_LONG_IN_A_ROW if _TOO_LONG.search(str(error)) else most)
+            over = self._row >= (_OWN_IN_A_ROW if own_fault(str(error)) else most)
         if over:
             hint = error.hint or "check --model"
             raise QuerywrightError(f"{error}; {state or self.state()}", hint=hint) from error

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
+from querywright.engines.sender import own_fault
 from querywright.errors import QuerywrightError
 from querywright.evaluate.models import Absent
 from querywright.progress import say, track
@@ -29,8 +30,8 @@ Opened = TypeVar("Opened", covariant=True)  # what answers, once it is loaded
 # one later.
 Answer = dict[str, Any]
 
-_MOST_FAILURES = 3  # at the beginning or the end of a cell, before it is given up
-_GONE = 20  # failures in a row that may pass: the model is gone
+_MOST_FAILURES = 3  # that may pass, at the beginning or the end of a cell, before it is given up
+_GONE = 20  # failures in a row: the model is gone, or was never there
 _OWN = 3  # runs in which a question failed: then it is the question's fault, or no run would ever come to an end
 
 
@@ -92,30 +93,32 @@ def fill(
     Args:
         todo: keys, each once, with what is asked.
         what: is done, for those who wait.
-        fresh: whether the cell has no answers yet. If its first ones are all failures that last it can't be: a server
-            that takes no grammars, say.
+        fresh: whether the cell has no answers yet. If its first `_GONE` ones, or all, are failures that last, it can't
+            be: a server that takes no grammars, say.
         at_once: how many are asked at the same time; answers then come in the order in which they are ready.
         given_up: failures in a row that end the run even if they last, None for no end.
 
-    A question that failed in `_OWN` runs ends no further one: it has no answer, and counts as wrong.
+    A question that is too long, that failed for good in an earlier run, or that failed in `_OWN` of them ends no run,
+    wherever it stands: it has no answer, and counts as wrong.
 
     Raises:
-        Absent: a fresh cell whose first answers are failures that last.
+        Absent: a fresh cell that gives no answers, for reasons that last.
         QuerywrightError: the model is gone (`retryable` where it may come back); what it answered is kept.
     """
-    in_a_row, away = 0, False
+    in_a_row, away, passes = 0, False, False
     failures = _failures(path)
     with _append(path, header) as file:
         asked = [*todo]
         for number, (key, answer) in enumerate(_answers(file, asked, ask, what, at_once), 1):
             wrong, last = answer.get("finish") == "error", number == len(asked)
+            may_pass = bool(answer.get("retryable"))
             if not wrong:
                 in_a_row, away = 0, False
-            elif failures[key] < _OWN:
-                in_a_row, away = in_a_row + 1, away or bool(answer.get("retryable"))
-            fresh = fresh and wrong
+            elif failures[key] < _OWN and (may_pass or not own_fault(str(answer.get("reason")))):
+                in_a_row, away = in_a_row + 1, away or may_pass
+            fresh, passes = fresh and wrong, passes or may_pass
             # single failures are a question's; the last ones of a cell may be all that is seen of a server that went
-            if fresh and not away and in_a_row >= _MOST_FAILURES:
+            if fresh and not away and (in_a_row >= _GONE or (last and not passes)):
                 raise Absent(f"{path.stem}: {answer.get('reason')}")
             most = 1 if fresh and last else _MOST_FAILURES if fresh or last else _GONE
             if in_a_row and in_a_row >= (most if away else given_up or len(asked) + 1):
@@ -127,11 +130,14 @@ def fill(
 
 
 def _failures(path: Path) -> Counter[str]:
-    """How often each key failed in earlier runs, in ways that may pass."""
-    if not path.is_file():
-        return Counter()
-    with open(path, "rb") as file:
-        return Counter(row["key"] for row in map(_json, file) if row and row.get("retryable"))
+    """In how many earlier runs each key failed; for good is as often as it takes."""
+    found: Counter[str] = Counter()
+    if path.is_file():
+        with open(path, "rb") as file:
+            for row in map(_json, file):
+                if row and row.get("finish") == "error":
+                    found[row["key"]] += 1 if row.get("retryable") else _OWN
+    return found
 
 
 def _answers(

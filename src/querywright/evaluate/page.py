@@ -209,5 +209,5 @@ def paired(tests: Sequence[dict[str, Any]], better: Sequence[str], points: str, 
         ]
         for t in tests
     ]  # fmt: skip
-    note = f"<p>The best is <b>{esc(tests[0]['best'])}</b>; each other cell against it, on the {things} of both.</p>"
+    note = f"<p>Each other cell against <b>{esc(tests[0]['best'])}</b>, on the {things} of both.</p>"
     return note + grid(["other", "n", *better, points, f"p ({test}, Holm)"], rows, words=1)

@@ -55,7 +55,8 @@ def evaluate_questions(
             name, model, strategy, samples, n (questions asked in it);
             scores: {f1, exact, contains, meteor?, bertscore?, judge?, retrieval_hit?}, each {mean, low, high, n}, from
                 0 to 1, with 95 % intervals;
-            tokens_in, tokens_out: sums; cost: {total, per_1000, note}; ms: {p50, p95, steps} of an answer;
+            tokens_in, tokens_out: of all requests, each once; cost: {total, per_1000, note}; ms: {p50, p95, steps} of
+                an answer;
             errors: questions without an answer, which count as wrong; finish: how answers ended, by number.
         paired: cells against the one with the best F1, on the questions that both were asked: best, other, n,
             difference, low, high, p, p_holm.
@@ -63,6 +64,7 @@ def evaluate_questions(
             (share of answers with one grade in both orders), order (grade with the answer first minus reference
             first), controls, tokens_in, tokens_out, cost}.
         left_out: why cells were not asked.
+        notes: of the others, which questions were not asked, or not as the strategy has it.
         files: names within `out`: {responses, pickle, scores, report, plots: [...]}.
 
     Raises:
@@ -74,7 +76,7 @@ def evaluate_questions(
     by, groups = clusters(asked)
     passages = {chunk.number: chunk for chunk in chunks}
     with alone(out):
-        todo, left_out = plan(config, asked, passages, retriever)
+        todo, left_out, notes = plan(config, asked, passages, retriever)
         scored = run(config, todo, sources, passages, out, left_out)
         add_text_scores(scored, config.text_scores.model_dump(exclude_defaults=False))
         judge = judged(scored, asked, config.judge, config.entries, sources, out) if config.judge else None
@@ -93,6 +95,7 @@ def evaluate_questions(
             "paired": against_best(by_cell, groups, config.seed),
             "judge": judge,
             "left_out": left_out,
+            "notes": notes,
         }
         found = finite(found)
         write_jsonl(out / f"responses_{config.name}.jsonl", scored)

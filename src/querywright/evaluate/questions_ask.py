@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from querywright.artefacts import content_id, data_dir
 from querywright.engines.base import Completion, Engine, EngineError, Message
 from querywright.engines.catalogue import Entry
-from querywright.engines.fence import code_for, fence, inert_lines
+from querywright.engines.fence import code_for, fence, inert_lines, rooms
 from querywright.engines.keys import key_of
 from querywright.engines.open import is_address, open_engine
 from querywright.evaluate import kept
@@ -62,12 +62,15 @@ class Ask:
 
     Attributes:
         shown: numbers of the passages, in their order; empty for none, and where evidence stands for a window.
+        parts: what is shown of each.
+        cut: whether that is not all of it.
         key: what an answer is kept under: all that the model reads.
     """
 
     question: Question
     messages: tuple[Message, ...]
     shown: tuple[int, ...] = ()
+    parts: tuple[str, ...] = ()
     cut: bool = False
 
     @property
@@ -86,32 +89,41 @@ def prepare(
         passages: the documents' chunks by number. A row without a window in them is shown its evidence instead.
         system: of the model's entry, before what every model is told.
         find: a retriever's `nearest`, for `rag`, of `k` passages.
-        most_chars: of all passages together; what is longer is cut at the end.
+        most_chars: of all passages together; long ones are cut, so that each has its share: at the end, in a window
+            around the evidence.
     """
-    shown: list[int] = []
-    texts: list[str] = []
+    numbers: list[int] = []
     if strategy == "rag" and find is not None:
-        shown = [hit.item.number for hit in find(question.question, k)]
-        texts = [text for number in shown if (text := passages[number].text).strip()]
+        numbers = [hit.item.number for hit in find(question.question, k)]
     elif strategy == "window":
-        shown = _within(question.window, passages)
-        texts = [passages[number].text for number in shown] or [question.evidence]
-    if strategy == "window" and not any(text.strip() for text in texts):
+        numbers = _within(question.window, passages)
+    texts = {number: text for number in numbers if (text := passages[number].text).strip()}
+    if strategy == "window" and not texts and question.evidence.strip():
+        texts = {0: question.evidence}  # chunks are numbered from 1
+    room = rooms([*map(len, texts.values())], most_chars)
+    around = question.evidence if strategy == "window" else ""
+    cut = {n: _part(text, most, around) for (n, text), most in zip(texts.items(), room, strict=True)}
+    safe = {number: text for number, part in cut.items() if (text := inert_lines(part)).strip()}
+    if strategy == "window" and not safe:
         return None
-    told = _template("answer_passages" if texts else "answer_closed")
+    told = _template("answer_passages" if safe else "answer_closed")
     asked = f"Question: {inert_lines(question.question)}"
-    whole = [inert_lines(text) for text in texts]
-    pieces: list[str] = []
-    left = most_chars
-    for text in whole:
-        pieces, left = [*pieces, text[:left]], max(0, left - len(text))
-    code = code_for(question.question, whole)
-    parts = [fence(piece, "PASSAGE", code) for piece in pieces if piece.strip()]
+    code = code_for(question.question, safe.values())
     messages = (
         {"role": "system", "content": f"{system}\n\n{told}" if system else told},
-        {"role": "user", "content": "\n\n".join([*parts, asked])},
+        {"role": "user", "content": "\n\n".join([*(fence(part, "PASSAGE", code) for part in safe.values()), asked])},
     )
-    return Ask(question, messages, tuple(shown), sum(map(len, whole)) > most_chars)
+    shown, parts = tuple(number for number in safe if number), tuple(cut[number] for number in safe)
+    return Ask(question, messages, shown, parts, sum(map(len, texts.values())) > most_chars)
+
+
+def _part(text: str, most: int, around: str) -> str:
+    """The beginning of a text, or, where that would not hold what is looked for, a part around it."""
+    at = max(0, text.find(around))
+    if at + len(around) <= most:
+        return text[:most]
+    begin = min(at, max(0, min(at - (most - len(around)) // 2, len(text) - most)))
+    return text[begin : begin + most]
 
 
 def _within(window: tuple[int, int] | None, passages: Mapping[int, Passage]) -> list[int]:
@@ -136,6 +148,7 @@ def asking(
         # the seed hangs on what is asked, not on its place: the order and a restart change nothing
         own = (seed + int(ask.key[:8], 16)) % 2**31
         done: list[Completion] = []
+        tokens_in = 0
         try:
             while len(done) < n:  # not every server knows `n`
                 got = engine.generate(
@@ -144,17 +157,19 @@ def asking(
                 )  # fmt: skip
                 if not got:
                     raise EngineError("the server gave no answer", retryable=True)
+                tokens_in += got[0].tokens_in  # each request reads the prompt
                 done += got
         except EngineError as error:  # this question has no answer; the next may have one
             return {"response": "", "reason": str(error), "retryable": error.retryable, "finish": "error",
-                    "tokens_in": None, "tokens_out": None, "ms": None}  # fmt: skip
+                    "tokens_in": tokens_in or None, "tokens_out": sum(one.tokens_out for one in done) or None,
+                    "ms": None}  # fmt: skip
         texts = [said(one.text) for one in done]
         best = nearest_to_others(texts)
         return {
             "response": texts[best],
             **({"wrote": done[best].text} if done[best].text != texts[best] else {}),
             **({"drawn": texts} if n > 1 else {}),
-            "tokens_in": done[0].tokens_in,
+            "tokens_in": tokens_in,
             "tokens_out": sum(one.tokens_out for one in done),
             "ms": round(sum(one.ms for one in done), 1),
             "finish": done[best].finish,

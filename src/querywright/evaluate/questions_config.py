@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from querywright.engines.catalogue import Entry, default_catalogue, public, read_catalogue
+from querywright.engines.open import is_address
 from querywright.errors import QuerywrightError, did_you_mean
 from querywright.evaluate import config as sweeps
 from querywright.evaluate.config import TextScores
@@ -17,6 +18,7 @@ from querywright.evaluate.models import Strict, one_or_more
 Strategy = Literal["closed", "window", "rag"]
 Samples = Annotated[int, Field(ge=1, le=32)]
 EXAMPLE = "eval_configs/questions.yaml"
+_MOST_CHARS, _MOST_LOCAL = 12_000, 4000
 
 
 class Judge(Strict):
@@ -50,7 +52,8 @@ class Config(Strict):
             one at the model's own temperature.
         k: chunks that are retrieved.
         max_tokens: of an answer, where the model's entry does not say.
-        most_chars: of the passages that a question is shown with; what is longer is cut, and that is said.
+        most_chars: of the passages that a question is shown with; what is longer is cut, and that is said. 12,000 by
+            default, and 4,000 for a local model, whose context holds 4,096 tokens.
         limit: questions, drawn with `seed`; a smaller limit is a part of a larger one. None takes all.
         judge: who grades the answers; nobody by default.
         text_scores: `{meteor: true, bertscore: FOLDER}`; METEOR alone by default, where nltk is installed.
@@ -65,7 +68,7 @@ class Config(Strict):
     temperature: float = Field(default=0.7, gt=0, le=2)
     k: int = Field(default=4, ge=1, le=100)
     max_tokens: int = Field(default=64, ge=1, le=4096)
-    most_chars: int = Field(default=12_000, ge=100, le=1_000_000)
+    most_chars: int | None = Field(default=None, ge=100, le=1_000_000)
     limit: int | None = Field(default=None, ge=1)
     judge: Judge | None = None
     text_scores: TextScores = TextScores(meteor=True)
@@ -112,6 +115,15 @@ class Config(Strict):
     def entries(self) -> dict[str, Entry]:
         """All that is to be opened, by name: the models, and the judge where it is none of them."""
         return {**self.models, **({self.judge.name: self.judge.entry} if self.judge and self.judge.entry else {})}
+
+    def tokens_of(self, model: str) -> int:
+        """The most that an answer of a model has."""
+        entry = self.models[model]
+        return entry.max_tokens if "max_tokens" in entry.model_fields_set else self.max_tokens
+
+    def chars_of(self, model: str) -> int:
+        """The most that a model is shown of passages."""
+        return self.most_chars or (_MOST_CHARS if is_address(self.models[model].model) else _MOST_LOCAL)
 
     def public(self) -> dict[str, Any]:
         """As plain values, without what is one machine's own: folders, addresses, names of variables with keys."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from querywright.evaluate.best import best, sentence
 from querywright.evaluate.page import inline, number, paired, share
 from querywright.evaluate.page_errors import anchor, differing
 from querywright.page import esc, grid, unfold, write_page
@@ -15,6 +16,7 @@ NAMES = {
     "bertscore": "BERTScore", "retrieval_hit": "found",
 }  # fmt: skip
 _SHOWN = 12  # answers of each kind and cell
+_BEST = 3  # cells that are told more of, where several are alike
 _LONG = 400  # characters of a text in a table
 _STRATEGIES = {
     "closed": "the question alone: what the model knows without the documents",
@@ -34,15 +36,15 @@ def write(
         pictures: SVG files that are put into the page, `scores` and `latency`.
     """
     cells = found["cells"]
-    top = max(cells, key=lambda cell: (cell["scores"]["f1"]["mean"], cell["scores"]["exact"]["mean"]))
+    top = {cell["name"] for cell in best(cells, "f1")}
     svg = {name: inline(picture) for name, picture in pictures.items()}
     sections = [
-        ("Scores", _scores(found, top["name"]) + svg.get("scores", "")),
+        ("Scores", _scores(found, top) + svg.get("scores", "")),
         ("Against the best", _paired(found)),
         ("Judge", _judge(found)),
         ("Retrieval", _retrieval(cells)),
         ("Time and cost", _times(found) + svg.get("latency", "")),
-        ("Answers", _answers(cells, rows, top["name"])),
+        ("Answers", _answers(cells, rows, top)),
         ("Left out", "".join(f"<p>{esc(reason)}</p>" for reason in found["left_out"])),
     ]
     shown = [(title, text) for title, text in sections if text]
@@ -52,7 +54,7 @@ def write(
         f"<h1>{esc(found['name'])}</h1>",
         f"<p class=note>{found['n']} questions in {clusters['n']} {esc(clusters['by'])}s, seed "
         f"{esc(found['config']['seed'])}. Shares in per cent of questions, with 95 % intervals.</p>",
-        _summary(found, top),
+        _summary(found),
         f"<nav>{contents}</nav>",
         *(f"<h2 id='{anchor(title)}'>{esc(title)}</h2>{text}" for title, text in shown),
     ]
@@ -65,7 +67,8 @@ def trust(judge: Mapping[str, Any] | None) -> list[str]:
         return []
     lines = []
     if judge["judged_too"]:
-        lines.append(f"The judge {judge['name']} judges itself: {', '.join(judge['judged_too'])} is the same model.")
+        are = "is the same model" if len(judge["judged_too"]) == 1 else "are the same model"
+        lines.append(f"The judge {judge['name']} judges itself: {', '.join(judge['judged_too'])} {are}.")
     if judge["agreement"] is not None:
         lines.append(
             f"The judge {judge['name']} gives {100 * judge['agreement']:.0f} % of {judge['asked']} answers the same "
@@ -84,14 +87,15 @@ def trust(judge: Mapping[str, Any] | None) -> list[str]:
     return lines
 
 
-def _summary(found: Mapping[str, Any], top: Mapping[str, Any]) -> str:
-    scores = top["scores"]
-    text = f"<b>{esc(top['name'])}</b> is best: F1 {share(scores['f1'])}, {share(scores['exact'])} % exact"
-    text += f", judged {share(scores['judge'])}" if "judge" in scores else ""
-    lines = [f"{text}; {top['n']} questions."]
-    if top["ms"]["p50"] is not None:
-        lines.append(f"Half of its answers took under {top['ms']['p50'] / 1000:.1f} s, 95 % under "
-                     f"{top['ms']['p95'] / 1000:.1f} s.")  # fmt: skip
+def _summary(found: Mapping[str, Any]) -> str:
+    lines = [sentence(found["cells"], "f1", lambda name: f"<b>{esc(name)}</b>")]
+    for top in best(found["cells"], "f1")[:_BEST]:
+        scores = top["scores"]
+        text = f"{esc(top['name'])}: {share(scores['exact'])} % of {top['n']} questions exact"
+        text += f", judged {share(scores['judge'])}" if "judge" in scores else ""
+        text += (f"; half of the answers took under {top['ms']['p50'] / 1000:.1f} s, 95 % under "
+                 f"{top['ms']['p95'] / 1000:.1f} s") if top["ms"]["p50"] is not None else ""  # fmt: skip
+        lines.append(f"{text}.")
     failed = sum(cell["errors"] for cell in found["cells"])
     if failed:
         lines.append(f"{failed} questions got no answer and count as wrong: the same command asks them again.")
@@ -100,13 +104,13 @@ def _summary(found: Mapping[str, Any], top: Mapping[str, Any]) -> str:
     return f"<div class=box>{'<br>'.join(lines)}</div>"
 
 
-def _scores(found: Mapping[str, Any], top: str) -> str:
+def _scores(found: Mapping[str, Any], top: Collection[str]) -> str:
     cells = found["cells"]
     metrics = [metric for metric in NAMES if any(metric in cell["scores"] for cell in cells)]
     rows = []
     for cell in cells:
         below = (share(cell["scores"].get(metric)).replace(" <small>", "<br><small>") for metric in metrics)
-        name = f"<b>{esc(cell['name'])}</b>" if cell["name"] == top else esc(cell["name"])
+        name = f"<b>{esc(cell['name'])}</b>" if cell["name"] in top else esc(cell["name"])
         rows.append([name, str(cell["n"]), *below])
     told = "".join(
         f"<li><b>{name}</b>: {what}</li>"
@@ -115,12 +119,15 @@ def _scores(found: Mapping[str, Any], top: str) -> str:
     )
     clusters = found["clusters"]
     note = (
-        "F1, exact: as SQuAD scores them (case, punctuation and articles aside), against the nearest reference. "
-        "contains: the reference's words stand in the answer, which may say more. judge: grades 1 to 5 as 0 to 100. "
-        "found: retrieval found the evidence. Intervals: BCa bootstrap that draws whole "
-        f"{clusters['by']}s, {clusters['n']} of them; Wilson's where all are alike, and with it where there are few."
+        "F1, exact: as SQuAD scores them (case, punctuation and articles aside, but not the signs of numbers), against "
+        "the nearest reference. contains: the reference's words stand in the answer, which may say more. judge: grades "
+        "1 to 5 as 0 to 100. found: retrieval found the evidence. "
+        + ("METEOR: of one word that is right 50, of two 94. " if "meteor" in metrics else "")
+        + f"Intervals: BCa bootstrap that draws whole {clusters['by']}s, {clusters['n']} of them; Wilson's where all "
+        "are alike, and with it where there are few."
     )
-    return f"<ul>{told}</ul>" + grid(["cell", "n", *(NAMES[m] for m in metrics)], rows, words=1) + _note(note)
+    notes = "".join(f"<p>{esc(text)}.</p>" for text in found["notes"])
+    return f"<ul>{told}</ul>" + grid(["cell", "n", *(NAMES[m] for m in metrics)], rows, words=1) + notes + _note(note)
 
 
 def _note(text: str) -> str:
@@ -128,8 +135,11 @@ def _note(text: str) -> str:
 
 
 def _paired(found: Mapping[str, Any]) -> str:
+    if len(found["cells"]) > 1 and not best(found["cells"], "f1"):
+        return ""
     better = (f"{found['clusters']['by']}s: best better", "other better")
-    return paired(found["paired"], better, "points of F1", "sign test", "questions")
+    text = paired(found["paired"], better, "points of F1", "sign test", "questions")
+    return text + _note("Where fewer than ten differ, the interval is no surer than the test.") * bool(found["paired"])
 
 
 def _judge(found: Mapping[str, Any]) -> str:
@@ -171,10 +181,10 @@ def _times(found: Mapping[str, Any]) -> str:
     return grid(names, rows, words=1) + _note(f"Cost: {'; '.join(dict.fromkeys(notes))}.")
 
 
-def _answers(cells: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], top: str) -> str:
-    """The worst and the best answers of each cell, the best cell first and unfolded."""
-    parts = []
-    for cell in sorted(cells, key=lambda cell: cell["name"] != top):
+def _answers(cells: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], top: Collection[str]) -> str:
+    """The worst and the best answers of each cell, the best cells first, and the first of them unfolded."""
+    parts: list[str] = []
+    for cell in sorted(cells, key=lambda cell: cell["name"] not in top):
         mine = sorted((row for row in rows if row["cell"] == cell["name"]), key=_goodness)
         wrong = [row for row in mine if row["f1"] < 1][:_SHOWN]
         right = [row for row in reversed(mine) if row["f1"] == 1][:_SHOWN]
@@ -183,7 +193,7 @@ def _answers(cells: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any
             unfold("Right ones", _table(right)) if right else ""
         )
         title = f"<b>{esc(cell['name'])}</b> <span class=note>{counts}</span>"
-        parts.append(unfold(title, f"<div class=in>{body}</div>", cell["name"] == top))
+        parts.append(unfold(title, f"<div class=in>{body}</div>", not parts))
     return "".join(parts)
 
 

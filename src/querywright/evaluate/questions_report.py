@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from querywright.artefacts import write_json, write_manifest
 from querywright.evaluate import chart, questions_page
+from querywright.evaluate.best import best
 from querywright.evaluate.report import number, share
 
 if TYPE_CHECKING:
@@ -66,18 +67,13 @@ def table(found: Mapping[str, Any]) -> Table:
     grid.add_column("cell", overflow="fold")
     for heading in ("n", *(_COLUMNS[m] for m in shown), "p50", "p95", "errors"):
         grid.add_column(heading, justify="right", no_wrap=True)
-    top = best(found["cells"])["name"]
+    top = {cell["name"] for cell in best(found["cells"], "f1")}
     for cell in found["cells"]:
         shares = (share(cell["scores"].get(m), m in _WITH_INTERVAL) for m in shown)
         seconds = (number(cell["ms"][k] and cell["ms"][k] / 1000, 1) for k in ("p50", "p95"))
         line = [cell["name"], str(cell["n"]), *shares, *seconds, str(cell["errors"] or "")]
-        grid.add_row(*line, style="bold" if cell["name"] == top else "")
+        grid.add_row(*line, style="bold" if cell["name"] in top else "")
     return grid
-
-
-def best(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The cell with the best F1; among equals the one with the most exact answers."""
-    return max(cells, key=lambda cell: (cell["scores"]["f1"]["mean"], cell["scores"]["exact"]["mean"]))
 
 
 def caption(found: Mapping[str, Any]) -> str:

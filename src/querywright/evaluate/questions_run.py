@@ -44,11 +44,13 @@ class Cell:
 
 def plan(
     config: Config, asked: Sequence[Question], passages: Mapping[int, Passage], retriever: Retriever | None
-) -> tuple[list[tuple[Cell, list[Ask]]], list[str]]:
-    """The cells with what is put to each, those of one model side by side; and why others are not asked."""
+) -> tuple[list[tuple[Cell, list[Ask]]], list[str], list[str]]:
+    """The cells with what is put to each, those of one model side by side; why others are not asked; and notes on which
+    questions are not asked in a cell, or not as its strategy has it."""
     found = lru_cache(None)(retriever.nearest) if retriever is not None else None
     todo: list[tuple[Cell, list[Ask]]] = []
     left_out: list[str] = []
+    notes: dict[str, None] = {}  # most of them are the same for each model
     usable = [strategy for strategy in config.strategies if strategy != "rag" or (found is not None and passages)]
     if "rag" in config.strategies and "rag" not in usable:
         left_out.append("rag: there are no documents to search")
@@ -56,19 +58,19 @@ def plan(
         for strategy in usable:
             asks = [
                 ask for question in asked
-                if (ask := prepare(question, strategy, passages, system=entry.system, most_chars=config.most_chars,
-                                   k=config.k, find=found)) is not None
+                if (ask := prepare(question, strategy, passages, system=entry.system,
+                                   most_chars=config.chars_of(model), k=config.k, find=found)) is not None
             ]  # fmt: skip
-            first = model == next(iter(config.models))
             if not asks:
                 left_out.append(f"{model} · {strategy}: no row has a window of these documents, or evidence")
                 continue
-            if first:
-                _announce(strategy, asks, len(asked))
+            notes |= dict.fromkeys(_notes(strategy, asks, len(asked), config.chars_of(model)))
             todo += [(Cell(model, strategy, n), asks) for n in config.n]
     if passages and (astray := sum(_astray(question, passages) for question in asked)):
-        say(f"the evidence of {astray} of {len(asked)} questions is not in its chunk: are these the documents that "
-            "they were made from?")  # fmt: skip
+        notes[f"the evidence of {astray} of {len(asked)} questions is not in its chunk: these may not be the documents "
+              "that they were made from"] = None  # fmt: skip
+    for note in notes:
+        say(note)
     for reason in left_out:
         say(f"left out: {reason}")
     if not todo:
@@ -76,7 +78,7 @@ def plan(
             f"nothing can be asked: {'; '.join(left_out)}",
             hint="the strategy closed needs questions alone; or --documents",
         )
-    return todo, left_out
+    return todo, left_out, [*notes]
 
 
 def _astray(question: Question, passages: Mapping[int, Passage]) -> bool:
@@ -87,18 +89,18 @@ def _astray(question: Question, passages: Mapping[int, Passage]) -> bool:
     return chunk is None or " ".join(question.evidence.split()) not in " ".join(chunk.text.split())
 
 
-def _announce(strategy: str, asks: Sequence[Ask], n: int) -> None:
-    """Say in what way questions are not asked as the strategy has it."""
+def _notes(strategy: str, asks: Sequence[Ask], n: int, most: int) -> list[str]:
+    """In what way questions are not asked as the strategy has it."""
     bare = sum(strategy == "window" and not ask.shown for ask in asks)
     lost = sum(strategy == "rag" and not ask.shown for ask in asks)
     notes = [
         f"{n - len(asks)} of {n} questions have no passages and are not asked" * (len(asks) < n),
         f"{bare} of {n} questions have no window in the documents: they are shown their evidence" * (bare > 0),
         f"retrieval finds nothing for {lost} of {n} questions: they are asked alone" * (lost > 0),
-        f"the passages of {sum(ask.cut for ask in asks)} questions are cut (most_chars)" * any(a.cut for a in asks),
+        f"the passages of {sum(ask.cut for ask in asks)} questions are cut at {most:,} characters (most_chars)"
+        * any(ask.cut for ask in asks),
     ]
-    for note in filter(None, notes):
-        say(f"{strategy}: {note}")
+    return [f"{strategy}: {note}" for note in notes if note]
 
 
 def run(
@@ -131,7 +133,12 @@ def run(
             for answer in answers.values():
                 if "reason" in answer:
                     answer["reason"] = _hidden(str(answer["reason"]), source.path, cell.model)
-            rows += [_row(cell, ask, answers[ask.key], passages) for ask in asks]
+            paid: set[str] = set()
+            for ask in asks:
+                rows.append(_row(cell, ask, answers[ask.key], passages))
+                if ask.key in paid:  # equal questions of several documents are one request
+                    rows[-1] |= {"tokens_in": 0, "tokens_out": 0}
+                paid.add(ask.key)
     if not rows:
         raise QuerywrightError(f"no cell gave an answer: {'; '.join(left_out)}", hint="correct that; then run it again")
     return rows
@@ -143,7 +150,7 @@ def _ask(
 ) -> dict[str, kept.Answer]:  # fmt: skip
     entry = config.models[cell.model]
     ask = asking(engine, entry, n=cell.n, temperature=config.temperature,
-                 max_tokens=min(config.max_tokens, entry.max_tokens), seed=config.seed)  # fmt: skip
+                 max_tokens=config.tokens_of(cell.model), seed=config.seed)  # fmt: skip
     return dict(
         kept.fill(path, header, left.items(), ask, what, fresh=fresh, at_once=capacity_of(engine), given_up=_GIVEN_UP)
     )
@@ -154,7 +161,7 @@ def _header(config: Config, cell: Cell, source: Source) -> dict[str, Any]:
     entry = config.models[cell.model]
     return kept.plain({
         "version": __version__, "model": cell.model, "strategy": cell.strategy, "n": cell.n, "seed": config.seed,
-        "max_tokens": min(config.max_tokens, entry.max_tokens),
+        "max_tokens": config.tokens_of(cell.model),
         "temperature": config.temperature if cell.n > 1 else entry.temperature, **source.identity,
     })  # fmt: skip
 

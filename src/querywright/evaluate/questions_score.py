@@ -23,7 +23,7 @@ METRICS = {
     "judge": "the judge's grade, 1 to 5 as 0 to 1",
     "meteor": "METEOR of the answer's text, exact and stemmed words (no synonyms)",
     "bertscore": "BERTScore F1 of the answer's text, with the model given",
-    "retrieval_hit": "the passages that retrieval found hold the evidence",
+    "retrieval_hit": "what is shown of the passages that retrieval found holds the evidence",
 }
 
 
@@ -46,10 +46,19 @@ def score_row(ask: Ask, answer: Mapping[str, Any], passages: Mapping[int, Passag
 
 
 def _found(ask: Ask, passages: Mapping[int, Passage]) -> bool:
-    if ask.question.evidence_chunk:
-        return ask.question.evidence_chunk in ask.shown
-    evidence = " ".join(ask.question.evidence.split())
-    return any(evidence in " ".join(passages[number].text.split()) for number in ask.shown)
+    """Whether what is shown holds the evidence: a part of its chunk, or of one with the same text."""
+    evidence, chunk = _plain(ask.question.evidence), passages.get(ask.question.evidence_chunk or 0)
+    home = _plain(chunk.text) if chunk else ""
+    if home and evidence not in home:  # other documents than the rows were made from: the chunk is all that is known
+        evidence = ""
+    return bool(home or evidence) and any(
+        home in ("", _plain(passages[number].text)) and evidence in _plain(part)
+        for number, part in zip(ask.shown, ask.parts, strict=True)
+    )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
 
 
 def add_text_scores(rows: Sequence[Row], wanted: Mapping[str, Any]) -> None:
