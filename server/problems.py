@@ -161,7 +161,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         # what was sent is not echoed: it may be huge, or no Unicode; the names in it neither
-        found = [(".".join(_named(part) for part in e["loc"][1:]) or "body", e["msg"]) for e in error.errors()[:5]]
+        found = [_wrong(e) for e in error.errors()[:5]]
         message = "; ".join(f"{where}: {what}" for where, what in found)
         chat = request.url.path.startswith(CHAT)
         json = "json" in request.headers.get("content-type", "")  # which curl does not say by itself
@@ -178,6 +178,13 @@ def install(app: FastAPI) -> None:
         log.exception("a request failed", exc_info=error)
         said = told(error)
         return problem(said.status, said.code, said.message, said.hint)
+
+
+def _wrong(error: dict[str, Any]) -> tuple[str, str]:
+    """Where and what; of a body that is no JSON, the place is a character's."""
+    if error["type"] == "json_invalid":
+        return "body", f"no JSON: {error.get('ctx', {}).get('error', '')} at character {error['loc'][-1]}"
+    return ".".join(_named(part) for part in error["loc"][1:]) or "body", error["msg"]
 
 
 def _named(part: object) -> str:

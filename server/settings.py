@@ -76,17 +76,33 @@ MAY_BE_NOTHING = ("waiting", "wait_share", "patience_s", "keep_free_bytes")
 def unread(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Variables of the environment that are called like ours and that nobody reads, a sentence each: a misspelt
     QUERYWRIGHT_TOKEN would leave a server without a login."""
+    return misspelt(environment) + unknown(environment)
+
+
+def misspelt(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Those of `unread` that are nearly called as one of ours."""
+    strange = _strange(environment).items()
+    return [f"{name} is set, and nothing reads it; did you mean {near}?" for name, near in strange if near]
+
+
+def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The others of `unread`, which somebody else may have set for themselves."""
+    strange = _strange(environment).items()
+    return [f"{name} is set, and nothing reads it: known are {', '.join(KNOWN)}" for name, near in strange if not near]
+
+
+def _strange(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that nobody reads, each with the known one that it nearly is, if it is."""
     from rapidfuzz import fuzz, process
 
-    found = []
+    found = {}
     for variable in sorted(environment):
         if variable in KNOWN or variable.startswith(PREFIX):  # limits are checked by themselves
             continue
         name = variable.upper().replace("-", "_")
-        (near, alike, _), ours = process.extractOne(name, KNOWN, scorer=fuzz.ratio), name.startswith("QUERYWRIGHT")
-        if ours or alike >= _ALIKE:
-            found.append(f"{variable} is set, and nothing reads it; did you mean {near}?" if alike >= _ALIKE else
-                         f"{variable} is set, and nothing reads it: known are {', '.join(KNOWN)}")  # fmt: skip
+        near, alike, _ = process.extractOne(name, KNOWN, scorer=fuzz.ratio)
+        if alike >= _ALIKE or name.startswith("QUERYWRIGHT"):
+            found[variable] = near if alike >= _ALIKE else ""
     return found
 
 
@@ -126,7 +142,7 @@ def limited(environment: Mapping[str, str] = os.environ) -> tuple[Limits, Quotas
         if not (0 if name in MAY_BE_NOTHING else 1) <= given[name] <= most:
             wrong.append(f"{variable}={text[:40]!r}: out of range")
     if wrong:
-        raise QuerywrightError("; ".join(wrong), hint=f"limits: {', '.join(kinds)} (see docs/serving.md)")
+        raise QuerywrightError("\n  ".join(wrong), hint=f"limits: {', '.join(kinds)} (see docs/serving.md)")
     ours = {field.name for field in fields(Limits)}
     quotas = {name: value for name, value in given.items() if name not in ours}
     return Limits(**{name: value for name, value in given.items() if name in ours}), Quotas(**quotas)

@@ -69,6 +69,7 @@ class Auth:
 
     challenge = CHALLENGE
     needed = "a name and a password, or a token, is needed"
+    open: tuple[str, ...] = ()  # what is for everybody
     hint = "send the header Authorization: Bearer TOKEN, or a name and a password"
 
     def __init__(self, token: str = "", file: Path | None = None) -> None:

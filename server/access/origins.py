@@ -75,7 +75,7 @@ def site_of(host: str, environ: Mapping[str, str] = os.environ) -> Site:
         except ValueError:
             wrong.append(f"QUERYWRIGHT_TRUSTED_PROXIES: {word[:60]!r} is no address or network such as 10.0.0.0/24")
     if wrong:
-        raise QuerywrightError("; ".join(wrong), hint="entries stand between commas")
+        raise QuerywrightError("\n  ".join(wrong), hint="entries stand between commas")
     hosts, here = {*LOOPBACK, host.lower(), *(name for _, name, _ in origins)}, is_loopback(host)
     if not here:
         own = socket.gethostname().lower()

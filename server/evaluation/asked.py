@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from querywright.artefacts import write_jsonl
 from querywright.engines.catalogue import Entry, public, read_catalogue
@@ -21,6 +21,42 @@ NAME = "evaluation"
 """Of what is written: `responses_evaluation.jsonl`."""
 Found = tuple[dict[str, Any], dict[str, Any]]
 """What came out, and the resolved config, without what teams may not see."""
+
+
+def fitting(settings: Settings, args: Mapping[str, Any], calls: bool, document: bool) -> None:
+    """See that the rows of a run can be asked as a request says.
+
+    Args:
+        calls: they are sentences with calls, not questions.
+        document: the run goes back to one.
+
+    Raises:
+        QuerywrightError: an API or a judge too many, no API or one that is not shipped, strategies of the other kind,
+            `rag` by name where there is nothing to retrieve, or models that can't be asked for calls as their entries
+            say.
+    """
+    from querywright.api.definition import shipped
+    from querywright.evaluate import models, questions_config
+
+    api, named = args.get("api"), args.get("strategies") or ()
+    if not calls and api:
+        raise QuerywrightError("these rows are questions, and an API is for sentences with calls", hint="without api")
+    if calls and api not in shipped():
+        said = f"no API {api!r}" if api else "these rows are sentences with calls, and no API was named"
+        raise QuerywrightError(said, hint=f"api: one of {', '.join(shipped())}")
+    if calls and args.get("judge"):
+        raise QuerywrightError("calls are compared by what they mean, and not judged", hint="without judge")
+    known = get_args(models.Strategy if calls else questions_config.Strategy)
+    if odd := [name for name in named if name not in known]:
+        rows = "sentences with calls" if calls else "questions"
+        raise QuerywrightError(f"these rows are {rows}, and {', '.join(odd)} is for others", hint=", ".join(known))
+    if not calls and "rag" in named and not document:  # where nobody named it, it is left out, and told
+        raise QuerywrightError(
+            "the strategy rag needs a document, and this run's rows were posted without one",
+            hint="the strategies closed and window; or a generation from an upload",
+        )
+    if calls:
+        _sampling(settings, taken(settings.models, args["models"]), args.get("n") or 1)
 
 
 def questions(
@@ -40,8 +76,7 @@ def questions(
     from querywright.evaluate.questions_config import check
     from querywright.finetune.shipped import located
 
-    if args.get("api"):
-        raise QuerywrightError("these rows are questions, and an API is for sentences with calls", hint="without api")
+    fitting(settings, args, calls=False, document=True)
     judge = args.get("judge") or None
     entries = taken(settings.models, [*args["models"], *([judge] if judge else [])])
     raw: dict[str, Any] = {
@@ -53,12 +88,8 @@ def questions(
     config = check(raw, "the request")
     passages = chunks() if {"window", "rag"} & {*config.strategies} else []
     retriever = None
-    if "rag" in config.strategies:
-        if not passages:
-            raise QuerywrightError(
-                "the strategy rag needs a document, and this run's rows were posted without one",
-                hint="the strategies closed and window; or a generation from an upload",
-            )
+    fitting(settings, args, calls=False, document=bool(passages))
+    if "rag" in config.strategies and passages:
         from querywright.questions.retrieve import open_retriever
 
         retriever = open_retriever(passages, out.parent / "retrieval")
@@ -85,18 +116,13 @@ def calls(settings: Settings, args: Mapping[str, Any], rows: Sequence[dict[str, 
         QuerywrightError: no API was named or it is not shipped, a judge, an unknown model, one that can't be asked as
             its entry says, or one that is not there or gone.
     """
-    from querywright.api.definition import shipped
     from querywright.cli.eval_models import scored
     from querywright.evaluate.config import check
     from querywright.evaluate.score import finite
     from querywright.evaluate.sweep import cells
 
-    api = args.get("api")
-    if api not in shipped():
-        said = f"no API {api!r}" if api else "these rows are sentences with calls, and no API was named"
-        raise QuerywrightError(said, hint=f"api: one of {', '.join(shipped())}")
-    if args.get("judge"):
-        raise QuerywrightError("calls are compared by what they mean, and not judged", hint="without judge")
+    fitting(settings, args, calls=True, document=False)
+    api = args["api"]
     entries = taken(settings.models, args["models"])
     sampling = _sampling(settings, entries, args.get("n") or 1)
     pairs = out.parent / "pairs.jsonl"

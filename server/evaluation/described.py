@@ -14,6 +14,7 @@ _WHOLE = {"type": "integer", "minimum": 1}
 _NAME = "What the document is called; shown, never a path. In a header: UTF-8, or percent-encoded UTF-8."
 _SIZE = "Chunks of a window; 4 by default, or all where there are fewer."
 _STEP = "Chunks from the start of a window to the next one's; 2 by default."
+_RUN = "The run to add to; a new one by default."
 
 
 def _parameter(name: str, place: str, schema: dict[str, Any], text: str) -> Parameter:
@@ -25,7 +26,8 @@ def _both(name: str, schema: dict[str, Any], text: str) -> list[Parameter]:
 
 
 FILE_NAME = _both("file-name", {"type": "string", "maxLength": NAME_MOST}, _NAME)
-QUERY_WINDOWS = [_parameter("window-size", "query", _WHOLE, _SIZE), _parameter("window-step", "query", _WHOLE, _STEP)]
+RUN_ID = _both("run-id", {"type": "string", "pattern": "^[0-9a-f]{32}$"}, _RUN)
+WINDOWS = [*_both("window-size", _WHOLE, _SIZE), *_both("window-step", _WHOLE, _STEP)]
 KEY = _parameter(
     "Idempotency-Key", "header", {"type": "string", "pattern": "^[!-~]{1,128}$"},
     "The same key is the same request, whatever became of its answer; by default the content says what is the same.",
@@ -36,9 +38,9 @@ def upload_parameters(quotas: Quotas) -> list[Parameter]:
     """Of POST /uploads."""
     questions = _WHOLE | {"maximum": quotas.questions}
     return [
-        *FILE_NAME, *_both("window-size", _WHOLE, _SIZE), *_both("window-step", _WHOLE, _STEP), KEY,
-        _parameter("model", "query", {"type": "string"}, "Who is to write questions: see GET /v1/evaluation/models."),
-        _parameter("questions", "query", questions, "At most so many for each window; with `model`."),
+        *FILE_NAME, *WINDOWS, KEY,
+        *_both("model", {"type": "string"}, "Who is to write questions: see GET /v1/evaluation/models."),
+        *_both("questions", questions, "At most so many for each window; with `model`."),
     ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from querywright.errors import QuerywrightError, did_you_mean
 from server.access.auth import stamp_of
+from server.evaluation.chosen import RULES
 from server.evaluation.receive import Places, room
 from server.evaluation.settings import LOCAL, Settings
 from server.evaluation.shelf import Full, NoUpload, OtherKind, Shelf
@@ -161,17 +162,19 @@ class Desk:
         return self._models[1]
 
     async def check_models(self, names: list[str], *also: str) -> None:
-        """Refuse names that are in no catalogue.
+        """Refuse names that are in no catalogue, all at once.
 
         Raises:
             Refused: there is one (404).
         """
         known = [*also, *await self.do(self.models)]
-        for name in names:
-            if name not in known:
-                near = did_you_mean(name, known)
-                hint = "GET /v1/evaluation/models lists them"
-                raise Refused(404, "unknown_model", f"there is no model {name!r}{near}", hint)
+        wrong = [
+            f"{name} write questions, and answer none" if name == RULES
+            else f"there is no model {name!r}{did_you_mean(name, known)}"
+            for name in dict.fromkeys(names) if name not in known
+        ]  # fmt: skip
+        if wrong:
+            raise Refused(404, "unknown_model", "; ".join(wrong), "GET /v1/evaluation/models lists them")
 
     def close(self) -> None:
         """End the threads; what runs in them ends first."""

@@ -34,10 +34,12 @@ SHUT = re.compile(
 """Paths that this service has no use for, and that reach out or run something."""
 SET_UP = (
     b"<script>try{localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1','true');"
+    b"localStorage.setItem('mlflow.telemetry.info.alert.dismissed_v1','true');"
     b"if(!localStorage.getItem('mlflow.workflowType_v1'))"
     b"localStorage.setItem('mlflow.workflowType_v1','\"machine_learning\"')}catch(e){}</script>"
 )
-"""The panel of the assistant, which is not here, stays shut; experiments open on their runs, not on traces."""
+"""The panel of the assistant, which is not here, stays shut, and so does what is said of telemetry, which is off;
+experiments open on their runs, not on traces."""
 
 
 def serve(uri: str, artefacts: Path | None, host: str = "127.0.0.1", port: int = 5000) -> None:

@@ -21,8 +21,9 @@ class Quotas:
         recorded_bytes: of all different documents that a team has posted, deleted ones too: MLflow keeps their copies.
         chunks: of one upload.
         windows: of one upload.
+        window_chunks: of all windows of one upload together: a chunk counts in each window that holds it.
         rows_bytes: size of the synthetic rows of one request, in bytes.
-        rows: of one run, all requests together.
+        rows_per_run: synthetic rows of one run, all requests together.
         run_bytes: the rows of one run together, in bytes as JSON: each request reads and writes all of them.
         posted_runs: runs of posted rows that a team may have.
         jobs_per_team: jobs of one team that may be queued or running; recording its uploads does not count.
@@ -42,8 +43,9 @@ class Quotas:
     recorded_bytes: int = 16 * 2**30
     chunks: int = 100_000
     windows: int = 10_000
+    window_chunks: int = 1_000_000
     rows_bytes: int = 32 * 2**20
-    rows: int = 100_000
+    rows_per_run: int = 100_000
     run_bytes: int = 64 * 2**20
     posted_runs: int = 200
     jobs_per_team: int = 100

@@ -21,7 +21,7 @@ from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
@@ -30,6 +30,9 @@ from server.access.guard import pass_by, upload_too_large
 from server.evaluation.quotas import Quotas
 from server.problems import CLIENT_GONE, Refused
 from server.settings import Limits
+
+if TYPE_CHECKING:
+    from server.evaluation.shelf import Shelf
 
 BLOCK = 256 * 1024
 """Bytes that are held before they are hashed and written."""
@@ -207,11 +210,14 @@ def sweep(folder: Path, older_s: float = _SWEEP_S) -> None:
                         path.unlink()
 
 
-def keep_sweeping(folder: Path, stop: threading.Event, every_s: float = _SWEEP_S) -> None:
-    """Sweep now, and now and then until `stop` is set: the loop of a thread of the server."""
+def keep_sweeping(shelf: Shelf, stop: threading.Event, every_s: float = _SWEEP_S) -> None:
+    """Sweep now, and now and then until `stop` is set, bodies and what the shelf does not list: the loop of a thread of
+    the server."""
     while True:
         with suppress(OSError):  # the folder can't be read for now
-            sweep(folder)
+            sweep(shelf.settings.uploads)
+        with suppress(QuerywrightError, OSError):  # nor the database
+            shelf.sweep(_SWEEP_S)
         if stop.wait(every_s):
             return
 
@@ -233,7 +239,12 @@ def kind_of(content_type: str, name: str, path: Path) -> str:
         hint = "the file itself is the body: curl --data-binary @FILE -H 'content-type: application/json'"
         message = f"a body is JSON, JSON lines or CSV, not {essence[:60]!r}"
         raise Refused(415, "content_type", message, hint, param="content-type")
-    return SUFFIXES.get(Path(name[-64:]).suffix.lower()) or _looked(path)
+    suffix = Path(name[-64:]).suffix.lower()
+    kind = SUFFIXES.get(suffix) or _looked(path)
+    if kind == "csv" and suffix and suffix not in SUFFIXES:  # nothing but a guess
+        hint = "a name that ends with .json, .jsonl or .csv, or the header content-type: text/csv"
+        raise Refused(415, "content_type", f"{name!r} does not say what it is", hint, param="file-name")
+    return kind
 
 
 def _looked(path: Path) -> str:
@@ -262,10 +273,36 @@ def chunks_of(file: Received, kind: str, name: str, most: int) -> int:
     from querywright.questions.chunks import count_chunks
 
     try:
-        n = count_chunks(file.path, kind)  # type: ignore[arg-type]
+        return count_chunks(file.path, kind, most=most)  # type: ignore[arg-type]
     except QuerywrightError as error:
-        raise Refused(422, "document", str(error).replace(str(file.path), name), error.hint) from error
-    if not 0 < n <= most:
-        message = f"{name} has {n:,} chunks, and {most:,} are the most" if n else f"{name} has no chunks"
-        raise Refused(422, "document", message, "cut it into several files" if n else "")
-    return n
+        raise unread(error, file.path, kind, name, "document") from error
+
+
+def unread(error: QuerywrightError, path: Path, kind: str, name: str, code: str) -> Refused:
+    """What to say of a body that is not what it was taken for."""
+    with open(path, "rb") as file:
+        head = file.read(_HEAD).removeprefix(b"\xef\xbb\xbf").strip()
+    message, hint = str(error).replace(str(path), name), error.hint
+    if kind == "csv" and head.startswith((b"[", b"{")):
+        message, hint = f"{message}; it was read as CSV and looks like JSON", "the header content-type says what it is"
+    elif b"\n" not in head and (kind == "csv" or "Extra data" in message):
+        hint = "all of it is one line; curl -d takes line ends away: --data-binary @FILE"
+    return Refused(422, code, message, hint)
+
+
+def check_records(path: Path, kind: str, name: str) -> None:
+    """See that `rules` find something to ask about. For a thread.
+
+    Raises:
+        Refused: no chunk is a record with fields (422).
+    """
+    from querywright.questions.chunks import has_records
+
+    try:
+        found = has_records(path, kind)  # type: ignore[arg-type]
+    except QuerywrightError:  # deleted just now, for one: the job says so
+        return
+    if not found:
+        message = f"rules ask for the fields of records, and {name} holds texts alone"
+        hint = "a model that reads texts: GET /v1/evaluation/models lists them"
+        raise Refused(422, "no_records", message, hint, param="model")

@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from querywright.errors import did_you_mean
+from querywright.errors import QuerywrightError, did_you_mean
 from server.evaluation import described, parameters, shapes
 from server.evaluation.chosen import RULES
 from server.evaluation.desk import Desk, team_of
+from server.evaluation.receive import check_records
 from server.evaluation.routes_uploads import generation
+from server.evaluation.tracking_data import CALLS
 from server.jobs.shown import State, iso
 from server.problems import Refused, responses
 
@@ -38,6 +40,8 @@ def routes(desk: Desk) -> APIRouter:
         if size is None and step is None:
             size, step = found.window_size, found.window_step
         rolling = parameters.windows(found.chunks, size, step, quotas)
+        if asked.model == RULES:
+            await desk.read(check_records, desk.settings.upload_file(found.sha), found.kind, found.name)
         args = generation(found, asked.model, rolling, asked.questions, asked.seed)
         return _queued(response, await desk.submit(team, "generation", args, key))
 
@@ -61,6 +65,8 @@ def routes(desk: Desk) -> APIRouter:
             message = f"run {run.id} is in {run.experiment}, and rows are in data_generation"
             raise Refused(422, "wrong_run", message, param="run_id")
         args = {**asked.model_dump(), "upload": run.upload, "posts": run.posts}  # with more rows it is another request
+        if run.holds:  # else it shows when the job has read them
+            await desk.do(_fit, desk, args, run.holds == CALLS)
         return _queued(response, await desk.submit(team, "evaluation", args, key))
 
     @router.get("/jobs", responses=responses(s404="No such job in `before`", s422="Wrong parameter"))
@@ -110,6 +116,15 @@ def routes(desk: Desk) -> APIRouter:
         return _card(await desk.again(team_of(request), job))
 
     return router
+
+
+def _fit(desk: Desk, args: dict[str, Any], calls: bool) -> None:
+    from server.evaluation.asked import fitting
+
+    try:
+        fitting(desk.settings, args, calls, document=args["upload"] is not None)
+    except QuerywrightError as error:
+        raise Refused(422, "not_for_these_rows", str(error), error.hint) from error
 
 
 def _card(state: State) -> shapes.JobCard:

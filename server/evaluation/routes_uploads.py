@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from server.evaluation import described, parameters, shapes
 from server.evaluation.chosen import RULES
 from server.evaluation.desk import Desk, team_of
-from server.evaluation.receive import chunks_of, kind_of, received
+from server.evaluation.receive import check_records, chunks_of, kind_of, received
 from server.evaluation.shelf import Listed
 from server.jobs.table import WrongState
 from server.problems import Refused, responses
@@ -45,9 +45,14 @@ def routes(desk: Desk) -> APIRouter:
                 name = wanted.name or f"{file.sha[:12]}.{kind}"
                 n = await desk.read(chunks_of, file, kind, name, quotas.chunks)
                 rolling = parameters.windows(n, wanted.size, wanted.step, quotas)
+                if wanted.model == RULES:
+                    await desk.read(check_records, file.path, kind, name)
                 created = round(time.time(), 3)
                 new = Listed(file.sha, name, kind, file.bytes, n, rolling.size, rolling.step, created)
-                found, is_new = await desk.do(shelf.add, team, new, file.path)
+                said = wanted.size is not None or wanted.step is not None
+                found, is_new = await desk.do(shelf.add, team, new, file.path, said)
+        if not said:  # those of the post before
+            rolling = parameters.windows(found.chunks, found.window_size, found.window_step, quotas)
         recording = await _recorded(desk, team, found)
         job = None
         if wanted.model is not None:
@@ -55,8 +60,7 @@ def routes(desk: Desk) -> APIRouter:
             job = (await desk.submit(team, "generation", args, wanted.key)).id
         response.status_code = 201 if is_new else 200
         response.headers["Location"] = f"/v1/evaluation/uploads/{found.sha}"
-        used = {"window_size": rolling.size, "window_step": rolling.step, "windows": rolling.all}
-        return shapes.Uploaded(**{**found.plain(), **used}, recording=recording, job=job)
+        return shapes.Uploaded(**found.plain(), windows=rolling.all, recording=recording, job=job)
 
     @router.get("/uploads", responses=responses(s404="No such upload in `before`", s422="Wrong parameter"))
     async def uploads(
@@ -82,7 +86,7 @@ def routes(desk: Desk) -> APIRouter:
         await desk.do(_let_go, desk, team_of(request), sha)
 
     @router.get(
-        "/uploads/{sha}/windows", openapi_extra={"parameters": described.QUERY_WINDOWS},
+        "/uploads/{sha}/windows", openapi_extra={"parameters": described.WINDOWS},
         responses=responses(s404="No such upload", s422="Windows that do not fit"),
     )  # fmt: skip
     async def windows(request: Request, sha: shapes.Sha) -> shapes.Windows:

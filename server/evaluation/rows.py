@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from querywright.errors import QuerywrightError, did_you_mean
-from server.evaluation.receive import Received
+from server.evaluation.receive import Received, unread
 from server.problems import Refused
 
 TEXTS = {"id": 200, "question": 10_000, "evidence": 100_000, "instruction": 10_000, "path": 10_000, "document": 200}
@@ -14,6 +14,8 @@ ANSWERS = 10_000
 """Characters of a question's answers together."""
 KNOWN = (*TEXTS, "answer", "answers", "window", "evidence_chunk")
 WRONG_MOST = 5
+_FORM = 'rows are {"question", "answer", "evidence"} or {"instruction", "path"}'
+_ALONE = "the body is the list of rows; run-id and file-name are headers, or parameters of the query"
 
 
 def rows_of(file: Received, kind: str, name: str, most: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -22,14 +24,13 @@ def rows_of(file: Received, kind: str, name: str, most: int) -> tuple[list[dict[
     Raises:
         Refused: it is no such file, has no rows or too many, or rows are wrong; the first of them are named (422).
     """
-    from querywright.questions.chunks import read_values
+    from querywright.questions.chunks import EXAMPLE, read_values
 
     try:
-        values = read_values(file.path, kind)  # type: ignore[arg-type]
+        values = read_values(file.path, kind, most=most, what="rows", alone=_ALONE)  # type: ignore[arg-type]
     except QuerywrightError as error:
-        raise Refused(422, "rows", str(error).replace(str(file.path), name), error.hint) from error
-    if len(values) > most:
-        raise Refused(422, "rows", f"{len(values):,} rows, and {most:,} are the most of a run")
+        error.hint = _FORM if error.hint == EXAMPLE else error.hint
+        raise unread(error, file.path, kind, name, "rows") from error
     found, wrong = [], []
     ignored: dict[str, None] = {}
     for number, value in enumerate(values, 1):
@@ -42,8 +43,7 @@ def rows_of(file: Received, kind: str, name: str, most: int) -> tuple[list[dict[
             continue
         ignored.update(dict.fromkeys(key for key in value if key not in KNOWN))
     if wrong:
-        hint = 'rows are {"question", "answer", "evidence"} or {"instruction", "path"}'
-        raise Refused(422, "rows", "; ".join(wrong), hint)
+        raise Refused(422, "rows", "; ".join(wrong), _FORM)
     if len({"instruction" in row for row in found}) > 1:
         raise Refused(422, "rows", "questions and instructions are in one file", "a run of their own for each")
     return found, [key[:80] for key in ignored][:20]
@@ -79,6 +79,8 @@ def _row(given: Any) -> dict[str, Any]:
             raise ValueError(f"its answers have {size:,} characters, and {ANSWERS:,} are the most")
         row |= {"answer": answers[0], **({"answers": [*answers]} if len(answers) > 1 else {})}
     else:
+        if "question" in given or "instruction" in given:
+            raise ValueError(f"{'question' if 'question' in given else 'instruction'} is empty")
         near = did_you_mean("question", list(given)) if given else ""
         raise ValueError(f"no question and no instruction{near}")
     if window := window_of(given.get("window")):

@@ -22,8 +22,9 @@ from urllib.parse import urlsplit
 
 from querywright.errors import QuerywrightError
 from querywright.questions.chunks import MOST_CHUNKS
+from server.access.origins import site_of
 from server.evaluation.quotas import Quotas
-from server.settings import Limits, limited
+from server.settings import Limits, limited, misspelt
 
 T = TypeVar("T")
 FOLDER = Path("work/evaluation")
@@ -84,13 +85,16 @@ class Settings:
         return self.uploads / sha[:2] / sha
 
 
-def settings_of(environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings that the environment asks for. Nothing is made, connected to or loaded.
+def settings_of(environment: Mapping[str, str] = os.environ, *, make: bool = False) -> Settings:
+    """The settings that the environment asks for. Nothing is connected to or loaded.
+
+    Args:
+        make: whether to make the folder where it is missing, as who serves or works does.
 
     Raises:
         QuerywrightError: mistakes; all of them at once.
     """
-    wrong: list[str] = []
+    wrong: list[str] = misspelt(environment)
 
     def checked(read: Callable[[], T]) -> T | None:
         try:
@@ -111,9 +115,12 @@ def settings_of(environment: Mapping[str, str] = os.environ) -> Settings:
         wrong.append(f"QUERYWRIGHT_LIMIT_CHUNKS={limits[1].chunks}: no document of more than {MOST_CHUNKS:,} is read")
     models = Path(given["MODELS"]) if given["MODELS"] else _shipped()
     checked(lambda: _readable(models))
+    checked(lambda: site_of("127.0.0.1", environment))
+    folder = Path(given["EVALUATION"] or FOLDER).absolute()
+    if make and not os.path.isfile(folder):  # which is said already
+        checked(lambda: _made(folder))
     if wrong or limits is None:
         raise QuerywrightError("\n  ".join(dict.fromkeys(wrong)), hint="docs/evaluation.md names every setting")
-    folder = Path(given["EVALUATION"] or FOLDER).absolute()
     mlflow = given["MLFLOW"] or f"sqlite:///{folder / 'mlflow.db'}"
     own = not mlflow.startswith("http")
     return Settings(
@@ -135,10 +142,17 @@ def _readable(models: Path) -> None:
     read_catalogue(models)
 
 
+def _made(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QuerywrightError(f"QUERYWRIGHT_EVALUATION: could not make {folder}: {error.strerror}") from error
+
+
 def _encoder(text: str) -> str:
     from querywright.evaluate.text_scores import PACKAGED
 
-    there = text == PACKAGED or (Path(text) / "config.json").is_file()
+    there = text == PACKAGED or os.path.isfile(os.path.join(text, "config.json"))
     return "" if there else f"no encoder in {text[:200]!r} (no config.json); {PACKAGED} is the packaged one"
 
 
@@ -170,17 +184,17 @@ def _store(text: str) -> str:
 
 def _database(text: str) -> str:
     if "://" not in text:
-        return "is a folder" if Path(text).is_dir() else ""
+        return "is a folder" if os.path.isdir(text) else ""
     kind = text.partition("://")[0].partition("+")[0]
     return "" if kind in ("sqlite", "postgresql", "postgres") else "has to be a file, or postgresql://..."
 
 
 def _file(text: str) -> str:
-    return "" if Path(text).is_file() else f"there is no file {text[:200]!r}"
+    return "" if os.path.isfile(text) else f"there is no file {text[:200]!r}"
 
 
 def _folder(text: str) -> str:
-    return f"{text[:200]!r} is a file" if Path(text).is_file() else ""
+    return f"{text[:200]!r} is a file" if os.path.isfile(text) else ""
 
 
 _CHECKS: dict[str, Callable[[str], str]] = {

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from querywright.errors import did_you_mean
 from server.rest.shapes import Strict, Whole, whole
 
-Sha = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+def _hex(digits: int, what: str) -> AfterValidator:
+    """That a name has so many hex digits, which an error says in words, no pattern."""
+
+    def checked(text: str) -> str:
+        if not re.fullmatch(f"[0-9a-f]{{{digits}}}", text):
+            raise PydanticCustomError("hex", "{what} has {digits} hex digits", {"what": what, "digits": digits})
+        return text
+
+    return AfterValidator(checked)
+
+
+Sha = Annotated[
+    str, _hex(64, "an upload's name, its whole SHA-256,"),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
+]  # fmt: skip
+RunId = Annotated[str, _hex(32, "a run's id"), WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{32}$"})]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,99}$")]
 Positive = Annotated[int, Field(ge=1), BeforeValidator(whole)]  # this order: else OpenAPI says ge, not minimum
 Few = Annotated[int, Field(ge=1, le=32), BeforeValidator(whole)]
@@ -18,6 +44,7 @@ Strategy = Literal[
     "closed", "window", "rag",  # of questions; rag also of calls
     "tuned", "zero_shot", "icl", "icl_nearest", "rag_docs", "rag_icl",
 ]  # fmt: skip
+Experiment = Literal["data_upload", "data_generation", "evaluation"]
 Window = Annotated[list[int], Field(min_length=2, max_length=2)]
 PAGE = 100
 """Entries of a list in one answer."""
@@ -25,7 +52,27 @@ Limit = Annotated[int, Query(ge=1, le=PAGE)]
 SEED_MOST = 2**31 - 1
 
 
-class GenerationRequest(Strict):
+class Asked(Strict):
+    """A request whose names may have hyphens, as headers do."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelt(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        found, known = {}, [*cls.model_fields]
+        for name, value in given.items():
+            meant = str(name).replace("-", "_")
+            meant = meant if meant in known else name
+            if meant in found:
+                raise PydanticCustomError("twice", "{name} is given twice", {"name": meant})
+            if meant not in known and (near := did_you_mean(str(name)[:40], known)):
+                raise PydanticCustomError("unknown", "there is no such name{near}", {"near": near})
+            found[meant] = value
+        return found
+
+
+class GenerationRequest(Asked):
     """Questions to be written about an upload's windows."""
 
     upload: Sha = Field(description="The upload's name, of POST /v1/evaluation/uploads.")
@@ -36,7 +83,7 @@ class GenerationRequest(Strict):
     seed: Whole = Field(default=0, ge=0, le=SEED_MOST)
 
 
-class EvaluationRequest(Strict):
+class EvaluationRequest(Asked):
     """Models to be asked the rows of a run, and scored."""
 
     run_id: RunId = Field(description="A run of data_generation.")
@@ -147,15 +194,29 @@ class Synthetic(BaseModel):
     ignored: list[str] = Field(description="Columns that nothing reads.")
 
 
-class RunCard(BaseModel):
-    """A run in MLflow."""
+class RunEntry(BaseModel):
+    """A run in MLflow as it is listed."""
 
     id: str
-    experiment: str = Field(json_schema_extra={"enum": ["data_upload", "data_generation", "evaluation"]})
+    experiment: Experiment
     name: str
     status: str
     upload: str | None = Field(description="The upload that it goes back to.")
-    page: str = Field(description="Its page, under MLflow's own address.")
+    posted: bool = Field(description="Whether you posted its rows: such a run can be deleted.")
+    created: str = Field(description="ISO 8601, UTC.")
+    page: str = Field(description="Its page: what follows MLflow's own address.")
+
+
+class RunPage(BaseModel):
+    """Runs, the newest first."""
+
+    runs: list[RunEntry]
+    next: str | None = Field(description="What `before` has to be for the next ones; null where there are none.")
+
+
+class RunCard(RunEntry):
+    """A run in MLflow."""
+
     params: dict[str, str]
     metrics: dict[str, float | None]
     links: dict[str, Any] = Field(description="The runs before and after it.")

@@ -2,15 +2,18 @@
 has a listing of its own, and the file goes with the last one. That a team had a document is remembered: MLflow's copy
 stays.
 
-The tables stand in the job database. Moving the file to its place and taking it away happen within the transaction that
-changes the listings, so that no listing is left without its file.
+The tables stand in the job database. A file is moved to its place before its listing is committed, and taken away after
+the last one is gone, so that no listing is left without its file. What a killed server or a full disk leaves is a file
+without a listing: it is swept.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +102,11 @@ class Shelf:
         """Give the connections back. Idempotent."""
         self._door.close()
 
-    def add(self, team: str, new: Listed, file: Path) -> tuple[Listed, bool]:
+    def add(self, team: str, new: Listed, file: Path, windows: bool = False) -> tuple[Listed, bool]:
         """List a file that has come, and move it to its place unless its content is there already.
+
+        Args:
+            windows: those of an earlier listing are changed to the new ones.
 
         Returns:
             The listing (the earlier one where the team has it), and whether it is new.
@@ -125,6 +131,10 @@ class Shelf:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(file, place)
             if found is not None:
+                if windows:
+                    size, step = new.window_size, new.window_step
+                    db.execute(sa.update(listing).where(_is(team, new.sha)).values(window_size=size, window_step=step))
+                    found = replace(found, window_size=size, window_step=step)
                 return found, False
             db.execute(sa.insert(listing).values(team=team, **asdict(new)))
             noted = insert(db, recorded).values(team=team, sha=new.sha, bytes=new.bytes)
@@ -181,6 +191,30 @@ class Shelf:
             refuse()
             if not db.execute(sa.delete(listing).where(_is(team, sha))).rowcount:
                 raise _none(sha)
+
+        self._door.write(work)
+        with suppress(QuerywrightError, OSError):  # the listing is gone: what stays is swept
+            self._clear(sha)
+
+    def sweep(self, older_s: float) -> None:
+        """Delete files, older than so many seconds, that no listing names. Where nothing is listed at all, nothing is
+        deleted: it may be another database than these files'."""
+
+        def listed(db: sa.Connection) -> set[str]:
+            return {*db.execute(sa.select(listing.c.sha).distinct()).scalars()}
+
+        known = self._door.read(listed)
+        for path in self.settings.uploads.glob("??/*") if known else ():
+            with suppress(QuerywrightError, OSError):  # its name is no upload's, or it went meanwhile
+                old = path.name not in known and time.time() - path.stat().st_mtime > older_s
+                if old and self.settings.upload_file(path.name) == path:
+                    self._clear(path.name)
+
+    def _clear(self, sha: str) -> None:
+        """Delete the file of a content that no listing names."""
+
+        def work(db: sa.Connection) -> None:
+            _hold(db, "", sha)  # nobody is listing it meanwhile
             if db.execute(sa.select(sa.func.count()).where(listing.c.sha == sha)).scalar_one() == 0:
                 self.settings.upload_file(sha).unlink(missing_ok=True)
 

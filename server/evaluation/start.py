@@ -16,7 +16,8 @@ from querywright.errors import QuerywrightError, need
 from querywright.progress import say
 from server.access.teams import Teams
 from server.evaluation.settings import Settings, settings_of
-from server.settings import unread
+from server.evaluation.status import transport
+from server.settings import unknown
 
 COMMAND = "querywright evaluation serve"
 TEAMS = "querywright evaluation teams add NAME --file FILE, then QUERYWRIGHT_TEAMS=FILE"
@@ -48,6 +49,7 @@ def serve(host: str, port: int, workers: int) -> None:
             say(f"jobs are worked on here, {workers} at once")
         else:
             say("jobs go to Celery's workers: querywright evaluation worker")
+            _tell_away(settings)
         if auth is None:
             say("whoever is on this machine is the team 'local'; others need QUERYWRIGHT_TEAMS")
         say(f"uploads and jobs are in {settings.folder}")
@@ -68,6 +70,7 @@ def work(concurrency: int) -> int:
     if settings.broker:
         from server.jobs.celery_worker import serve as serve_celery
 
+        _tell_away(settings)
         return serve_celery(settings.broker, settings.results, lambda: opened(settings), concurrency=concurrency)
     stop = threading.Event()
     with terminable(), at_work(settings, concurrency):
@@ -79,15 +82,9 @@ def work(concurrency: int) -> int:
 
 def settled() -> Settings:
     """The environment's settings; variables that nobody reads are told."""
-    settings = settings_of()
-    for told in unread():
+    for told in unknown():
         say(told)
-    try:
-        settings.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        hint = "QUERYWRIGHT_EVALUATION names another folder"
-        raise QuerywrightError(f"could not make {settings.folder}: {error.strerror}", hint=hint) from error
-    return settings
+    return settings_of(make=True)
 
 
 @contextmanager
@@ -112,7 +109,7 @@ def service(settings: Settings, host: str = "127.0.0.1", auth: Teams | None = No
             opened.callback(queue.close)
             queue.check()
             opened.enter_context(_thread(keep_looking, table, queue))
-        opened.enter_context(_thread(keep_sweeping, settings.uploads))
+        opened.enter_context(_thread(keep_sweeping, shelf))
         tracking = Tracking(settings.mlflow, settings.artefacts)
         desk = Desk(settings, table, queue, shelf, tracking)
         desk.mlflow.submit(_warm, tracking)
@@ -125,6 +122,13 @@ def _warm(tracking: Any) -> None:
         tracking.ready()
     except QuerywrightError as error:
         say(f"MLflow is away for now: {error}")
+
+
+def _tell_away(settings: Settings) -> None:
+    """Say which of RabbitMQ and Redis nobody answers for; both are waited for."""
+    for name, part in transport(settings).items():
+        if part["wrong"]:
+            say(f"{name} is away for now: {part['where']}, {part['wrong']}")
 
 
 @contextmanager

@@ -27,9 +27,7 @@ def status(settings: Settings) -> dict[str, Any]:
     Raises:
         QuerywrightError: the table of jobs can't be read.
     """
-    parts = {"MLflow": _part(settings.mlflow)}
-    if settings.broker:
-        parts |= {"RabbitMQ": _part(settings.broker), "Redis": _part(settings.results)}
+    parts = {"MLflow": _part(settings.mlflow), **transport(settings)}
     found: dict[str, Any] = {"folder": str(settings.folder), "jobs": {}, "at_work": [], "stuck": [], "parts": parts}
     if "://" not in settings.jobs and not Path(settings.jobs).is_file():
         return found | {"parts": {"jobs": {"where": settings.jobs, "wrong": _TO_COME}, **parts}}
@@ -45,6 +43,13 @@ def status(settings: Settings) -> dict[str, Any]:
     finally:
         table.close()
     return found
+
+
+def transport(settings: Settings) -> dict[str, Any]:
+    """The parts that jobs go over to workers elsewhere; none on one machine."""
+    if not settings.broker:
+        return {}
+    return {"RabbitMQ": _part(settings.broker), "Redis": _part(settings.results)}
 
 
 def shown(found: dict[str, Any]) -> RenderableType:

@@ -121,7 +121,8 @@ def evaluation(step: Step) -> dict[str, Any]:
     found, told = json.loads(scored.read_text(encoding="utf-8"))
     say(_RECORDED)
     run = step.tracking.evaluation(step.job.id, team, run_id, out, found, told)
-    return {"run_id": run, "rows": len(calls or rows), "cells": [cell["name"] for cell in found["cells"]]}
+    asked_for = {key: found.get(key) or [] for key in ("left_out", "notes")}
+    return {"run_id": run, "rows": len(calls or rows), "cells": [cell["name"] for cell in found["cells"]], **asked_for}
 
 
 def _document(step: Step, args: dict[str, Any]) -> tuple[Upload, list[Chunk]]:

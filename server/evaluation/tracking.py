@@ -15,6 +15,7 @@ from typing import Any
 from querywright.artefacts import content_id
 from querywright.errors import QuerywrightError
 from server.evaluation.tracking_data import (
+    HOLDS,
     JOB,
     ROWS,
     UPLOAD,
@@ -38,6 +39,7 @@ __all__ = ["EXPERIMENTS", "Away", "Most", "NoRun", "OtherRows", "Run", "RunFull"
 UPLOADS, GENERATIONS, EVALUATIONS = EXPERIMENTS
 POSTED = "querywright.posted"
 """The tag of a run of rows that a team posted."""
+_LISTED = "GET /v1/evaluation/runs lists them"
 
 
 class NoRun(QuerywrightError):
@@ -56,6 +58,9 @@ class Run:
         upload: SHA-256 of the document it goes back to; None for data posted without one.
         links: the runs before and after it by role: `upload`, `data` (an id), `generations`, `evaluations` (ids).
         posts: files of rows that it holds; they only become more.
+        holds: its rows' kind, `QUESTIONS` or `CALLS`; empty where it has none, or an earlier version recorded it.
+        posted: a team posted its rows.
+        created: when its work began, in seconds since 1970.
     """
 
     id: str
@@ -69,6 +74,9 @@ class Run:
     metrics: Mapping[str, float] = field(default_factory=dict)
     links: Mapping[str, Any] = field(default_factory=dict)
     posts: int = 0
+    holds: str = ""
+    posted: bool = False
+    created: float = 0.0
 
 
 class Tracking:
@@ -137,7 +145,7 @@ class Tracking:
             OtherRows: it holds questions and these are calls, or the other way round; nothing is added.
         """
         store, posted = self._store, content_id("".join(sorted(map(content, rows))), 16)
-        with store.recording():
+        with store.posting(team):
             if run_id is None:
                 title, key = name or f"posted rows {posted[:6]}", f"{team}/posted/{posted}"
                 if most is not None and store.find(GENERATIONS, key) is None:
@@ -176,10 +184,35 @@ class Tracking:
                 role: [one.info.run_id for one in value] if isinstance(value, list) else value
                 for role, value in links(store, run).items()
             }
-            info, data = run.info, run.data
-            here, document = page(info.experiment_id, info.run_id), data.tags.get(UPLOAD)
-            known = (dict(data.params), dict(data.metrics), found, sum(tag.startswith(ROWS) for tag in data.tags))
-            return Run(info.run_id, experiment_of(store, run), info.run_name, info.status, team, here, document, *known)
+            return self._told(team, run, found)
+
+    def listed(self, team: str, most: int, before: str | None = None, experiment: str | None = None) -> list[Run]:
+        """A team's runs, the newest first, without their links.
+
+        Args:
+            before: the id of one: those that follow it.
+            experiment: only its; None: of all three.
+
+        Raises:
+            NoRun: `before` is not the team's.
+        """
+        store = self._store
+        with store.talking():
+            last = self._owned(team, before) if before is not None else None
+            found = store.newest([experiment] if experiment else EXPERIMENTS, {TEAM: team}, most, last)
+            return [self._told(team, run, {}) for run in found]
+
+    def delete(self, team: str, run_id: str) -> None:
+        """Delete a run of rows that a team posted, as MLflow does: its `gc` takes the files away.
+
+        Raises:
+            NoRun: it is none of the team's.
+        """
+        with self._store.posting(team) as client:
+            run = self._owned(team, run_id, GENERATIONS)
+            if POSTED not in run.data.tags:
+                raise NoRun(f"there is no run {run_id} of rows that you posted", hint=_LISTED)
+            client.delete_run(run_id)
 
     def evaluation(
         self, key: str, team: str, data_run: str, folder: Path, found: Mapping[str, Any], settings: Mapping[str, Any]
@@ -211,6 +244,15 @@ class Tracking:
                 store.ended(run, now_ms())
             return str(run.info.run_id)
 
+    def _told(self, team: str, run: Any, found: Mapping[str, Any]) -> Run:
+        info, data = run.info, run.data
+        return Run(
+            info.run_id, experiment_of(self._store, run), info.run_name, info.status, team,
+            page(info.experiment_id, info.run_id), data.tags.get(UPLOAD), dict(data.params), dict(data.metrics), found,
+            sum(tag.startswith(ROWS) for tag in data.tags), data.tags.get(HOLDS, ""), POSTED in data.tags,
+            info.start_time / 1000,
+        )  # fmt: skip
+
     def _tags(self, team: str, job: str = "") -> dict[str, str]:
         return {**by_team(team), **({JOB: job} if job else {})}
 
@@ -218,7 +260,7 @@ class Tracking:
         if self._store.count(GENERATIONS, {TEAM: team, POSTED: "yes"}, most) >= most:
             raise RunFull(
                 f"{most:,} runs of your team hold posted rows, and that is the most",
-                hint="POST them with the run_id of one of these, or delete runs in MLflow",
+                hint="POST them with the run-id of one of these, or DELETE one: GET /v1/evaluation/runs lists them",
             )
 
     def _noted(self, run: Any, *others: str | None) -> None:
@@ -231,7 +273,7 @@ class Tracking:
         if run is None or (experiment and experiment_of(self._store, run) != experiment):
             raise NoRun(
                 f"there is no run {run_id[:40]!r}" + f" in {experiment}" * bool(experiment),
-                hint="GET /v1/evaluation/jobs names the runs of finished jobs",
+                hint=_LISTED,
             )
         return run
 

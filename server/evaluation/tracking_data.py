@@ -27,6 +27,9 @@ from server.evaluation.tracking_notes import ABOUT, FILES, counted, escaped, wri
 from server.evaluation.tracking_store import TABLES, Store, by_team, now_ms, tables_tag, text
 
 UPLOAD, ROWS, JOB = "querywright.upload", "querywright.rows.", "querywright.job"
+HOLDS = "querywright.holds"
+"""The tag that says which kind of rows a run has."""
+QUESTIONS, CALLS = "questions", "calls"
 GENERATED = "generated"
 
 
@@ -142,7 +145,7 @@ def record_questions(store: Store, run: Any, folder: Path, settings: Mapping[str
     metrics = {name: value for name, value in report.items() if isinstance(value, int | float)}
     metrics |= {"kept": len(rows), **{f"dropped/{reason}": n for reason, n in dropped.items()}}
     metrics = {name: value for name, value in metrics.items() if not isinstance(value, bool)}
-    tags = {ABOUT: about, FILES: "\n".join(shown), TABLES: tables_tag(["tables/questions.json"])}
+    tags = {ABOUT: about, FILES: "\n".join(shown), TABLES: tables_tag(["tables/questions.json"]), HOLDS: QUESTIONS}
     store.write(run, parameters(settings), metrics, tags)
 
 
@@ -168,7 +171,8 @@ def add_rows(
             put_rows(store, run, posted, new, place)
             before += new
         store.put(run_id, write_table(place / "questions.json", before, QUESTION_COLUMNS), "tables")
-    tags = {TABLES: tables_tag(["tables/questions.json"])}
+    calls = any("instruction" in row for row in before)
+    tags = {TABLES: tables_tag(["tables/questions.json"]), HOLDS: CALLS if calls else QUESTIONS}
     if ROWS + GENERATED not in run.data.tags:
         tags |= {ABOUT: f"**{counted(len(before), 'row')}**, posted.", FILES: "tables/questions.json"}
     store.write(run, {}, {}, tags)
@@ -181,7 +185,7 @@ def add_rows(
 def _one_kind(before: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> None:
     calls = any("instruction" in row for row in new)
     if new and any(("instruction" in row) != calls for row in before):
-        here, these = ("questions", "calls") if calls else ("calls", "questions")
+        here, these = (QUESTIONS, CALLS) if calls else (CALLS, QUESTIONS)
         raise OtherRows(
             f"the run holds {here}, and these are {these}", hint="POST them without run_id: to a run of their own"
         )

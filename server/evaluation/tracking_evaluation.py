@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from querywright.artefacts import numbered_jsonl, write_json
+from querywright.evaluate.best import sentence
+from querywright.evaluate.questions_page import trust
 from server.evaluation import charts
 from server.evaluation.tracking_files import ANSWER_COLUMNS, parameters, public, results, write_table
 from server.evaluation.tracking_notes import ABOUT, FILES, escaped
@@ -74,7 +76,7 @@ class Evaluation:
         for cell in cells:
             self._nested(cell)
         by_cell = {
-            f"{score}/{_short(cell)}": one.get("mean") for cell in cells for score, one in cell["scores"].items() if one
+            f"{score}/{cell['name']}": one.get("mean") for cell in cells for score, one in cell["scores"].items() if one
         }
         shown = [*plots, *tables, *(["results/report.html"] if (self.folder / "report.html").is_file() else [])]
         tags = {TABLES: tables_tag(tables), FILES: "\n".join(shown), ABOUT: _about(self.found, cells)}
@@ -128,19 +130,11 @@ def _about(found: Mapping[str, Any], cells: list[dict[str, Any]]) -> str:
     main = next((score for score in MAIN if any(cell["scores"].get(score) for cell in cells)), None)
     parts = []
     if main:
-        scored = [cell for cell in cells if cell["scores"].get(main)]
-        best = max(scored, key=lambda cell: cell["scores"][main]["mean"])
-        one = best["scores"][main]
-        inside = f" [{100 * one['low']:.0f}, {100 * one['high']:.0f}]" if one.get("low") is not None else ""
-        alike = sum(cell["scores"][main]["mean"] == one["mean"] for cell in scored)
-        named = f"**{escaped(best['name'])}**" if alike == 1 else f"{alike} cells alike"
-        parts.append(f"Best {main.upper() if main == 'f1' else main}: {named}, "
-                     f"{100 * one['mean']:.0f} %{inside if alike == 1 else ''}, of {len(cells)} cells.")  # fmt: skip
-    judge = found.get("judge")
-    if isinstance(judge, Mapping):
-        parts.append(f"Judge: {escaped(str(judge.get('name')))}.")
-    for reason in list(found.get("left_out") or [])[:5]:
-        parts.append(f"Left out: {escaped(str(reason))}.")
+        parts.append(sentence(cells, main, lambda name: f"**{escaped(name)}**"))
+    if judge := found.get("judge"):
+        parts.append(escaped(trust(judge)[0]) if judge["judged_too"] else f"Judge: {escaped(judge['name'])}.")
+    parts += [f"{escaped(str(note))}." for note in list(found.get("notes") or [])[:5]]
+    parts += [f"Left out: {escaped(str(reason))}." for reason in list(found.get("left_out") or [])[:5]]
     parts.append("Each cell is a run below this one.")
     return " ".join(parts)
 
@@ -162,13 +156,8 @@ def _columns(cells: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for cell in cells for name in _line(cell)))
 
 
-def _short(cell: Mapping[str, Any]) -> str:
-    """A cell's name as part of a metric's, where MLflow takes few signs."""
-    return str(cell["name"]).replace(" · ", ": ")
-
-
 def _totals(found: Mapping[str, Any], cells: list[dict[str, Any]]) -> dict[str, float | None]:
-    costs = [(cell.get("cost") or {}).get("total") for cell in cells]
+    costs, judge = [(cell.get("cost") or {}).get("total") for cell in cells], found.get("judge") or {}
     return {
         "questions": found.get("n") or max((cell["n"] for cell in cells), default=0),
         "cells": len(cells),
@@ -176,6 +165,7 @@ def _totals(found: Mapping[str, Any], cells: list[dict[str, Any]]) -> dict[str, 
         "tokens_in": _sum(cells, "tokens_in"),
         "tokens_out": _sum(cells, "tokens_out"),
         "cost": None if None in costs else sum(float(one) for one in costs if one is not None),
+        **{f"judge_{name}": judge.get(name) for name in ("tokens_in", "tokens_out", "cost")},  # beside the cells'
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +15,7 @@ from querywright.artefacts import content_id, write_json
 TABLE_ROWS = 2000
 """Rows of a table: MLflow's page reads all of them; what is more is in the rows' own file."""
 CELL_CHARS = 1000
+_WINDOWS = 12  # of a chunk that are named; of more, the first and the last
 _SECRET = re.compile(r"(^|[_-])(api[_-]?key|key|secret|passw(or)?d|token|authorization|credentials?)$", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^\w.-]+", re.ASCII)
 _KINDS = {".json", ".jsonl", ".html", ".yaml"}
@@ -36,15 +38,17 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence
 
 
 def chunk_rows(texts: Sequence[str], windows: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
-    """The chunks of a document as rows of a table: number, the windows that it is in, length, text."""
-    inside: dict[int, list[str]] = {}
-    for first, last in windows:
-        for number in range(first, last + 1):
-            inside.setdefault(number, []).append(f"{first}–{last}")
+    """The chunks of a document, those that a table shows, as its rows: number, the windows that it is in, length, text.
+
+    Args:
+        windows: rolling ones, in order: those that hold a chunk follow each other.
+    """
+    firsts, lasts = ([window[side] for window in windows] for side in (0, 1))
     return [
-        {"chunk": n, "windows": ", ".join(inside.get(n, [])), "characters": len(text), "text": text}
-        for n, text in enumerate(texts, 1)
-    ]
+        {"chunk": n, "windows": _listed(windows[bisect_left(lasts, n) : bisect_right(firsts, n)]),
+         "characters": len(text), "text": text}
+        for n, text in enumerate(texts[:TABLE_ROWS], 1)
+    ]  # fmt: skip
 
 
 def with_ids(rows: Iterable[Mapping[str, Any]], there: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -111,6 +115,13 @@ def results(folder: Path) -> list[Path]:
         path for path in sorted(folder.iterdir())
         if path.suffix in _KINDS and not path.name.startswith(".") and path.is_file() and not path.is_symlink()
     ]  # fmt: skip
+
+
+def _listed(windows: Sequence[tuple[int, int]]) -> str:
+    if len(windows) <= _WINDOWS:
+        return ", ".join(f"{first}–{last}" for first, last in windows)
+    (first, last), (start, end) = windows[0], windows[-1]
+    return f"{first}–{last} to {start}–{end}, {len(windows):,} windows"
 
 
 def _cell(value: Any) -> Any:

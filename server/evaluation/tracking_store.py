@@ -2,7 +2,8 @@
 
 A SQLite store is made whole beside its place and renamed: MLflow makes it in a hundred migrations, and whoever is
 killed between two of them leaves one that never opens again. On one machine a lock lets one process at a time record;
-with an MLflow server two that record the same run at once settle on the older one.
+with an MLflow server two that record the same run at once settle on the older one; posts of a team, which come through
+one process, follow each other.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ class Store:
         self._client: Any = None
         self._ids: dict[str, str] = {}
         self._opening = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}
 
     @property
     def client(self) -> Any:
@@ -110,6 +112,19 @@ class Store:
             return
         with self.talking() as client, self._locked():  # opened first: what makes the store takes the same lock
             yield client
+
+    @contextmanager
+    def posting(self, team: str) -> Iterator[Any]:
+        """The same for what a team posts, which is counted before more is added: a team's posts follow each other, with
+        an MLflow server too. They all come through one process."""
+        turn = self._turns.setdefault(team, threading.Lock())
+        if not turn.acquire(timeout=PATIENCE_S):
+            raise Away(f"other posts of your team are being recorded, for {PATIENCE_S:.0f} s now", hint="later again")
+        try:
+            with self.recording() as client:
+                yield client
+        finally:
+            turn.release()
 
     def experiment(self, name: str) -> str:
         """The id of one of `EXPERIMENTS`, made where it is missing."""
@@ -192,6 +207,29 @@ class Store:
             token = page.token
             if not token:
                 return runs
+
+    def newest(
+        self, experiments: Iterable[str], tags: Mapping[str, str], most: int, before: Any = None
+    ) -> list[Any]:  # fmt: skip
+        """Runs of experiments with these tags, nested ones left out, the newest first; `before` is one: those that
+        follow it. The values are ours, never somebody's text."""
+        wanted = " AND ".join([f"tags.`{PARENT}` IS NULL", *(f"tags.`{tag}` = '{text}'" for tag, text in tags.items())])
+        if before is not None:
+            wanted += f" AND attributes.start_time <= {before.info.start_time}"
+        found: list[Any] = []
+        token, past, ids = None, before is None, [self.experiment(name) for name in experiments]
+        while len(found) < most:
+            page = self.client.search_runs(
+                ids, wanted, max_results=most + 1, order_by=["attributes.start_time DESC"], page_token=token
+            )
+            for run in page:  # of one millisecond, MLflow orders them by id
+                if past:
+                    found.append(run)
+                past = past or run.info.run_id == before.info.run_id
+            token = page.token
+            if not token:
+                break
+        return found[:most]
 
     def count(self, experiment: str, tags: Mapping[str, str], most: int) -> int:
         """How many runs of an experiment have these tags, up to `most`; the values are ours, never somebody's text."""

@@ -165,7 +165,8 @@ def _away(error: Exception) -> QuerywrightError:
 
 
 def waits_long_enough(properties: dict[str, Any]) -> str:
-    """What is to be done so that RabbitMQ waits for long jobs, in words; nothing to do: the empty string.
+    """What has to be done so that RabbitMQ waits for long jobs, in words; nothing to do: the empty string. Whether it
+    is done already, a broker tells nobody.
 
     Args:
         properties: what the broker says of itself when it is connected to.
@@ -175,6 +176,6 @@ def waits_long_enough(properties: dict[str, Any]) -> str:
     if len(parts) < 2 or parts >= _OBEYS:
         return ""
     return (
-        f"RabbitMQ {version} wants a message acknowledged within its consumer_timeout, 30 minutes where none is set: "
-        f"see that rabbitmq.conf has consumer_timeout = {int(ACK_WITHIN_S * 1000)} or more, or use 3.12 or later"
+        f"jobs of more than half an hour: RabbitMQ {version} waits for them if its rabbitmq.conf has "
+        f"consumer_timeout = {int(ACK_WITHIN_S * 1000)} or more; set it if you have not (3.12 and later need nothing)"
     )

@@ -122,8 +122,8 @@ def worker_app(
     def ready(sender: Any, **_: Any) -> None:
         say(f"worker {os.getpid()} is ready: jobs come over RabbitMQ")
         with suppress(Exception):
-            if warning := waits_long_enough(sender.connection.connection.server_properties):
-                say(f"warning: {warning}")
+            if told := waits_long_enough(sender.connection.connection.server_properties):
+                say(told)
         if not any(thread.name == "look" for thread in threading.enumerate()):  # ready again after a lost connection
             threading.Thread(target=_look, args=(broker, opened, over, look_s), name="look", daemon=True).start()
 
@@ -165,6 +165,8 @@ def serve(
     """
     # Celery warns, at each lost connection, that 6.0 will end the jobs then: here they go on, as is set
     warnings.filterwarnings("ignore", category=PendingDeprecationWarning, module="celery")
+    # and of root, whom a message could make run anything if it were pickled: ours are JSON
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser", module="celery")
     opened()[0].close()  # errors of the settings are seen here, not in each process
     check(build(broker, results))
     app = worker_app(broker, results, opened, **times)

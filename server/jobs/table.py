@@ -175,8 +175,9 @@ class Table:
                 raise WrongState(job, row.state, "tried again")
             moves.room(db, row.team, most, free)
             moves.put_back(
-                db, row, self._clock(), 0.0, line="queued again", tries=0, put_off=None, ended=None, cancel=0
-            )
+                db, row, self._clock(), 0.0, line="queued again", tries=0, error="", hint="", put_off=None, ended=None,
+                cancel=0,
+            )  # fmt: skip
             return shown.state_of(shown.one(db, job, team))
 
         return self._door.write(work)

@@ -95,7 +95,7 @@ button,select{font:inherit;padding:.3rem .8rem}h2{font-size:1.1rem;margin:2rem 0
 
 
 def listed(openapi: dict[str, Any]) -> str:
-    """All routes with their answers, and the shapes of JSON, as HTML."""
+    """All routes with what they take and answer, and the shapes of JSON, as HTML."""
     parts = []
     for path, methods in openapi["paths"].items():
         for method, spec in methods.items():
@@ -104,13 +104,56 @@ def listed(openapi: dict[str, Any]) -> str:
                 for status, answer in sorted(spec["responses"].items())
             )
             about = html.escape(spec.get("description", ""))
-            parts.append(f"<h2>{method.upper()} {html.escape(path)}</h2><p>{about}</p>"
+            parts.append(f"<h2>{method.upper()} {html.escape(path)}</h2><p>{about}</p>{_taken(spec)}"
                          f"<details><summary>Answers</summary><ul>{answers}</ul></details>")  # fmt: skip
-    shapes = html.escape(json.dumps(openapi.get("components", {}).get("schemas", {}), indent=2))
-    return (
-        f"{''.join(parts)}<h2>Shapes</h2><p>Machine-readable: <a href=\"/openapi.json\">/openapi.json</a></p>"
-        f"<details><summary>All of them</summary><pre>{shapes}</pre></details>"
+    shapes = "".join(
+        f'<h3 id="{name}">{name}</h3><p>{html.escape(shape.get("description", ""))}</p>{_fields(shape)}'
+        for name, shape in sorted(openapi.get("components", {}).get("schemas", {}).items())
     )
+    return f'{"".join(parts)}<h2>Shapes</h2><p>Machine-readable: <a href="/openapi.json">/openapi.json</a></p>{shapes}'
+
+
+def _taken(spec: dict[str, Any]) -> str:
+    """A route's parameters, each once with the places where it may stand, and its body."""
+    places: dict[str, list[str]] = {}
+    for one in spec.get("parameters", ()):
+        places.setdefault(one["name"], []).append(one["in"])
+    lines = {
+        one["name"]: f"<li><code>{html.escape(one['name'])}</code> ({' or '.join(places[one['name']])}): "
+        f"{_type(one['schema'])}. {html.escape(one.get('description') or one['schema'].get('description', ''))}</li>"
+        for one in spec.get("parameters", ())
+    }
+    body = spec.get("requestBody", {}).get("content", {})
+    if body:
+        kinds = {html.escape(kind): _type(one.get("schema", {})) for kind, one in body.items()}
+        told = "; ".join(f"<code>{kind}</code> {schema}" for kind, schema in kinds.items())
+        lines[""] = f"<li>Body: {told}</li>"
+    return f"<ul>{''.join(lines.values())}</ul>" if lines else ""
+
+
+def _fields(shape: dict[str, Any]) -> str:
+    """The names of a shape."""
+    needed = shape.get("required", ())
+    lines = [
+        f"<li><code>{html.escape(name)}</code>{'' if name in needed else ' (may be left out)'}: {_type(one)}. "
+        f"{html.escape(one.get('description', ''))}</li>"
+        for name, one in shape.get("properties", {}).items()
+    ]
+    return f"<ul>{''.join(lines)}</ul>" if lines else f"<p>{_type(shape)}</p>"
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """What a value is, in a word or two."""
+    if ref := schema.get("$ref", ""):
+        name = html.escape(ref.rpartition("/")[2])
+        return f'<a href="#{name}">{name}</a>'
+    if some := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(dict.fromkeys(map(_type, some)))
+    if "enum" in schema or "const" in schema:
+        return html.escape(", ".join(map(str, schema.get("enum") or [schema["const"]])))
+    if schema.get("type") == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    return html.escape(str(schema.get("type", "anything")))
 
 
 def page(openapi: dict[str, Any], api: str) -> str:

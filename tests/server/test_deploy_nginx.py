@@ -41,14 +41,15 @@ def blocks(text: str) -> None:
 
 
 def test_nginx_bounds_and_forwards_as_the_guard_expects() -> None:
-    main, inc = ((SERVER / name).read_text() for name in ("nginx.conf", "proxy.inc"))
-    blocks(main)
-    blocks(inc)
+    main, site, inc = ((SERVER / name).read_text() for name in ("nginx.conf", "site.inc", "proxy.inc"))
+    for text in (main, site, inc):
+        blocks(text)
+    assert main.count("include /etc/nginx/site.inc;") == 1
     size = re.search(r"client_max_body_size (\d+)k;", main)
     assert size is not None
     assert int(size[1]) * 1024 == Limits().body_bytes
-    assert re.search(rf"client_body_timeout {Limits().body_s:g}s;", main)
-    read = re.search(r"proxy_read_timeout (\d+)s;", main)
+    assert re.search(rf"client_body_timeout {Limits().body_s:g}s;", site)
+    read = re.search(r"proxy_read_timeout (\d+)s;", site)
     assert read is not None
     assert int(read[1]) > Limits().answer_s
     told = dict(re.findall(r'proxy_set_header (\S+) "?([^;"]*)"?;', inc))
@@ -57,8 +58,9 @@ def test_nginx_bounds_and_forwards_as_the_guard_expects() -> None:
     assert told["X-Forwarded-Proto"] == "$scheme"
     assert "proxy_buffering off;" in inc
     assert "access_log off;" in main
+    assert "access_log off;" in site
     assert re.search(r"location = /metrics \{\s*return 404;", main)
-    assert "proxy_request_buffering off" not in main + inc  # a slow body is nginx's to wait for
+    assert "proxy_request_buffering off" not in main + site + inc  # a slow body is nginx's to wait for
     for location in re.findall(r"proxy_pass http://assistant;\n\s*(.*)", main):
         assert location == "include /etc/nginx/proxy.inc;"
 
@@ -74,20 +76,25 @@ def nginx_ready(folder: Path, name: str, change: dict[str, str]) -> list[str]:
     subprocess.run([openssl, *made], check=True, capture_output=True, timeout=60)
     hashed = subprocess.run([openssl, "passwd", "-6", "s3cret"], check=True, capture_output=True, text=True, timeout=60)
     (folder / "mlflow.users").write_text(f"ann:{hashed.stdout}")
-    (folder / "mime.types").write_text("types { text/html html; }\n")
-    shutil.copy(SERVER / "proxy.inc", folder)
+    for one in ("proxy.inc", "site.inc"):
+        (folder / one).write_text((SERVER / one).read_text().replace("/etc/nginx", str(folder)))
     text = (SERVER / name).read_text()
     for old, new in change.items():
         assert old in text, old
         text = text.replace(old, new)
-    version = subprocess.run([nginx, "-v"], capture_output=True, text=True).stderr
-    if tuple(map(int, re.findall(r"\d+", version)[:3])) < (1, 25, 1):
+    if old_nginx(nginx):
         text = text.replace("http2 on;", "")
     text = re.sub(r"/etc/nginx/|(?<= )/tmp/", f"{folder}/", text).replace("/dev/stderr", "stderr")
     if os.getuid() == 0:  # its worker would be nobody, who can't look into this folder
         text = "user root;\n" + text
     (folder / "nginx.conf").write_text(text)
     return [nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+
+def old_nginx(nginx: str) -> bool:
+    """Whether it does not know `http2 on`."""
+    version = subprocess.run([nginx, "-v"], capture_output=True, text=True).stderr
+    return tuple(map(int, re.findall(r"\d+", version)[:3])) < (1, 25, 1)
 
 
 def test_nginx_closes_idle_connections_before_the_servers_do() -> None:
@@ -107,6 +114,38 @@ def test_nginx_takes_its_configuration(name: str, tmp_path: Path) -> None:
     command = nginx_ready(tmp_path, name, dict.fromkeys(UPSTREAMS[name], "127.0.0.1:7860"))
     done = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_heads_commands_put_both_sites_into_nginx_of_a_package(tmp_path: Path) -> None:
+    """As Debian's or nginx.org's own configuration has it: with directives of its own, and another default server."""
+    nginx = nginx_ready(tmp_path, "nginx.conf", {"assistant:7860": "127.0.0.1:7860"})[0]
+    plain, tls = free_port(), free_port()
+    own = tmp_path / "package.conf"
+    own.write_text(
+        f"{'user root;' if os.getuid() == 0 else ''} pid {tmp_path}/pid; events {{}} http {{ server_tokens off;"
+        "ssl_protocols TLSv1.2 TLSv1.3; access_log off; keepalive_timeout 65; types { text/html html; }"
+        f"include {tmp_path}/conf.d/*.conf; server {{ listen {plain} default_server; }} }}"
+    )
+    (tmp_path / "conf.d").mkdir()
+    server = tmp_path / "server"
+    server.mkdir()
+    for name in ("proxy.inc", "site.inc", *UPSTREAMS):
+        (server / name).write_text((SERVER / name).read_text())
+    shutil.copy(tmp_path / "mlflow.users", server)
+    for name in UPSTREAMS:
+        head = (SERVER / name).read_text().partition("worker_processes")[0]
+        for command in re.findall(r"^#   ((?:sed|cp)(?:.*\\\n)?.*)", head, re.MULTILINE):
+            if "http2 on" not in command or old_nginx(nginx):
+                command = command.replace("\\\n#", "").replace("/etc/nginx", str(tmp_path))
+                subprocess.run(command, shell=True, cwd=server, check=True, timeout=60)
+    for file in [*(tmp_path / "conf.d").iterdir(), *tmp_path.glob("*.inc")]:
+        text = file.read_text().replace("/etc/nginx", str(tmp_path))
+        file.write_text(text.replace("listen 80;", f"listen {plain};").replace("listen 443 ", f"listen {tls} "))
+    assert len(list((tmp_path / "conf.d").iterdir())) == 2
+    command = [nginx, "-e", "stderr", "-p", str(tmp_path), "-c", str(own), "-t"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr
 
 
 class Heard(http.server.BaseHTTPRequestHandler):
@@ -195,6 +234,7 @@ def test_nginx_bounds_what_the_evaluation_service_does() -> None:
     blocks(text)
     assert quotas.upload_bytes == quotas.rows_bytes == 32 * 2**20, "one location for both"
     assert "client_max_body_size 32m;" in text
+    assert text.count("include /etc/nginx/site.inc;") == text.count("listen 8443 ssl;") == 2
     assert f"client_body_timeout {quotas.stall_s:g}s;" in text
     assert f"client_max_body_size {Limits().body_bytes // 1024}k;" in text
     assert text.count("proxy_request_buffering off;") == 1

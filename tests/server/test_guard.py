@@ -139,7 +139,7 @@ def test_what_a_browser_sends_for_another_site_is_refused(
 def test_wrong_settings_are_named(environ: dict[str, str]) -> None:
     with pytest.raises(QuerywrightError, match=next(iter(environ))):
         site_of("127.0.0.1", environ)
-    with pytest.raises(QuerywrightError, match=r"ORIGINS.*PROXIES"):
+    with pytest.raises(QuerywrightError, match=r"(?s)ORIGINS.*PROXIES"):
         site_of("127.0.0.1", {"QUERYWRIGHT_ORIGINS": "a b://", "QUERYWRIGHT_TRUSTED_PROXIES": "x,10.0.0.0/8"})
 
 

@@ -43,8 +43,20 @@ class FakeTracking:
         found = self.runs.get(run_id)
         if found is None or found[0] != team:
             raise NoRun(f"there is no run {run_id!r}")
-        known: tuple[Any, ...] = ({}, {"loss": float("nan")}, {}, len(found[2]))  # each row came by itself
+        holds = "calls" if any("instruction" in row for row in found[2]) else "questions"
+        known: tuple[Any, ...] = ({}, {"loss": float("nan")}, {}, len(found[2]), holds)  # each row came by itself
         return Run(run_id, found[1], "a run", "FINISHED", team, f"#/{run_id}", None, *known)
+
+    def listed(self, team: str, most: int, before: str | None = None, experiment: str | None = None) -> list[Run]:
+        if before is not None:
+            self.run(team, before)
+        mine = [one for one, (owner, kind, _) in self.runs.items() if owner == team and experiment in (None, kind)]
+        newest = mine[::-1]
+        return [self.run(team, one) for one in newest[newest.index(before) + 1 if before else 0 :][:most]]
+
+    def delete(self, team: str, run_id: str) -> None:
+        self.run(team, run_id)
+        del self.runs[run_id]
 
     def rows(self, team: str, run_id: str) -> list[Any]:
         self.run(team, run_id)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,16 @@ from urllib.parse import quote
 import pytest
 from typer.testing import CliRunner
 
+from querywright.errors import QuerywrightError
 from server.access import teams
-from server.evaluation import shelf
+from server.evaluation import parameters, shelf
+from server.evaluation.quotas import Quotas
+from server.evaluation.receive import keep_sweeping
 from server.evaluation.tracking import OtherRows
+from server.problems import Refused
 from tests.server.evaluation.api_parts import BASE, Served, served, settings_in
 
-SEVENTEEN = json.dumps([f"chunk {n}" for n in range(1, 18)]).encode()
+SEVENTEEN = json.dumps([{"name": f"chunk {n}"} for n in range(1, 18)]).encode()
 ROLLING = [[1, 4], [3, 6], [5, 8], [7, 10], [9, 12], [11, 14], [13, 16], [15, 17]]
 UPLOADS = f"{BASE}/uploads"
 
@@ -87,9 +93,85 @@ def test_what_is_said_twice_and_differs_is_refused(alone: Served) -> None:
     client, headers = alone.client(), {"window-size": "4"}
     assert code(client.post(UPLOADS, headers=headers, params={"window-size": "3"}, content=SEVENTEEN))[0] == 422
     assert client.post(UPLOADS, headers=headers, params={"window-size": "4"}, content=SEVENTEEN).status_code == 201
-    misspelt = client.post(UPLOADS, params={"window_size": "4"}, content=SEVENTEEN)
+    assert code(client.post(UPLOADS, headers=headers, params={"window_size": "3"}, content=SEVENTEEN))[0] == 422
+    misspelt = client.post(UPLOADS, params={"windowsize": "4"}, content=SEVENTEEN)
     assert code(misspelt) == (422, "unknown_parameter")
     assert "window-size" in misspelt.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["X-Window-Step", "filename", "WindowSize", "run-id", "X-Model"])
+def test_headers_that_would_do_nothing_are_refused(bare: Served, name: str) -> None:
+    answer = bare.client().post(UPLOADS, headers={name: "1"}, content=SEVENTEEN)
+    assert code(answer) == (422, "unknown_header")
+    assert repr(name.lower()) in answer.json()["error"]["message"]
+    assert bare.files() == []
+
+
+def test_names_may_have_underscores_or_hyphens(alone: Served) -> None:
+    client, rows = alone.client(), [{"question": "Which gene?", "answer": "CDK2"}]
+    for where in ("headers", "params"):
+        asked: dict[str, Any] = {where: {"window_size": "3", "window_step": "1", "file_name": "x.json"}}
+        told = client.post(UPLOADS, content=SEVENTEEN, **asked).json()
+        assert (told["window_size"], told["window_step"], told["name"]) == (3, 1, "x.json")
+    asked = {"upload": told["upload"], "window-size": 6, "window_step": 3}
+    job = client.post(f"{BASE}/generations", json=asked).json()
+    assert (job["args"]["window_size"], job["args"]["window_step"]) == (6, 3)
+    assert code(client.post(f"{BASE}/generations", json=asked | {"window_size": 6})) == (422, "bad_request")
+    misspelt = client.post(f"{BASE}/generations", json={"upload": told["upload"], "windowsize": 6})
+    assert "did you mean 'window_size'" in misspelt.json()["error"]["message"]
+    header = client.post(f"{BASE}/generations", json={"upload": told["upload"]}, headers={"window-size": "6"})
+    assert code(header) == (422, "unknown_header")
+    run = client.post(f"{BASE}/synthetic", json=rows).json()["run_id"]
+    for name in ("run-id", "run_id"):
+        for where in ("headers", "params"):
+            more: dict[str, Any] = {where: {name: run}}
+            assert client.post(f"{BASE}/synthetic", json=rows, **more).json()["run_id"] == run
+    assert code(client.post(f"{BASE}/synthetic", json=rows, params={"run-id": run[:8]})) == (422, "run_id")
+
+
+def test_what_stands_beside_posted_rows_is_refused(alone: Served) -> None:
+    rows = [{"question": "Which gene?", "answer": "CDK2"}]
+    answer = alone.client().post(f"{BASE}/synthetic", json={"run_id": "a" * 32, "rows": rows})
+    assert code(answer) == (422, "rows")
+    assert "'run_id'" in answer.json()["error"]["message"]
+    assert "run-id" in answer.json()["error"]["hint"]
+    assert alone.client().post(f"{BASE}/synthetic", json={"rows": rows}).status_code == 201
+
+
+def test_errors_say_what_was_sent(bare: Served) -> None:
+    client, jobs = bare.client(), f"{BASE}/evaluations"
+    lost = client.post(UPLOADS, content='a,b"c"d,"e"', headers={"content-type": "text/csv"})  # as curl -d sends lines
+    assert "--data-binary" in lost.json()["error"]["hint"]
+    zero = client.post(UPLOADS, content=SEVENTEEN, params={"window-size": "0"}).json()["error"]["message"]
+    assert zero == "the window size is 0 (17 chunks, size 0)"
+    asked = {"run_id": "a" * 32, "models": ["gpt", "foo", "rules"]}
+    several = client.post(jobs, json=asked).json()["error"]["message"]
+    assert all(words in several for words in ("'gpt'", "'foo'", "rules write questions, and answer none"))
+    broken = client.post(jobs, content='{"run_id": ', headers={"content-type": "application/json"})
+    assert broken.json()["error"]["message"].startswith("body: no JSON: Expecting value at character")
+    for path in (f"{UPLOADS}/abc", f"{BASE}/runs/abc"):
+        message = client.get(path).json()["error"]["message"]
+        assert "hex digits" in message
+        assert "^" not in message
+
+
+def test_a_document_of_more_chunks_than_a_limit_names_it(tmp_path: Path) -> None:
+    with served(settings_in(tmp_path, chunks=3, rows_per_run=2)) as made:
+        for content in (json.dumps(["a"] * 4), "a\n1\n2\n3\n4\n"):
+            assert "more than 3 chunks" in made.client().post(UPLOADS, content=content).json()["error"]["message"]
+        rows = [{"question": f"{n}?", "answer": "a"} for n in range(3)]
+        assert "more than 2 rows" in made.client().post(f"{BASE}/synthetic", json=rows).json()["error"]["message"]
+
+
+def test_rules_do_not_take_texts(alone: Served) -> None:
+    client, texts = alone.client(), json.dumps(["some text", "more of it"])
+    answer = client.post(UPLOADS, content=texts, params={"model": "rules"})
+    assert code(answer) == (422, "no_records")
+    assert "/v1/evaluation/models" in answer.json()["error"]["hint"]
+    assert alone.files() == []
+    sha = client.post(UPLOADS, content=texts).json()["upload"]
+    assert code(client.post(f"{BASE}/generations", json={"upload": sha})) == (422, "no_records")
+    assert client.post(f"{BASE}/generations", json={"upload": sha, "model": "smollm2_greedy"}).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -116,7 +198,10 @@ def test_what_a_document_is(shared: Served, content: bytes, headers: dict[str, s
      (b"a,b\n1,2\n", {"content-type": "text/csv; charset=latin-1"}, 415, "UTF-8"),
      (b"x", {"content-type": "multipart/form-data; boundary=x"}, 415, "multipart"),
      (b"x", {"content-encoding": "gzip"}, 415, "content-encoding"),
-     (b"x", {"content-encoding": "identity, gzip"}, 415, "content-encoding")],
+     (b"x", {"content-encoding": "identity, gzip"}, 415, "content-encoding"),
+     (b'[{"a": 1}]', {"content-type": "text/csv"}, 422, "looks like JSON"),
+     (b"one line, and no more\n", {"file-name": "text.txt"}, 415, "'text.txt' does not say what it is"),
+     (b"[]", {}, 422, "holds no chunks")],
 )  # fmt: skip
 def test_what_is_no_document_leaves_nothing(
     bare: Served, content: bytes, headers: dict[str, str], status: int, words: str
@@ -162,7 +247,12 @@ def test_the_same_file_twice_is_one_file_and_each_teams_own(two: Served) -> None
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["name"] == "a.json"
     assert again.json()["windows"][0] == [1, 5]
-    assert again.json()["recording"] == first.json()["recording"]
+    assert alpha.get(f"{UPLOADS}/{first.json()['upload']}").json()["window_size"] == 5
+    job = alpha.post(f"{BASE}/generations", json={"upload": first.json()["upload"]}).json()
+    assert (job["args"]["window_size"], job["args"]["window_step"]) == (5, again.json()["window_step"])
+    silent = alpha.post(UPLOADS, content=SEVENTEEN).json()
+    assert (silent["recording"], silent["windows"]) == (again.json()["recording"], again.json()["windows"])
+    assert alpha.post(f"{BASE}/jobs/{job['id']}/cancel").status_code == 200
     sha = first.json()["upload"]
     assert code(beta.get(f"{UPLOADS}/{sha}")) == (404, "unknown_upload")
     assert code(beta.delete(f"{UPLOADS}/{sha}")) == (404, "unknown_upload")
@@ -190,6 +280,50 @@ def test_a_lost_file_is_put_back_by_the_next_upload(alone: Served) -> None:
     alone.settings.upload_file(sha).unlink()
     assert client.post(UPLOADS, content=SEVENTEEN).status_code == 200
     assert alone.settings.upload_file(sha).read_bytes() == SEVENTEEN
+
+
+@pytest.fixture
+def full_disk(alone: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The job database does what it is asked, and can't commit it."""
+    door = alone.shelf._door
+
+    def write(work: Callable[[Any], Any]) -> None:
+        with door._database.writer.begin() as db:
+            work(db)
+            raise QuerywrightError("disk I/O error", retryable=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(door, "write", write)
+        yield
+
+
+def test_no_listing_is_left_without_its_file_by_a_full_disk(alone: Served, request: pytest.FixtureRequest) -> None:
+    sha = alone.client().post(UPLOADS, content=SEVENTEEN).json()["upload"]
+    request.getfixturevalue("full_disk")
+    with pytest.raises(QuerywrightError, match="disk"):
+        alone.shelf.remove("local", sha)
+    assert [one.sha for one in alone.shelf.listed("local", 9)] == [sha]
+    assert alone.settings.upload_file(sha).read_bytes() == SEVENTEEN
+
+
+def test_a_file_that_could_not_be_listed_is_swept(
+    alone: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, lost, fresh = alone.client(), "ab" * 32, "cd" * 32
+    for sha in lost, fresh:  # as a full disk or a killed server leaves them
+        alone.settings.upload_file(sha).parent.mkdir(parents=True)
+        alone.settings.upload_file(sha).write_text("x")
+    os.utime(alone.settings.upload_file(lost), (1, 1))
+    stop = threading.Event()
+    stop.set()
+    keep_sweeping(alone.shelf, stop)
+    assert alone.settings.upload_file(lost).exists(), "nothing is listed: it may be another database"
+    kept = alone.settings.upload_file(client.post(UPLOADS, content=SEVENTEEN).json()["upload"])
+    os.utime(kept, (1, 1))
+    keep_sweeping(alone.shelf, stop)
+    assert set(alone.files()) == {kept, alone.settings.upload_file(fresh)}
+    alone.shelf._clear(kept.name)  # as if it had been listed just now
+    assert kept.exists()
 
 
 def test_lists_have_pages(alone: Served) -> None:
@@ -267,6 +401,18 @@ def test_too_many_windows_are_refused(tmp_path: Path) -> None:
         windows = f"{UPLOADS}/{sha}/windows"
         assert made.client().get(windows, params={"window-size": 17, "window-step": 17}).json()["windows"] == [[1, 17]]
         assert made.client().get(windows).json()["windows"] == ROLLING
+
+
+def test_windows_that_hold_too_much_together_are_refused(tmp_path: Path) -> None:
+    with served(settings_in(tmp_path, window_chunks=31)) as made:
+        answer = made.client().post(UPLOADS, content=SEVENTEEN)
+        assert code(answer) == (422, "windows")
+        assert "8 windows of 4 chunks hold 32, and 31 are the most" in answer.json()["error"]["message"]
+        assert made.files() == []
+        assert made.client().post(UPLOADS, content=SEVENTEEN, params={"window-size": 3}).status_code == 201
+    with pytest.raises(Refused, match="10,000 windows of 90,001 chunks hold 900,010,000, and 1,000,000 are the most"):
+        parameters.windows(100_000, 90_001, 1, Quotas())
+    assert len(parameters.windows(100_000, 100_000, 1, Quotas()).all) == 1
 
 
 # --- jobs ---------------------------------------------------------------------------------------------------------
@@ -385,7 +531,7 @@ def test_recording_counts_to_no_limit(tmp_path: Path) -> None:
     with served(settings_in(tmp_path, jobs_per_team=2)) as made:
         client = made.client()
         for n in range(4):
-            sha = client.post(UPLOADS, content=f'["{n}"]').json()["upload"]
+            sha = client.post(UPLOADS, content=json.dumps({"n": n})).json()["upload"]
         assert made.table.counts() == {"queued": 4}
         asked = [client.post(f"{BASE}/generations", json={"upload": sha, "seed": n}) for n in range(3)]
         assert [one.status_code for one in asked] == [202, 202, 429]
@@ -426,6 +572,27 @@ def test_rows_of_ones_own(two: Served) -> None:
     assert code(beta.post(f"{BASE}/evaluations", json={"run_id": run, "models": ["smollm2_warm"]}))[0] == 404
 
 
+def test_runs_are_listed_and_posted_ones_deleted(two: Served) -> None:
+    alpha, beta = two.client("alpha"), two.client("beta")
+    posted = [
+        alpha.post(f"{BASE}/synthetic", json=[{"question": f"{n}?", "answer": "a"}]).json()["run_id"] for n in range(3)
+    ]
+    page = alpha.get(f"{BASE}/runs", params={"limit": 2}).json()
+    rest = alpha.get(f"{BASE}/runs", params={"limit": 2, "before": page["next"]}).json()
+    assert [run["id"] for run in page["runs"] + rest["runs"]] == posted[::-1]
+    assert rest["next"] is None
+    assert alpha.get(f"{BASE}/runs", params={"experiment": "evaluation"}).json()["runs"] == []
+    assert alpha.get(f"{BASE}/runs", params={"experiment": "other"}).status_code == 422
+    assert beta.get(f"{BASE}/runs").json() == {"runs": [], "next": None}
+    assert code(beta.get(f"{BASE}/runs", params={"before": posted[0]})) == (404, "unknown_run")
+    assert code(beta.delete(f"{BASE}/runs/{posted[0]}")) == (404, "unknown_run")
+    job = alpha.post(f"{BASE}/evaluations", json={"run_id": posted[0], "models": ["smollm2_warm"]}).json()["id"]
+    assert code(alpha.delete(f"{BASE}/runs/{posted[0]}")) == (409, "in_use")
+    alpha.post(f"{BASE}/jobs/{job}/cancel")
+    assert alpha.delete(f"{BASE}/runs/{posted[0]}").status_code == 204
+    assert code(alpha.delete(f"{BASE}/runs/{posted[0]}")) == (404, "unknown_run")
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [([{"question": "q?"}], "has no answer"), ([{"instruction": "i"}], "instruction without path"),
@@ -435,7 +602,8 @@ def test_rows_of_ones_own(two: Served) -> None:
      ([{"question": "x" * 10_001, "answer": "a"}], "10,001"),
      ([{"question": "q?", "answer": {"a": 1}}], "has no answer"),
      ([{"question": "q?", "answer": "a", "window": [True, 2]}], "no number from 1 on"),
-     ([{"question": "q?", "answers": ["a", " "]}], "answer is no text"),
+     ([{"question": "q?", "answers": ["a", " "]}], "answer is no text"), ([{"question": ""}], "question is empty"),
+     ([{"instruction": " "}], "instruction is empty"), ([], "holds no rows"),
      ([{"question": "q?", "answers": ["x" * 5_000] * 3}], "15,000")],
 )  # fmt: skip
 def test_rows_that_are_none(bare: Served, rows: list[Any], words: str) -> None:
@@ -490,6 +658,14 @@ def test_an_evaluation(alone: Served) -> None:
                          ({"models": ["smollm2_warm"] * 2}, "twice"), ({"judge": "nobody"}, "unknown_model"),
                          ({"api": "mygene/../x"}, "bad_request"), ({"api": "yourgene"}, "unknown_api")):  # fmt: skip
         assert code(client.post(f"{BASE}/evaluations", json=asked | change))[1] == word
+    for change in ({"api": "mygene"}, {"strategies": ["rag"]}, {"strategies": ["icl"]}):
+        assert code(client.post(f"{BASE}/evaluations", json=asked | change)) == (422, "not_for_these_rows")
+    calls = client.post(f"{BASE}/synthetic", json=[{"instruction": "i", "path": "/x"}]).json()["run_id"]
+    fit = {"run_id": calls, "models": ["smollm2_greedy"], "api": "mygene"}
+    assert client.post(f"{BASE}/evaluations", json=fit).status_code == 202
+    for change in ({"api": None}, {"judge": "smollm2_greedy"}, {"strategies": ["closed"]},
+                   {"models": ["smollm2_warm"]}):  # fmt: skip
+        assert code(client.post(f"{BASE}/evaluations", json=fit | change)) == (422, "not_for_these_rows")
     alone.tracking.away = True
     away = client.post(f"{BASE}/evaluations", json=asked)
     assert code(away) == (503, "mlflow_away")
@@ -515,7 +691,7 @@ def test_an_evaluation_asked_again_after_rows_were_added_is_another_one(alone: S
 # --- who asks -----------------------------------------------------------------------------------------------------
 def test_nobody_without_a_token(two: Served) -> None:
     nobody = two.client()
-    for path in (UPLOADS, f"{BASE}/jobs", f"{BASE}/models", "/openapi.json", "/docs"):
+    for path in (UPLOADS, f"{BASE}/jobs", f"{BASE}/models"):
         answer = nobody.get(path)
         assert code(answer) == (401, "login_needed")
         assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -523,6 +699,7 @@ def test_nobody_without_a_token(two: Served) -> None:
     assert nobody.get(UPLOADS, headers={"authorization": "Bearer qw_wrong"}).status_code == 401
     assert nobody.get(UPLOADS, headers={"authorization": "Basic YWxwaGE6eA=="}).status_code == 401
     assert nobody.get("/health").json() == {"status": "ok", "version": None}
+    assert [nobody.get(path).status_code for path in ("/docs", "/openapi.json")] == [200, 200]  # for a browser
     assert two.files() == []
 
 
@@ -537,6 +714,7 @@ def test_a_team_is_added_removed_and_given_a_new_token_while_the_server_runs(two
     teams.remove(file, "alpha")
     assert two.client("alpha").get(UPLOADS).status_code == 401
     file.write_text("what is this\n")
+    os.utime(file, (1, 1))  # many disks' clocks stand still for milliseconds: the time could be that of the removal
     assert two.client("beta").get(UPLOADS).status_code == 401
     assert all(token not in file.read_text() for token in two.tokens.values())
 
@@ -574,6 +752,9 @@ def test_the_page_about_it(alone: Served) -> None:
     assert page.status_code == 200
     assert "POST /v1/evaluation/uploads" in page.text
     assert "<script" not in page.text
+    assert "<code>window-size</code> (query or header): integer. Chunks of a window" in page.text
+    assert '<a href="#GenerationRequest">' in page.text
+    assert "<code>window_step</code> (may be left out): integer or null" in page.text
 
 
 def test_the_command_makes_teams(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from server.evaluation import tasks as steps
 from server.evaluation.chosen import taken
 from server.evaluation.discreet import discreetly, plain
 from server.evaluation.settings import Settings, settings_of
-from server.evaluation.tracking import Away, Upload
+from server.evaluation.tracking import Away, Run, Upload
 from server.jobs.task import Job, Later
 from tests.protocol import Chat, Fault, serve
 
@@ -52,6 +52,9 @@ class Told:
     ) -> str:
         self.rows_ = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
         return self._tell("generation", dict(settings))
+
+    def run(self, team: str, run_id: str) -> Run:
+        return Run(run_id, "data_generation", "", "FINISHED", team, "", self.upload)
 
     def rows(self, team: str, run_id: str, posts: int | None = None) -> list[dict[str, Any]]:
         self._tell("rows", run_id)
@@ -197,7 +200,8 @@ def test_answers_are_scored_once_where_mlflow_is_away(
     for _ in range(3):
         with pytest.raises(Later):
             do(settings, told, made)
-    assert do(settings, told, made) == {"run_id": "evaluation-run", "rows": 1, "cells": ["a · closed"]}
+    there = {"run_id": "evaluation-run", "rows": 1, "cells": ["a · closed"], "left_out": [], "notes": []}
+    assert do(settings, told, made) == there
     assert scored == [1]
     assert told.said[-1] == ("evaluation", (found, {"models": ["a"]}))
 
@@ -354,6 +358,23 @@ def test_questions_are_for_no_api(settings: Settings, tmp_path: Path) -> None:
     asks = {"models": ["smollm2_greedy"], "api": "mygene"}
     with pytest.raises(QuerywrightError, match="these rows are questions"):
         asked.questions(settings, asks, [{"question": "Who?", "answer": "Ada"}], list, tmp_path / "evaluation")
+
+
+def test_of_rows_without_a_document_what_nobody_asked_for_by_name_is_left_out_and_told(tmp_path: Path) -> None:
+    catalogue = tmp_path / "models.yaml"
+    settings = {"QUERYWRIGHT_EVALUATION": str(tmp_path / "service"), "QUERYWRIGHT_MODELS": str(catalogue)}
+    told = Told(rows_=[{"question": f"What is {n}?", "answer": "that"} for n in range(4)])
+    asks = {"run_id": "r1", "models": ["helper"], "strategies": None}
+    with serve(Chat(lambda body: "that")) as service:
+        catalogue.write_text(json.dumps({"models": {"helper": {"model": f"{service.url}#small"}}}))
+        with pytest.raises(QuerywrightError, match="rag needs a document"):
+            do(settings_of(settings), told, job(tmp_path, "evaluation", {**asks, "strategies": ["closed", "rag"]}))
+        done = do(settings_of(settings), told, job(tmp_path, "evaluation", asks))
+    assert done["cells"] == ["helper · closed"]
+    assert done["left_out"] == [
+        "rag: there are no documents to search",
+        "helper · window: no row has a window of these documents, or evidence",
+    ]
 
 
 @pytest.mark.parametrize(

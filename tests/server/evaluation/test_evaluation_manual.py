@@ -85,7 +85,7 @@ def test_the_commands_run_as_they_stand(tmp_path: Path, tmp_path_factory: pytest
         with serving(tmp_path / "served", model.catalogue.replace("helper", "smollm2_greedy")) as live:
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", "\n".join(commands)], cwd=tmp_path, capture_output=True, text=True,
-                timeout=300, env={**os.environ, "URL": live.api.url},
+                timeout=900, env={**os.environ, "URL": live.api.url},
             )  # fmt: skip
             assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-2000:]}\n{live.api.said()}"
             listed: dict[str, Any] = live.ask("GET", "/jobs")

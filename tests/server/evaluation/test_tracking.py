@@ -8,8 +8,11 @@ import re
 import signal
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from typing import Any
 import pytest
 
 from querywright.errors import QuerywrightError
+from querywright.questions.windows import windows
 from server.evaluation import charts, tracking_files
 from server.evaluation.tracking import Away, Most, NoRun, OtherRows, RunFull, Tracking
 from server.evaluation.tracking_notes import escaped
@@ -97,7 +101,7 @@ def test_what_is_recorded_can_be_found_and_is_linked(tracking: Tracking, tmp_pat
     assert first.metrics["windows"] == 8
     assert second.metrics["kept"] == 17
     assert second.metrics["dropped/duplicate"] == 3
-    assert third.metrics["f1/small: window"] == 0.6
+    assert third.metrics["f1/small - window"] == 0.6
     assert third.metrics["cost"] == pytest.approx(0.102)
     assert {one.upload for one in (first, second, third)} == {"ab" * 32}
     assert [row["id"] for row in tracking.rows("alpha", data)][:2] == ["q0", "q1"]
@@ -197,6 +201,65 @@ def test_a_team_has_so_many_runs_of_posted_rows(tracking: Tracking) -> None:
     tracking.synthetic("beta", row[2:3], most=most)
     tracking._store.client.delete_run(first)  # as in MLflow's pages
     tracking.synthetic("alpha", row[3:], most=most)
+    tracking.delete("alpha", second)
+    again, _ = tracking.synthetic("alpha", row[1:2], most=most)
+    assert again != second
+
+
+def test_runs_are_listed_and_posted_ones_deleted(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.evaluation.tracking.now_ms", lambda: 10**12)  # they begin in the same millisecond
+    posted = [tracking.synthetic("alpha", [{"question": f"{n}?", "answer": "b"}])[0] for n in range(3)]
+    written = tracking.generation("job1", "alpha", generated(tmp_path), SETTINGS)
+    tracking.synthetic("beta", [{"question": "0?", "answer": "b"}])
+    seen: list[Any] = []
+    while found := tracking.listed("alpha", 1, seen[-1].id if seen else None):
+        seen += found
+    assert {run.id for run in seen} == {written, *posted}
+    assert [run.id for run in tracking.listed("alpha", 9)] == [run.id for run in seen]
+    assert {run.id for run in seen if run.posted} == set(posted)
+    assert {run.holds for run in seen} == {"questions"}
+    assert tracking.listed("alpha", 9, experiment="evaluation") == []
+    for team, run in ("beta", posted[0]), ("alpha", written):
+        with pytest.raises(NoRun):
+            tracking.delete(team, run)
+    tracking.delete("alpha", posted[0])
+    with pytest.raises(NoRun):
+        tracking.run("alpha", posted[0])
+    assert posted[0] not in {run.id for run in tracking.listed("alpha", 9)}
+
+
+def test_posts_at_once_to_an_mlflow_server_keep_within_the_limits(tracking: Tracking) -> None:
+    """A server is not on this machine, so nothing on its disk is locked."""
+    run, _ = tracking.synthetic("alpha", [{"question": "first?", "answer": "b"}])
+    tracking._store.artefacts = None
+    ready = threading.Barrier(4)
+
+    def post(i: int) -> int:
+        ready.wait()
+        with suppress(RunFull):
+            posted = [{"question": f"{i}-{k}?", "answer": "b", "id": f"r{k}"} for k in range(2)]
+            return tracking.synthetic("alpha", posted, run, most=Most(5, 10**6))[1]
+        return 0
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(post, range(4))) == [0, 0, 3, 5]
+    rows = tracking.rows("alpha", run)
+    assert len(rows) == len({row["id"] for row in rows}) == 5
+    assert tracking.run("alpha", run).posts == 3
+
+
+def test_posts_of_one_team_wait_for_each_other_and_not_for_another_team(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.evaluation.tracking_store.PATIENCE_S", 0.0)
+    tracking._store.artefacts = None
+    with tracking._store.posting("alpha"):
+        with pytest.raises(Away, match="other posts of your team"):
+            tracking.synthetic("alpha", [{"question": "a?", "answer": "b"}])
+        assert tracking.synthetic("beta", [{"question": "a?", "answer": "b"}])[1] == 1
+    assert tracking.synthetic("alpha", [{"question": "a?", "answer": "b"}])[1] == 1
 
 
 class Deadly:
@@ -277,7 +340,8 @@ def test_killed_at_every_call(tracking: Tracking, tmp_path: Path, tmp_path_facto
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.usefixtures("plain_pictures")
-def test_several_processes_at_once(tracking: Tracking, tmp_path: Path) -> None:
+def test_several_processes_at_once(tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.evaluation.tracking_store.PATIENCE_S", 1800.0)  # on a busy machine all take long
     tracking.ready()
     tracking._store.closed()
     place = prepared(tmp_path / "work")
@@ -410,6 +474,16 @@ def test_settings_without_secrets() -> None:
     assert shown["max_tokens"] == 5
     assert tracking_files.parameters(SETTINGS)["entry.path"] == "https://models.example/v1#small"
     assert tracking_files.parameters({"models": ["a", "b"], "limit": None}) == {"models": "a, b"}
+
+
+def test_a_table_of_chunks_names_few_windows_however_many_there_are() -> None:
+    rows = tracking_files.chunk_rows([str(n) for n in range(17)], windows(17, 4, 2))
+    assert [row["windows"] for row in rows[:3]] == ["1–4", "1–4", "1–4, 3–6"]
+    assert rows[16]["windows"] == "15–17"
+    rows = tracking_files.chunk_rows(["a"] * 50_000, windows(50_000, 40_001, 1))
+    assert len(rows) == tracking_files.TABLE_ROWS
+    assert rows[0]["windows"] == "1–40001"
+    assert rows[-1]["windows"] == "1–40001 to 2000–42000, 2,000 windows"
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/b\\c.json", "", "…", "x" * 300, ".hidden", "a\nb.html"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from server.evaluation.mlflow_server import SHUT
+from server.evaluation.mlflow_server import SET_UP, SHUT
 from server.evaluation.tracking import NoRun, Tracking
 from tests.server.browsing import FLAGS, Watch, chromium, screenshot
 from tests.server.evaluation.live import Process, free_port
@@ -64,7 +65,7 @@ def address(runs: tuple[Path, dict[str, str]]) -> Iterator[str]:
 def test_pages(address: str, runs: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     ids, watch = runs[1], Watch()
     with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium(), args=FLAGS)
+        browser = p.chromium.launch(executable_path=chromium(), args=FLAGS, timeout=SLOW_MS)
         page = watch.over(browser.new_page(viewport={"width": 1400, "height": 1000}))
         page.set_default_timeout(SLOW_MS)
 
@@ -108,7 +109,7 @@ def test_pages(address: str, runs: tuple[Path, dict[str, str]], tmp_path: Path) 
 
         page.goto(f"{address}/#/experiments/3/runs/{ids['scores']}")
         page.get_by_text("large · window").first.wait_for()  # a child run
-        page.get_by_text("f1/large: window", exact=True).wait_for()
+        page.get_by_text("f1/large - window", exact=True).wait_for()
         screenshot(page, tmp_path, "mlflow-evaluation")
         browser.close()
     assert watch.hosts <= {address.removeprefix("http://"), ""}  # nothing else was asked
@@ -147,6 +148,18 @@ def test_what_reaches_out_or_runs_code_is_not_there(address: str, path: str) -> 
             urllib.request.urlopen(asked, timeout=60)
         assert error.value.code == 404
         assert json.loads(error.value.read())["message"] == "not part of this service"
+
+
+def test_what_the_page_is_told_has_the_names_that_mlflow_reads(address: str) -> None:
+    import mlflow.server
+
+    with urllib.request.urlopen(address, timeout=60) as reply:
+        assert SET_UP in reply.read()
+    (script,) = Path(mlflow.server.__file__).parent.glob("js/build/static/js/main.*.js")
+    names = re.findall(r"setItem\('([\w.]+)_v1'", SET_UP.decode())
+    assert "mlflow.telemetry.info.alert.dismissed" in names
+    for name in names:
+        assert f'"{name}"' in script.read_text(), name
 
 
 def test_the_door_is_open_for_the_rest(address: str) -> None:

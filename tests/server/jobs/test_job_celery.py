@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ pytest.importorskip("redis", reason="needs the extra celery")
 from querywright.errors import QuerywrightError
 from server import services_debian
 from server.jobs import celery_app, queue
-from server.jobs.celery_worker import _Process, worker_app
+from server.jobs.celery_worker import _Process, serve, worker_app
 from server.jobs.child import LONGEST_S
 from server.jobs.table import Table
 
@@ -54,6 +55,7 @@ def test_a_message_may_wait_longer_than_the_longest_job() -> None:
     assert found.queue_arguments == {"x-consumer-timeout": celery_app.ACK_WITHIN_S * 1000}
     said = celery_app.waits_long_enough({"version": "3.10.8"})
     assert f"consumer_timeout = {celery_app.ACK_WITHIN_S * 1000:.0f}" in said
+    assert "if you have not" in said
     for other in ({"version": "3.12.0"}, {"version": "4.1.0-rc.1"}, {"version": "new"}, {}):
         assert celery_app.waits_long_enough(other) == ""
 
@@ -101,6 +103,28 @@ def test_a_broker_that_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch
             celery_app.check(app)
         assert hint in error.value.hint
         assert not error.value.retryable
+
+
+def test_root_is_not_lectured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery does it over what a pickled message could run; ours are JSON."""
+    import celery
+    from celery import platforms
+
+    class Idle:
+        exitcode = 0
+
+        def __init__(self, app: Any, **_: Any) -> None:
+            self.app = app
+
+        def start(self) -> None:
+            platforms.check_privileges(self.app.conf.accept_content)
+
+    monkeypatch.setattr(celery.Celery, "Worker", property(lambda app: lambda **more: Idle(app, **more)))
+    monkeypatch.setattr(platforms.os, "getuid", lambda: 0)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        serve(BROKER, RESULTS, lambda: (Table(tmp_path / "jobs.sqlite", tmp_path), {}))
+    assert [str(one.message) for one in told] == []
 
 
 def test_a_claim_is_insisted_on_while_the_table_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
