@@ -127,6 +127,7 @@ def shows(page: Any, selector: str, text: str) -> None:
 def test_a_sentence_becomes_a_call_with_all_that_is_told_of_it(page: Any) -> None:
     ask(page, "uniprot of CDK2 <img src=x onerror=alert(1)> ${alert(2)} {{7*7}}")
     facts = page.locator("#qw-facts")
+    shows(page, "#qw-facts", "P24941")
     told = facts.inner_text()
     for text in ("valid call", "1,234 genes", "fairly sure, 81%", "whose symbol is CDK2", "P24941", "<b>Cdk2</b>"):
         assert text in told
@@ -154,6 +155,7 @@ def test_the_call_streams_in_and_can_be_stopped(page: Any, service: Service) -> 
 
 def test_counts_are_drawn(page: Any) -> None:
     ask(page, "how many by type", COUNTED)
+    shows(page, ".qw-facet tbody tr", "1,200")
     bars = page.locator(".qw-facet tbody tr")
     assert bars.count() == 3
     widths = [bar.bounding_box()["width"] for bar in bars.locator("rect").all()]
@@ -180,9 +182,9 @@ def test_a_call_is_corrected_by_keyboard_with_names_suggested(page: Any, store: 
     fix.fill("")
     fix.press_sequentially("/v3/query?q=sym")
     page.wait_for_selector("#qw-options")
+    page.wait_for_function("document.querySelector('#qw-options')?.dataset.of === '/v3/query?q=sym'")
     shows(page, "#qw-options", "symbol:")
-    assert fix.get_attribute("aria-expanded") == "true"
-    page.wait_for_function("document.querySelector('#qw-options').dataset.of === '/v3/query?q=sym'")
+    page.wait_for_selector("#qw-fix textarea[aria-expanded=true]")  # not of what was suggested for "sy"
     fix.press("ArrowDown")
     assert fix.get_attribute("aria-activedescendant") == "qw-option-0"
     fix.press("Enter")
